@@ -1,0 +1,33 @@
+"""voicegmm: Gaussian mixture models of voices.
+
+`import voicegmm` is instant: a room is loaded when something of it is first touched.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from voicegmm.bank import VoiceBank
+    from voicegmm.mixture import DiagonalGMM
+
+_HOMES = {"DiagonalGMM": "voicegmm.mixture", "VoiceBank": "voicegmm.bank"}
+_ROOMS = (
+    "audio", "bank", "compute", "corpus", "experiment", "features", "metrics", "mixture",
+    "plots", "scoring", "store", "synthesis",
+)
+
+__all__ = ["DiagonalGMM", "VoiceBank", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"voicegmm.{name}")
+    raise AttributeError(f"module 'voicegmm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_ROOMS])

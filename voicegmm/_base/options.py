@@ -1,0 +1,95 @@
+"""Options: frozen dataclasses, read from mappings, written as canonical JSON, fingerprinted.
+
+The config file, the command line, the files on disk and the fingerprints all go through these
+four functions, so an option is named, checked and given its default in one place: its dataclass.
+"""
+
+import dataclasses
+import hashlib
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from voicegmm._base.checks import did_you_mean
+from voicegmm._base.errors import OptionError
+
+T = TypeVar("T")
+
+
+def from_mapping(
+    cls: type[T], mapping: Mapping[str, Any], where: str = "", path: str = "",
+    sources: Mapping[str, str] | None = None,
+) -> T:
+    """Build an options dataclass, refusing what it does not know.
+
+    Parameters
+    ----------
+    cls : type
+        A frozen dataclass; a field may be such a dataclass itself.
+    mapping : mapping
+        As read from TOML or JSON.
+    where : str
+        The file it came from, for errors.
+    path : str
+        The dotted path of `mapping` inside that file.
+    sources : mapping, optional
+        Dotted path -> file, where single keys came from another file than `where`.
+
+    Raises
+    ------
+    OptionError
+        Naming the value, what would be right, the file and the dotted path.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for key, value in mapping.items():
+        dotted = f"{path}.{key}" if path else key
+        place = _place((sources or {}).get(dotted, where), dotted)
+        if key not in fields:
+            raise OptionError(f"unknown option {key!r}{did_you_mean(key, fields)}{place}")
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, Mapping):
+                raise OptionError(f"{key} must be a table, got {value!r}{place}")
+            values[key] = from_mapping(kind, value, where, dotted, sources)  # type: ignore[arg-type]
+            continue
+        try:
+            values[key] = msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            reason = str(error)
+            raise OptionError(f"{key}: {reason[:1].lower()}{reason[1:]}, got {value!r}{place}") from None
+    missing = [
+        name for name, field in fields.items()
+        if name not in values
+        and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise OptionError(f"{missing[0]} is missing{_place(where, f'{path}.{missing[0]}'.lstrip('.'))}")
+    try:
+        return cls(**values)
+    except OptionError as error:
+        named = next((key for key in fields if str(error).startswith(key)), "")
+        dotted = f"{path}.{named}".strip(".")
+        raise OptionError(f"{error}{_place((sources or {}).get(dotted, where), dotted)}") from None
+
+
+def _place(where: str, dotted: str) -> str:
+    return f" ({where}: {dotted})" if where else f" ({dotted})" if "." in dotted else ""
+
+
+def to_mapping(options: Any) -> dict[str, Any]:
+    """Turn an options dataclass into plain dicts, lists, strings and numbers."""
+    return typing.cast(dict[str, Any], msgspec.to_builtins(options))
+
+
+def canonical_json(value: Any) -> str:
+    """Write a value as JSON with sorted keys: the same options give the same bytes."""
+    return msgspec.json.encode(msgspec.to_builtins(value), order="deterministic").decode()
+
+
+def fingerprint(*parts: Any) -> str:
+    """Give the first 32 hex digits of the SHA-256 of the parts' canonical JSON."""
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:32]
