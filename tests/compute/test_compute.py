@@ -1,0 +1,56 @@
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegmm._base.errors import OptionError
+from voicegmm.compute import ordered_map, tree_sum
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=40), st.integers(1, 4))
+def test_results_come_in_order_and_sum_to_the_same_bits(values, n_workers):
+    doubled = list(ordered_map(lambda v: 2 * v, values, n_workers))
+    assert doubled == [2 * v for v in values]
+    assert tree_sum(ordered_map(lambda v: 2 * v, values, n_workers)) == tree_sum(doubled)
+
+
+def test_tree_has_the_shape_that_the_number_of_parts_gives():
+    class Term(str):
+        def __add__(self, other):
+            return Term(f"({self}{other})")
+
+    assert tree_sum(Term(c) for c in "abcdefg") == "(((ab)(cd))((ef)g))"
+    assert tree_sum([]) is None
+
+
+def test_an_error_arises_at_its_item_and_stops_the_rest():
+    done = []
+
+    def work(item):
+        if item == 3:
+            raise ValueError("item 3")
+        time.sleep(0.001)
+        done.append(item)
+        return item
+
+    results = ordered_map(work, range(1000), n_workers=2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="item 3"):
+        list(results)
+    assert len(done) < 100
+    assert not [t for t in threading.enumerate() if t.name.startswith("voicegmm")]
+
+
+def test_items_are_read_only_a_little_ahead():
+    read = []
+    results = ordered_map(lambda item: item, (read.append(i) or i for i in range(1000)), 2)
+    next(results)
+    assert len(read) <= 10
+    results.close()
+
+
+def test_no_workers_is_refused():
+    with pytest.raises(OptionError, match="n_workers must be at least 1, got 0"):
+        list(ordered_map(str, [1], 0))
