@@ -1,0 +1,43 @@
+"""The Gaussian mixture core: density, statistics, EM, MAP adaptation.
+
+The loop is ``fit(initial, collect, options)`` with ``collect: gmm -> Statistics``: frames in
+memory, out of core, on many workers are different ways to collect and one way to fit.
+"""
+
+from voicegmm.mixture.density import assign, log_density, posteriors
+from voicegmm.mixture.em import EmOptions, FitResult, Iteration, Update, fit, maximize
+from voicegmm.mixture.initial import InitialOptions, initialize, sample_frames
+from voicegmm.mixture.map import MapOptions, adapt, adapt_means
+from voicegmm.mixture.model import DiagonalGMM, sample
+from voicegmm.mixture.statistics import (
+    ArraySource,
+    FrameSource,
+    Statistics,
+    accumulate,
+    collector,
+)
+
+__all__ = [
+    "ArraySource",
+    "DiagonalGMM",
+    "EmOptions",
+    "FitResult",
+    "FrameSource",
+    "InitialOptions",
+    "Iteration",
+    "MapOptions",
+    "Statistics",
+    "Update",
+    "accumulate",
+    "adapt",
+    "adapt_means",
+    "assign",
+    "collector",
+    "fit",
+    "initialize",
+    "log_density",
+    "maximize",
+    "posteriors",
+    "sample",
+    "sample_frames",
+]
