@@ -14,8 +14,18 @@ if TYPE_CHECKING:
 
 _HOMES = {"DiagonalGMM": "voicegmm.mixture", "VoiceBank": "voicegmm.bank"}
 _ROOMS = (
-    "audio", "bank", "compute", "corpus", "experiment", "features", "metrics", "mixture",
-    "plots", "scoring", "store", "synthesis",
+    "audio",
+    "bank",
+    "compute",
+    "corpus",
+    "experiment",
+    "features",
+    "metrics",
+    "mixture",
+    "plots",
+    "scoring",
+    "store",
+    "synthesis",
 )
 
 __all__ = ["DiagonalGMM", "VoiceBank", "__version__"]

@@ -31,9 +31,8 @@ def within(name: str, value: float, low: float, high: float) -> None:
 def one_of(name: str, value: str, allowed: Collection[str]) -> None:
     """Refuse a word that is not among `allowed`, naming the nearest that is."""
     if value not in allowed:
-        raise OptionError(
-            f"{name} must be one of {', '.join(allowed)}; got {value!r}{did_you_mean(value, allowed)}"
-        )
+        nearest = did_you_mean(value, allowed)
+        raise OptionError(f"{name} must be one of {', '.join(allowed)}; got {value!r}{nearest}")
 
 
 def did_you_mean(word: str, allowed: Collection[str]) -> str:

@@ -19,7 +19,10 @@ T = TypeVar("T")
 
 
 def from_mapping(
-    cls: type[T], mapping: Mapping[str, Any], where: str = "", path: str = "",
+    cls: type[T],
+    mapping: Mapping[str, Any],
+    where: str = "",
+    path: str = "",
     sources: Mapping[str, str] | None = None,
 ) -> T:
     """Build an options dataclass, refusing what it does not know.
@@ -59,15 +62,18 @@ def from_mapping(
         try:
             values[key] = msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            reason = str(error)
-            raise OptionError(f"{key}: {reason[:1].lower()}{reason[1:]}, got {value!r}{place}") from None
+            reason = str(error)[:1].lower() + str(error)[1:]
+            raise OptionError(f"{key}: {reason}, got {value!r}{place}") from None
     missing = [
-        name for name, field in fields.items()
+        name
+        for name, field in fields.items()
         if name not in values
-        and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise OptionError(f"{missing[0]} is missing{_place(where, f'{path}.{missing[0]}'.lstrip('.'))}")
+        place = _place(where, f"{path}.{missing[0]}".lstrip("."))
+        raise OptionError(f"{missing[0]} is missing{place}")
     try:
         return cls(**values)
     except OptionError as error:

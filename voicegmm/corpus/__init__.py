@@ -1,0 +1,38 @@
+"""What a corpus is made of: recordings, enrollments, trials; lists and folders that name them."""
+
+from voicegmm.corpus.folders import AUDIO_SUFFIXES, SpeakerFolder, find_recordings, scan_speakers
+from voicegmm.corpus.lists import (
+    Enrollment,
+    read_enrollments,
+    read_files,
+    read_paths,
+    read_segments,
+    write_enrollments,
+    write_files,
+    write_paths,
+    write_segments,
+)
+from voicegmm.corpus.protocol import Protocol, leakage_warnings, speaker_of
+from voicegmm.corpus.trials import Trials, read_trials, write_trials
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "Enrollment",
+    "Protocol",
+    "SpeakerFolder",
+    "Trials",
+    "find_recordings",
+    "leakage_warnings",
+    "read_enrollments",
+    "read_files",
+    "read_paths",
+    "read_segments",
+    "read_trials",
+    "scan_speakers",
+    "speaker_of",
+    "write_enrollments",
+    "write_files",
+    "write_paths",
+    "write_segments",
+    "write_trials",
+]

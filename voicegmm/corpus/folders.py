@@ -1,0 +1,83 @@
+"""Folders of recordings: one sub-folder a speaker."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicegmm._base.errors import ListError
+from voicegmm.corpus.lists import checked_name
+
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".snd", ".sph", ".w64"}
+    | {".rf64", ".caf", ".nist"}
+)
+
+
+@dataclass(frozen=True)
+class SpeakerFolder:
+    """A speaker and the recordings in the sub-folder of that name.
+
+    Parameters
+    ----------
+    name : str
+    files : tuple of pathlib.Path
+        Sorted; deeper folders (sessions) included.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+
+
+def find_recordings(folder: str | Path) -> tuple[Path, ...]:
+    """Find the recordings below a folder, sorted; hidden files and folders are passed over.
+
+    Raises
+    ------
+    ListError
+        If it is not a folder, or a name holds a tab or a newline.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "no such folder; check the path"
+        raise ListError(f"{folder}: {what}")
+    found = []
+    for path in sorted(folder.rglob("*")):
+        below = path.relative_to(folder)
+        if any(part.startswith(".") for part in below.parts):
+            continue
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.is_dir():
+            checked_name(str(below), "the file name")
+            found.append(path)
+    return tuple(found)
+
+
+def scan_speakers(folder: str | Path) -> tuple[SpeakerFolder, ...]:
+    """Read a folder whose sub-folders are speakers.
+
+    Returns
+    -------
+    tuple of SpeakerFolder
+        Sorted by name; a sub-folder without a recording has no files.
+
+    Raises
+    ------
+    ListError
+        If there is no such folder, or no recording in any sub-folder of it.
+    """
+    folder = Path(folder)
+    recordings = find_recordings(folder)
+    by_speaker: dict[str, list[Path]] = {
+        checked_name(sub.name, "the speaker's folder"): []
+        for sub in sorted(folder.iterdir())
+        if sub.is_dir() and not sub.name.startswith(".")
+    }
+    for path in recordings:
+        parts = path.relative_to(folder).parts
+        if len(parts) > 1:
+            by_speaker[parts[0]].append(path)
+    if not any(by_speaker.values()):
+        loose = f"; {len(recordings)} lie in the folder itself" if recordings else ""
+        raise ListError(
+            f"{folder}: no recordings in sub-folders{loose}. "
+            f"Expected {folder}/<speaker>/<recording>.wav, one sub-folder a speaker"
+        )
+    return tuple(SpeakerFolder(name, tuple(files)) for name, files in by_speaker.items())

@@ -1,0 +1,165 @@
+"""Lists of files, enrollments and segments.
+
+Ours are TSV with a header, so that names may hold spaces; a tab or a newline in a name is refused.
+A plain list of files has one name a line and no header. All are UTF-8; a byte-order mark, CRLF and
+blank lines are accepted.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicegmm._base.errors import ListError
+from voicegmm._base.files import write_text
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """A model and the recordings it is made from.
+
+    Parameters
+    ----------
+    model : str
+    files : tuple of str
+        Ids of recordings, at least one.
+    """
+
+    model: str
+    files: tuple[str, ...]
+
+
+def read_lines(path: str | Path) -> list[tuple[int, str]]:
+    """Read a text list.
+
+    Returns
+    -------
+    list of (int, str)
+        Line number (from 1) and text of each line that is not blank, without its line end.
+
+    Raises
+    ------
+    ListError
+        If the file is missing, empty, or not UTF-8 text.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ListError(f"{path}: no such list; check the path") from None
+    except IsADirectoryError:
+        raise ListError(f"{path} is a folder; a list is a text file") from None
+    except UnicodeDecodeError as error:
+        raise ListError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise ListError(f"{path}: cannot be read: {error.strerror}") from None
+    lines = text.replace("\r\n", "\n").split("\n")
+    found = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    for number, line in found:
+        if "\x00" in line or "\r" in line:
+            raise ListError(f"{path}: line {number}: not a text list (a control character)")
+    if not found:
+        raise ListError(f"{path}: the list is empty")
+    return found
+
+
+def read_table(path: str | Path, *columns: str) -> list[tuple[int, list[str]]]:
+    """Read a TSV list whose header must be `columns`; give line numbers and fields."""
+    lines = read_lines(path)
+    header = [name.strip() for name in lines[0][1].split("\t")]
+    if header != list(columns):
+        wanted = "<TAB>".join(columns)
+        raise ListError(
+            f"{path}: line {lines[0][0]}: the header must be {wanted}, got {lines[0][1]!r}"
+        )
+    rows = []
+    for number, line in lines[1:]:
+        fields = [field.strip() for field in line.split("\t")]
+        if len(fields) != len(columns) or not all(fields):
+            raise ListError(
+                f"{path}: line {number}: expected {len(columns)} fields divided by tabs "
+                f"({', '.join(columns)}), got {line!r}"
+            )
+        rows.append((number, fields))
+    if not rows:
+        raise ListError(f"{path}: the list holds a header and nothing else")
+    return rows
+
+
+def read_files(path: str | Path) -> tuple[str, ...]:
+    """Read a plain list of files, one a line; a file that stands twice is refused."""
+    first: dict[str, int] = {}
+    for number, line in read_lines(path):
+        name = line.strip()
+        if name in first:
+            raise ListError(f"{path}: line {number}: {name} stands on line {first[name]} already")
+        first[name] = number
+    return tuple(first)
+
+
+def _grouped(path: str | Path, group: str) -> dict[str, tuple[str, ...]]:
+    files: dict[str, list[str]] = {}
+    for number, (name, file) in read_table(path, group, "file"):
+        if file in files.setdefault(name, []):
+            raise ListError(f"{path}: line {number}: {group} {name} has the file {file} already")
+        files[name].append(file)
+    return {name: tuple(members) for name, members in files.items()}
+
+
+def read_enrollments(path: str | Path) -> tuple[Enrollment, ...]:
+    """Read ``model<TAB>file`` lines: one `Enrollment` a model, in order of appearance."""
+    return tuple(Enrollment(model, files) for model, files in _grouped(path, "model").items())
+
+
+def read_segments(path: str | Path) -> dict[str, tuple[str, ...]]:
+    """Read ``segment<TAB>file`` lines: the files that each test segment is made of, in order."""
+    return _grouped(path, "segment")
+
+
+def read_paths(path: str | Path) -> dict[str, str]:
+    """Read ``file<TAB>path`` lines: where each recording lies, relative to the data folder."""
+    paths: dict[str, str] = {}
+    for number, (file, place) in read_table(path, "file", "path"):
+        if file in paths:
+            raise ListError(f"{path}: line {number}: {file} stands in the list already")
+        paths[file] = place
+    return paths
+
+
+def checked_name(name: str, what: str = "name") -> str:
+    """Refuse a name that no list could hold."""
+    if not name or name != name.strip() or any(c in name for c in "\t\n\r\x00"):
+        raise ListError(
+            f"{what} {name!r} must not be empty, hold a tab or a newline, "
+            "or begin or end with a space; rename it"
+        )
+    return name
+
+
+def _write_table(
+    path: str | Path, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]
+) -> None:
+    lines = ["\t".join(columns)]
+    lines += ["\t".join(checked_name(field) for field in row) for row in rows]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_files(path: str | Path, files: Iterable[str]) -> None:
+    """Write a plain list of files."""
+    write_text(path, "".join(f"{checked_name(file)}\n" for file in files))
+
+
+def write_enrollments(path: str | Path, enrollments: Iterable[Enrollment]) -> None:
+    """Write ``model<TAB>file`` lines."""
+    rows = ((enrollment.model, file) for enrollment in enrollments for file in enrollment.files)
+    _write_table(path, ("model", "file"), rows)
+
+
+def write_segments(path: str | Path, segments: Mapping[str, tuple[str, ...]]) -> None:
+    """Write ``segment<TAB>file`` lines."""
+    rows = ((segment, file) for segment, files in segments.items() for file in files)
+    _write_table(path, ("segment", "file"), rows)
+
+
+def write_paths(path: str | Path, paths: Mapping[str, str]) -> None:
+    """Write ``file<TAB>path`` lines."""
+    _write_table(path, ("file", "path"), paths.items())

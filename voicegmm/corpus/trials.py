@@ -1,0 +1,172 @@
+"""Trials: which model is tried on which test, and whether it is the same voice.
+
+Three kinds of list are recognized, and each line is checked against the kind of the first:
+
+- ours: TSV with the header ``model<TAB>test`` or ``model<TAB>test<TAB>label``;
+- VoxCeleb's: ``label enrol test`` with the label 1 or 0;
+- NIST's and Kaldi's: ``model test`` or ``model test target|nontarget``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from voicegmm._base.arrays import frozen
+from voicegmm._base.errors import ListError
+from voicegmm._base.files import write_text
+from voicegmm.corpus.lists import checked_name, read_lines
+
+TARGET, NONTARGET, UNKNOWN = 1, 0, -1
+_LABELS = {"target": TARGET, "nontarget": NONTARGET, "1": TARGET, "0": NONTARGET}
+_SHOWN = 5  # names shown of many
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """A list of trials.
+
+    Parameters
+    ----------
+    models, tests : tuple of str
+        Each name once.
+    model_index, test_index : (n_trials,) int array
+        Into `models` and `tests`.
+    labels : (n_trials,) int8 array
+        1 target, 0 non-target, -1 not known.
+    n_duplicates : int
+        How many lines repeated an earlier trial and were dropped.
+    """
+
+    models: tuple[str, ...]
+    tests: tuple[str, ...]
+    model_index: npt.NDArray[np.int64]
+    test_index: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int8]
+    n_duplicates: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model_index", frozen(self.model_index, np.int64))
+        object.__setattr__(self, "test_index", frozen(self.test_index, np.int64))
+        object.__setattr__(self, "labels", frozen(self.labels, np.int8))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @staticmethod
+    def of(rows: Iterable[tuple[str, str, int]]) -> "Trials":
+        """Make trials of (model, test, label) rows; a repeated row is dropped and counted.
+
+        Raises
+        ------
+        ListError
+            If a trial stands twice with different labels.
+        """
+        models: dict[str, int] = {}
+        tests: dict[str, int] = {}
+        seen: dict[tuple[int, int], int] = {}
+        n_duplicates = 0
+        for model, test, label in rows:
+            pair = models.setdefault(model, len(models)), tests.setdefault(test, len(tests))
+            if pair in seen:
+                if seen[pair] != label:
+                    raise ListError(f"the trial of {model} and {test} stands with both labels")
+                n_duplicates += 1
+            seen[pair] = label
+        pairs = np.array(list(seen), dtype=np.int64).reshape(-1, 2)
+        labels = np.fromiter(seen.values(), np.int8, len(seen))
+        return Trials(tuple(models), tuple(tests), pairs[:, 0], pairs[:, 1], labels, n_duplicates)
+
+    def check_known(self, models: Iterable[str], tests: Iterable[str], where: str) -> None:
+        """Refuse trials that name a model or a test that does not exist.
+
+        Raises
+        ------
+        ListError
+            Telling how many there are and the first of them.
+        """
+        problems = []
+        for what, named, known in (
+            ("models that are not enrolled", self.models, set(models)),
+            ("tests that have no features or segment", self.tests, set(tests)),
+        ):
+            missing = [name for name in named if name not in known]
+            if missing:
+                more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+                shown = ", ".join(missing[:_SHOWN])
+                problems.append(f"{len(missing)} {what}: {shown}{more}")
+        if problems:
+            raise ListError(f"{where} names {'; '.join(problems)}. Mend the list or add them")
+
+
+def _parse(path: Path, lines: list[tuple[int, str]]) -> Iterable[tuple[str, str, int]]:
+    number, first = lines[0]
+    header = [field.strip() for field in first.split("\t")]
+    if header[:2] == ["model", "test"] and header[2:] in ([], ["label"]):
+        for number, line in lines[1:]:
+            fields = [field.strip() for field in line.split("\t")]
+            if len(fields) != len(header) or not all(fields):
+                raise _malformed(path, number, line, "<TAB>".join(header))
+            label = fields[2] if len(fields) == 3 else ""
+            if len(fields) == 3 and label not in _LABELS:
+                raise _malformed(path, number, line, "the label target or nontarget")
+            yield fields[0], fields[1], _LABELS.get(label, UNKNOWN)
+        return
+    fields = first.split()
+    names: tuple[str, ...]
+    if len(fields) == 3 and fields[2] in ("target", "nontarget"):
+        names, wanted = ("model", "test", "label"), "model test target|nontarget"
+        allowed: tuple[str, ...] = ("target", "nontarget")
+    elif len(fields) == 3 and fields[0] in ("0", "1"):
+        names, wanted = ("label", "model", "test"), "label model test, the label 1 or 0"
+        allowed = ("0", "1")
+    elif len(fields) == 2:
+        names, wanted, allowed = ("model", "test"), "model test", ("",)
+    else:
+        raise _malformed(path, number, first, "a trial list (see the README for the three kinds)")
+    for number, line in lines:
+        fields = line.split()
+        trial = dict(zip(names, fields, strict=False))
+        label = trial.get("label", "")
+        if len(fields) != len(names) or label not in allowed:
+            raise _malformed(path, number, line, wanted)
+        yield trial["model"], trial["test"], _LABELS.get(label, UNKNOWN)
+
+
+def _malformed(path: Path, number: int, line: str, wanted: str) -> ListError:
+    return ListError(f"{path}: line {number}: expected {wanted}, got {line!r}")
+
+
+def read_trials(path: str | Path) -> Trials:
+    """Read a trial list of any of the three kinds.
+
+    Raises
+    ------
+    ListError
+        Naming the line that does not fit, or a trial that stands with both labels.
+    """
+    path = Path(path)
+    lines = read_lines(path)
+    try:
+        trials = Trials.of(_parse(path, lines))
+    except ListError as error:
+        message = str(error)
+        place = "" if message.startswith(str(path)) else f"{path}: "
+        raise ListError(place + message) from None
+    if len(trials) == 0:
+        raise ListError(f"{path}: the list holds a header and nothing else")
+    return trials
+
+
+def write_trials(path: str | Path, trials: Trials) -> None:
+    """Write trials as our TSV; the label column only where all labels are known."""
+    labeled = bool((trials.labels != UNKNOWN).all())
+    lines = ["model\ttest\tlabel" if labeled else "model\ttest"]
+    for model, test, label in zip(
+        trials.model_index, trials.test_index, trials.labels, strict=True
+    ):
+        pair = f"{checked_name(trials.models[model])}\t{checked_name(trials.tests[test])}"
+        lines.append(f"{pair}\t{'target' if label == TARGET else 'nontarget'}" if labeled else pair)
+    write_text(path, "\n".join(lines) + "\n")
