@@ -1,0 +1,22 @@
+"""Signals: reading, resampling, framing, windows, filterbanks, clipping."""
+
+from voicegmm.audio.filterbank import hertz_from_mel, mel_from_hertz, triangular_filters
+from voicegmm.audio.framing import analysis_window, count_frames, frame_view
+from voicegmm.audio.level import clipped_samples, level_db
+from voicegmm.audio.reading import read_signal
+from voicegmm.audio.resampling import resample
+from voicegmm.audio.signal import Signal
+
+__all__ = [
+    "Signal",
+    "analysis_window",
+    "clipped_samples",
+    "count_frames",
+    "frame_view",
+    "hertz_from_mel",
+    "level_db",
+    "mel_from_hertz",
+    "read_signal",
+    "resample",
+    "triangular_filters",
+]

@@ -1,0 +1,108 @@
+"""Cutting a signal into overlapping frames, and the windows they are weighted with."""
+
+import math
+
+import numpy as np
+
+from voicegmm._base.arrays import Float64Array, FloatArray
+from voicegmm._base.checks import above, one_of
+from voicegmm._base.errors import DataError
+
+WINDOWS = ("hamming", "hann", "povey", "rectangular")
+
+
+def samples_in(seconds: float, sample_rate: int) -> int:
+    """Count the samples in a stretch of time, rounded down as Kaldi does.
+
+    A millionth of a sample forgives 0.025 s its binary fraction.
+    """
+    return math.floor(seconds * sample_rate + 1e-6)
+
+
+def analysis_window(name: str, n_window: int) -> Float64Array:
+    """Compute a symmetric analysis window.
+
+    With a = 2 pi i / (N - 1): "hamming" 0.54 - 0.46 cos a and "hann" 0.5 - 0.5 cos a (HTK Book,
+    section 5.2; librosa's are periodic, with N for N - 1), "povey" hann ** 0.85 (Kaldi's, which
+    goes to zero at the edges and is otherwise close to Hamming's), "rectangular" 1.
+
+    Parameters
+    ----------
+    name : {"hamming", "hann", "povey", "rectangular"}
+    n_window : int
+        Length in samples, at least 2.
+
+    Returns
+    -------
+    (n_window,) float64 array
+
+    Raises
+    ------
+    OptionError
+        For an unknown name or a shorter window.
+    """
+    one_of("window", name, WINDOWS)
+    above("n_window", n_window, 1)
+    angle = 2 * np.pi * np.arange(n_window) / (n_window - 1)
+    if name == "hamming":
+        return np.asarray(0.54 - 0.46 * np.cos(angle))
+    if name == "rectangular":
+        return np.ones(n_window)
+    # sin² for (1 - cos) / 2: never below zero by rounding, so its power is a number.
+    hann = np.square(np.sin(angle / 2))
+    return hann if name == "hann" else hann**0.85
+
+
+def count_frames(n_samples: int, n_window: int, n_hop: int, snip_edges: bool) -> int:
+    """Count the frames of a signal.
+
+    Parameters
+    ----------
+    n_samples, n_window, n_hop : int
+        Lengths in samples.
+    snip_edges : bool
+        True: only frames that lie wholly inside the signal (HTK). False: one frame for each hop,
+        whatever the window (Kaldi with ``--snip-edges=false``).
+    """
+    if snip_edges:
+        return 0 if n_samples < n_window else 1 + (n_samples - n_window) // n_hop
+    return (n_samples + n_hop // 2) // n_hop
+
+
+def frame_view(samples: FloatArray, n_window: int, n_hop: int, snip_edges: bool) -> FloatArray:
+    """Cut a signal into frames without copying them.
+
+    Without snipping, frame t is centered on sample (t + 1/2) n_hop and what lies outside the
+    signal is its reflection, the end sample repeated: ... x1 x0 | x0 x1 ... (Kaldi,
+    ``feature-window.cc``, ExtractWindow).
+
+    Parameters
+    ----------
+    samples : (n_samples,) float array
+    n_window, n_hop : int
+        Lengths in samples, at least 1.
+    snip_edges : bool
+        See `count_frames`.
+
+    Returns
+    -------
+    (n_frames, n_window) array
+        A read-only view; frames share their samples.
+
+    Raises
+    ------
+    DataError
+        When the samples have more than one axis.
+    """
+    if samples.ndim != 1:
+        raise DataError(f"samples must have one axis (mono), got {samples.ndim} axes")
+    n_frames = count_frames(len(samples), n_window, n_hop, snip_edges)
+    if n_frames == 0:
+        return np.zeros((0, n_window), dtype=samples.dtype)
+    if not snip_edges:
+        start = n_hop // 2 - n_window // 2
+        missing = start + (n_frames - 1) * n_hop + n_window - len(samples)
+        samples = np.pad(samples, (max(0, -start), max(0, missing)), mode="symmetric")
+        samples = samples[max(0, start) :]
+    every = np.lib.stride_tricks.sliding_window_view(samples, n_window)
+    return every[: (n_frames - 1) * n_hop + 1 : n_hop]

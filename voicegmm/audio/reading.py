@@ -1,0 +1,223 @@
+"""Reading a recording: any format and rate that libsndfile knows, to mono float32."""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voicegmm._base.arrays import BoolArray, Float32Array
+from voicegmm._base.checks import within
+from voicegmm._base.errors import AudioError
+from voicegmm.audio.containers import promised_and_held
+from voicegmm.audio.level import clipped_samples
+from voicegmm.audio.resampling import rate_notes, resampled
+from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal, first_not_finite
+
+# Values, not frames: 64 channels take no more memory than one.
+_BLOCK_VALUES = 1 << 18
+_MOST_CHANNELS = 64
+# Above this a header does not know how long its file is (libsndfile then says 2^63 - 1).
+_MOST_FRAMES = 1 << 40
+# More of the samples than this in runs at full scale is clipping that can be heard.
+_CLIPPED_SHARE = 1e-3
+# The largest sample that each coding can hold; 16 bits where it is not named.
+_FULL_SCALE = {
+    "PCM_S8": 127 / 128,
+    "PCM_U8": 127 / 128,
+    "ULAW": 32124 / 32768,
+    "ALAW": 32256 / 32768,
+}
+# A float file may lawfully peak a little above 1; far above, its samples are no fractions.
+_LOUDEST = 8.0
+
+
+@dataclass
+class _Tally:
+    """What is counted while the blocks of a file go by."""
+
+    n_frames: int = 0
+    n_clipped: int = 0
+    peak: float = 0.0
+    tail: BoolArray = field(default_factory=lambda: np.zeros((3, 1), dtype=bool))
+
+
+def read_signal(path: str | os.PathLike[str], sample_rate: int | None = None) -> Signal:
+    """Read a recording as mono float32.
+
+    Channels are averaged. The file is read in blocks, so memory is about that of the result.
+
+    Parameters
+    ----------
+    path : path
+        Any format, sample size (8 to 64 bits, integer or float) and rate that libsndfile reads.
+    sample_rate : int, optional
+        Resample to this rate in hertz (soxr, high quality). By default the file's own is kept.
+
+    Returns
+    -------
+    Signal
+        Its notes tell of averaged channels, a rate below `sample_rate`, clipping (more than
+        0.1 % of the file's own samples at full scale in runs of three or more), and of peaks
+        above full scale.
+
+    Raises
+    ------
+    AudioError
+        Status "unreadable": missing, no regular file, empty, not audio, truncated, damaged, NaN
+        or infinite samples, samples beyond 8 times full scale, a rate outside 1 to 768 kHz, more
+        than 64 channels. Status "too short": not one sample.
+    OptionError
+        For a `sample_rate` outside 1 to 768 kHz.
+    """
+    path = Path(path)
+    if sample_rate is not None:
+        within("sample_rate", sample_rate, LOWEST_RATE, HIGHEST_RATE)
+    _refuse_cut_off(path)
+    with _opened(path) as handle:
+        _refuse_absurd(handle, path)
+        rate = sample_rate or handle.samplerate
+        tally = _Tally()
+        known = 0 <= handle.frames < _MOST_FRAMES
+        expected = 1 + handle.frames * rate // handle.samplerate if known else 0
+        blocks = _mono_blocks(handle, path, tally)
+        samples = _gathered(resampled(blocks, handle.samplerate, rate), expected, path)
+        _refuse_missing_frames(handle, path, tally, known)
+        if not len(samples):
+            raise AudioError(f"{path}: holds no samples; record it again", status="too short")
+        notes = _notes(handle, tally) + rate_notes(handle.samplerate, rate)
+    return Signal(samples, rate, str(path), notes)
+
+
+def _refuse_cut_off(path: Path) -> None:
+    """Refuse what is no file, an empty one, and a header that promises more than is there."""
+    try:
+        if path.is_dir():
+            raise AudioError(f"{path}: is a folder; name the audio files in it")
+        if not path.exists():
+            raise AudioError(f"{path}: no such file; check the path")
+        if not path.is_file():
+            raise AudioError(f"{path}: is not a regular file; save the sound to a file first")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path}: is empty (0 bytes); copy or record it again")
+        sizes = promised_and_held(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        code = getattr(error, "errno", None)
+        remedy = "check its permissions" if code in (errno.EACCES, errno.EPERM) else "check it"
+        raise AudioError(f"{path}: cannot be read ({reason}); {remedy}") from None
+    if sizes is not None and sizes[0] > sizes[1]:
+        raise AudioError(
+            f"{path}: is truncated: its header promises {sizes[0]} bytes of sound, the file "
+            f"holds {sizes[1]}; copy it again"
+        )
+
+
+def _opened(path: Path) -> Any:
+    import soundfile
+
+    try:
+        # Bytes, because a name need not be valid UTF-8.
+        return soundfile.SoundFile(os.fsencode(path))
+    except (soundfile.LibsndfileError, TypeError, ValueError) as error:
+        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        raise AudioError(
+            f"{path}: is not audio that can be read ({reason}); convert it to WAV or FLAC"
+        ) from None
+
+
+def _refuse_absurd(handle: Any, path: Path) -> None:
+    if not LOWEST_RATE <= handle.samplerate <= HIGHEST_RATE:
+        raise AudioError(
+            f"{path}: its header says {handle.samplerate} samples a second, outside "
+            f"{LOWEST_RATE} to {HIGHEST_RATE}; the header is wrong, write the file again"
+        )
+    if handle.channels > _MOST_CHANNELS:
+        raise AudioError(
+            f"{path}: its header says {handle.channels} channels, more than {_MOST_CHANNELS}; "
+            "the header is wrong, or extract the channel with the voice"
+        )
+
+
+def _mono_blocks(handle: Any, path: Path, tally: _Tally) -> Iterator[Float32Array]:
+    """Decode block by block, average the channels, count; refuse what is no number."""
+    import soundfile
+
+    full_scale = np.float32(_FULL_SCALE.get(handle.subtype, 32767 / 32768))
+    tally.tail = np.zeros((3, handle.channels), dtype=bool)
+    n_block = max(1, _BLOCK_VALUES // handle.channels)
+    while True:
+        try:
+            block = handle.read(n_block, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string.strip().rstrip(".")
+            seconds = tally.n_frames / handle.samplerate
+            raise AudioError(
+                f"{path}: is damaged or truncated: decoding failed after {seconds:.2f} s "
+                f"({reason}); copy it again"
+            ) from None
+        if not len(block):
+            return
+        if (bad := first_not_finite(block)) is not None:
+            seconds = (tally.n_frames + bad) / handle.samplerate
+            raise AudioError(
+                f"{path}: holds a NaN or infinite sample, the first at {seconds:.3f} s; "
+                "write the file again"
+            )
+        size = np.abs(block)
+        tally.peak = max(tally.peak, float(size.max()))
+        if tally.peak > _LOUDEST:
+            raise AudioError(
+                f"{path}: a sample is {tally.peak:.3g} times full scale; float samples must lie "
+                "between -1 and 1, scale them and write the file again"
+            )
+        full = size >= full_scale
+        tally.n_clipped += clipped_samples(full, tally.tail)
+        tally.tail = np.concatenate([tally.tail, full[-3:]])[-3:]
+        tally.n_frames += len(block)
+        yield block[:, 0] if handle.channels == 1 else block.mean(axis=1)
+
+
+def _gathered(blocks: Iterable[Float32Array], expected: int, path: Path) -> Float32Array:
+    """Put blocks end to end in one array of the expected length, growing it when needed."""
+    try:
+        whole = np.empty(expected, dtype=np.float32)
+    except MemoryError:
+        raise AudioError(
+            f"{path}: its header promises {expected} samples, more than memory holds; "
+            "the header is wrong, or cut the recording into parts"
+        ) from None
+    filled = 0
+    for block in blocks:
+        end = filled + len(block)
+        if end > len(whole):
+            longer = np.empty(max(end, 2 * len(whole)), dtype=np.float32)
+            longer[:filled] = whole[:filled]
+            whole = longer
+        whole[filled:end] = block
+        filled = end
+    return whole[:filled]
+
+
+def _refuse_missing_frames(handle: Any, path: Path, tally: _Tally, known: bool) -> None:
+    # An MP3 holds no count of its frames, only an estimate.
+    if known and tally.n_frames < handle.frames and handle.format not in ("MP3", "MPEG"):
+        raise AudioError(
+            f"{path}: is truncated: its header promises {handle.frames} samples, "
+            f"{tally.n_frames} could be decoded; copy it again"
+        )
+
+
+def _notes(handle: Any, tally: _Tally) -> tuple[str, ...]:
+    notes = []
+    if handle.channels > 1:
+        notes.append(f"{handle.channels} channels averaged")
+    share = tally.n_clipped / max(1, tally.n_frames * handle.channels)
+    if share > _CLIPPED_SHARE:
+        notes.append(f"clipped: {100 * share:.1f} % of the samples stand at full scale")
+    if tally.peak > 1:
+        notes.append(f"peaks at {tally.peak:.2f} times full scale")
+    return tuple(notes)
