@@ -1,0 +1,46 @@
+"""From a recording to the frames a model sees: cepstra, deltas, speech detection, normalization."""
+
+from voicegmm.features.deltas import DeltaOptions, deltas
+from voicegmm.features.mfcc import (
+    MfccOptions,
+    analysis_frames,
+    cepstra,
+    detection_energy,
+    filterbank,
+    frame_log_energy,
+    log_filterbank,
+    mfcc,
+    spectrum,
+    windowed,
+)
+from voicegmm.features.normalization import NormalizationOptions, normalize
+from voicegmm.features.pipeline import (
+    FEATURES_VERSION,
+    FrameSet,
+    Pipeline,
+    PipelineOptions,
+)
+from voicegmm.features.speech import SpeechOptions, speech_weights
+
+__all__ = [
+    "FEATURES_VERSION",
+    "DeltaOptions",
+    "FrameSet",
+    "MfccOptions",
+    "NormalizationOptions",
+    "Pipeline",
+    "PipelineOptions",
+    "SpeechOptions",
+    "analysis_frames",
+    "cepstra",
+    "deltas",
+    "detection_energy",
+    "filterbank",
+    "frame_log_energy",
+    "log_filterbank",
+    "mfcc",
+    "normalize",
+    "spectrum",
+    "speech_weights",
+    "windowed",
+]

@@ -1,0 +1,118 @@
+"""Mean and variance normalization of the frames of one recording."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
+from voicegmm._base.checks import at_least, one_of, within
+from voicegmm._base.errors import DataError
+
+METHODS = ("none", "mean", "mean_variance", "sliding_mean", "sliding_mean_variance")
+# The smallest variance that is divided by (Kaldi's); a constant dimension becomes zeros.
+_VARIANCE_FLOOR = 1e-10
+
+
+@dataclass(frozen=True)
+class NormalizationOptions:
+    """How the frames of a recording are normalized.
+
+    Parameters
+    ----------
+    method : {"none", "mean", "mean_variance", "sliding_mean", "sliding_mean_variance"}
+        Over the whole recording, or over a window that moves with the frame.
+    over : {"speech", "all"}
+        Whether only the frames with speech count, and are neighbors, or all frames (Kaldi's
+        order: normalize, then select).
+    window_frames : int
+        Length of the sliding window, 1 to 1,000,000.
+    centered : bool
+        Whether the frame is in the middle of the window or at its end.
+    min_window_frames : int
+        Frames that a window which is not centered takes at the start, at least 1.
+    """
+
+    method: str = "none"
+    over: str = "speech"
+    window_frames: int = 300
+    centered: bool = True
+    min_window_frames: int = 100
+
+    def __post_init__(self) -> None:
+        one_of("method", self.method, METHODS)
+        one_of("over", self.over, ("speech", "all"))
+        within("window_frames", self.window_frames, 1, 1_000_000)
+        at_least("min_window_frames", self.min_window_frames, 1)
+
+
+def normalize(frames: FloatArray, options: NormalizationOptions | None = None) -> Float32Array:
+    """Subtract means and divide by standard deviations, each dimension by itself.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float array
+    options : NormalizationOptions, optional
+        `over` is the caller's business: all the frames given here count.
+
+    Returns
+    -------
+    (n_frames, n_dims) float32 array
+        A dimension that does not vary becomes zeros.
+
+    Raises
+    ------
+    DataError
+        When the frames are no matrix.
+    """
+    options = options or NormalizationOptions()
+    frames = np.asarray(frames, dtype=np.float32)
+    if frames.ndim != 2:
+        raise DataError(f"frames must be a matrix (n_frames, n_dims), got {frames.ndim} axes")
+    if options.method == "none" or not len(frames):
+        return frames
+    # About the mean of the whole, so that differences of squares keep their digits.
+    center = frames.mean(axis=0, dtype=np.float64)
+    centered = frames.astype(np.float64) - center
+    if options.method in ("mean", "mean_variance"):
+        centered -= centered.mean(axis=0)
+        if options.method == "mean_variance":
+            centered /= np.sqrt(np.maximum(np.square(centered).mean(axis=0), _VARIANCE_FLOOR))
+        return centered.astype(np.float32)
+    start, stop = window_bounds(len(frames), options)
+    n = (stop - start).astype(np.float64)[:, None]
+    mean = _window_sums(centered, start, stop) / n
+    result = centered - mean
+    if options.method == "sliding_mean_variance":
+        variance = _window_sums(np.square(centered), start, stop) / n - np.square(mean)
+        result /= np.sqrt(np.maximum(variance, _VARIANCE_FLOOR))
+        # One frame has no variance (Kaldi, SlidingWindowCmnInternal).
+        result[n[:, 0] == 1] = 0.0
+    return result.astype(np.float32)
+
+
+def _window_sums(values: Float64Array, start: IntArray, stop: IntArray) -> Float64Array:
+    sums = np.zeros((len(values) + 1, values.shape[1]))
+    np.cumsum(values, axis=0, out=sums[1:])
+    return np.asarray(sums[stop] - sums[start])
+
+
+def window_bounds(n_frames: int, options: NormalizationOptions) -> tuple[IntArray, IntArray]:
+    """Give the first frame and the one past the last of each frame's window.
+
+    Kaldi's rule (``feature-functions.cc``, SlidingWindowCmnInternal): a window that would reach
+    over an edge of the recording is moved inside, not shortened, unless the recording is shorter.
+
+    Returns
+    -------
+    start, stop : (n_frames,) int array
+    """
+    t = np.arange(n_frames)
+    width = options.window_frames
+    start = t - width // 2 if options.centered else t - width
+    stop = start + width if options.centered else t + 1
+    stop = stop + np.maximum(-start, 0)
+    start = np.maximum(start, 0)
+    if not options.centered:
+        stop = np.where(stop > t, np.maximum(t + 1, options.min_window_frames), stop)
+    beyond = np.maximum(stop - n_frames, 0)
+    return np.maximum(start - beyond, 0), np.minimum(stop, n_frames)
