@@ -77,7 +77,7 @@ def normalize(frames: FloatArray, options: NormalizationOptions | None = None) -
         centered -= centered.mean(axis=0)
         if options.method == "mean_variance":
             centered /= np.sqrt(np.maximum(np.square(centered).mean(axis=0), _VARIANCE_FLOOR))
-        return centered.astype(np.float32)
+        return np.asarray(centered, dtype=np.float32)
     start, stop = window_bounds(len(frames), options)
     n = (stop - start).astype(np.float64)[:, None]
     mean = _window_sums(centered, start, stop) / n
@@ -87,7 +87,7 @@ def normalize(frames: FloatArray, options: NormalizationOptions | None = None) -
         result /= np.sqrt(np.maximum(variance, _VARIANCE_FLOOR))
         # One frame has no variance (Kaldi, SlidingWindowCmnInternal).
         result[n[:, 0] == 1] = 0.0
-    return result.astype(np.float32)
+    return np.asarray(result, dtype=np.float32)
 
 
 def _window_sums(values: Float64Array, start: IntArray, stop: IntArray) -> Float64Array:

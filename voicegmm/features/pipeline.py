@@ -9,7 +9,7 @@ import numpy.typing as npt
 from voicegmm._base.arrays import Float32Array
 from voicegmm._base.checks import within
 from voicegmm._base.errors import AudioError, DataError, OptionError
-from voicegmm._base.options import fingerprint
+from voicegmm._base.options import fingerprint, from_mapping, to_mapping
 from voicegmm.audio.reading import read_signal
 from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal
@@ -142,7 +142,8 @@ class Pipeline:
     """
 
     def __init__(self, options: PipelineOptions | None = None) -> None:
-        self.options = options or PipelineOptions()
+        # Through plain values and back: 20 and 20.0 hertz must have one fingerprint.
+        self.options = from_mapping(PipelineOptions, to_mapping(options or PipelineOptions()))
         self.n_dims = self.options.mfcc.n_cepstra * (self.options.deltas.order + 1)
         self.fingerprint = fingerprint(
             {"features_version": FEATURES_VERSION, "options": self.options}

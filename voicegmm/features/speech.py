@@ -35,7 +35,8 @@ class SpeechOptions:
         more is a median.
     min_range_db : float
         A recording whose frames above the floor span less (5th to 95th percentile of their
-        energy) is a steady noise or hum and has no speech; 0 admits it. Not for "none".
+        energy) is a steady noise or hum and has no speech; 0 admits it. Not for "none". White
+        noise spans below 2 dB, a hum of 30 Hz or more below 3.6, the shortest spoken digits 5.
     min_speech_seconds : float
         Less speech than this is no speech, at least 0. Not for "none".
     """
@@ -47,7 +48,7 @@ class SpeechOptions:
     mean_scale: float = 0.5
     context_frames: int = 0
     proportion: float = 0.5
-    min_range_db: float = 6.0
+    min_range_db: float = 4.0
     min_speech_seconds: float = 0.1
 
     def __post_init__(self) -> None:
@@ -168,7 +169,8 @@ def _refuse_speechless(
             f"its level varies by only {span:.1f} dB, as a steady noise or hum does; check the "
             f"microphone, or lower speech.min_range_db ({options.min_range_db:g})"
         )
-    elif not kept.any() or kept.sum() * hop_seconds < options.min_speech_seconds:
+    # A billionth forgives 0.1 s its binary fraction.
+    elif not kept.any() or kept.sum() * hop_seconds < options.min_speech_seconds - 1e-9:
         reason = (
             f"only {kept.sum() * hop_seconds:.2f} s pass the speech detector; record more, or "
             f"lower speech.min_speech_seconds ({options.min_speech_seconds:g})"
