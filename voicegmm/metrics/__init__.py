@@ -1,0 +1,93 @@
+"""How good are the scores: EER, minDCF, actDCF, Cllr, minCllr, AUC, DET, intervals.
+
+Conventions
+-----------
+- The first two arguments are the scores of the `targets` (same speaker) and of the `nontargets`
+  (different speakers): vectors, higher means more like a target.
+- A trial is accepted when score >= threshold. "Accept all" and "reject all" are operating points.
+- Tied scores are one operating point: no threshold can part them, and none is sorted in the
+  system's favor.
+- `cllr`, `act_dcf`, `bayes_error` and `tippett` read the scores as natural-log likelihood ratios;
+  the other metrics see only their order.
+- Rates and costs are fractions, not percent; Cllr is in bits; detection costs are normalized, so
+  that 1 is a system that is not worth having.
+- -inf and inf are scores (never, always), NaN is not: a DataError, but in `evaluate`, which counts
+  NaN as failed attempts.
+- A weight per trial can be given; weight 3 is the trial three times.
+"""
+
+from voicegmm.metrics.bootstrap import (
+    SpeakerTrials,
+    bootstrap,
+    percentile_interval,
+    sort_trials,
+    weigh,
+)
+from voicegmm.metrics.curves import (
+    BayesError,
+    DetPoints,
+    Tippett,
+    bayes_error,
+    det_points,
+    det_points_of,
+    tippett,
+)
+from voicegmm.metrics.evaluation import Estimate, Evaluation, evaluate
+from voicegmm.metrics.hull import Rocch, rocch, rocch_points
+from voicegmm.metrics.identification import identification_rate
+from voicegmm.metrics.likelihood_ratios import cllr, cllr_of, min_cllr, min_cllr_of
+from voicegmm.metrics.pooling import SortedScores, sort_scores
+from voicegmm.metrics.rates import (
+    OperatingPoint,
+    act_dcf,
+    act_dcf_of,
+    auc,
+    auc_of,
+    eer,
+    eer_of,
+    min_dcf,
+    min_dcf_of,
+    rates_at,
+    rocch_eer,
+)
+from voicegmm.metrics.speakers import infer_speakers
+
+__all__ = [
+    "BayesError",
+    "DetPoints",
+    "Estimate",
+    "Evaluation",
+    "OperatingPoint",
+    "Rocch",
+    "SortedScores",
+    "SpeakerTrials",
+    "Tippett",
+    "act_dcf",
+    "act_dcf_of",
+    "auc",
+    "auc_of",
+    "bayes_error",
+    "bootstrap",
+    "cllr",
+    "cllr_of",
+    "det_points",
+    "det_points_of",
+    "eer",
+    "eer_of",
+    "evaluate",
+    "identification_rate",
+    "infer_speakers",
+    "min_cllr",
+    "min_cllr_of",
+    "min_dcf",
+    "min_dcf_of",
+    "percentile_interval",
+    "rates_at",
+    "rocch",
+    "rocch_eer",
+    "rocch_points",
+    "sort_scores",
+    "sort_trials",
+    "tippett",
+    "weigh",
+]

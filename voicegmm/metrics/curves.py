@@ -1,0 +1,160 @@
+"""Curves behind the plots: DET, Tippett, Bayes error."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from voicegmm._base.arrays import Float64Array
+from voicegmm.metrics.hull import cumulative_rates, rocch
+from voicegmm.metrics.pooling import SortedScores, sort_scores
+from voicegmm.metrics.rates import OperatingPoint, act_dcf_of, min_dcf_of
+
+
+@dataclass(frozen=True, eq=False)
+class DetPoints:
+    """The corners of a DET curve, from "accept all" to "reject all".
+
+    Attributes
+    ----------
+    thresholds : (n,) float64 array
+        Accept scores >= threshold; the last is inf and stands for "reject all".
+    p_miss, p_fa : (n,) float64 arrays
+        Error rates there, from (0, 1) to (1, 0).
+    """
+
+    thresholds: Float64Array
+    p_miss: Float64Array
+    p_fa: Float64Array
+
+
+def det_points(
+    targets: npt.ArrayLike,
+    nontargets: npt.ArrayLike,
+    *,
+    target_weights: npt.ArrayLike | None = None,
+    nontarget_weights: npt.ArrayLike | None = None,
+) -> DetPoints:
+    """Compute the corners of the DET curve (Martin et al., Eurospeech 1997).
+
+    A threshold between two that change only the one rate is left out: it lies on the straight
+    line between them.
+
+    Raises
+    ------
+    DataError
+        For an empty class, a NaN or a bad weight.
+    """
+    return det_points_of(sort_scores(targets, nontargets, target_weights, nontarget_weights))
+
+
+def det_points_of(scores: SortedScores) -> DetPoints:
+    """Read the corners of the DET curve from sorted scores; see `det_points`."""
+    p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
+    thresholds = np.append(scores.scores, np.inf)
+    still_miss, still_fa = np.diff(p_miss) == 0.0, np.diff(p_fa) == 0.0
+    corner = np.ones(len(p_miss), dtype=np.bool_)
+    corner[1:-1] = ~(
+        (still_miss[1:] & still_miss[:-1]) | (still_fa[1:] & still_fa[:-1])
+    )
+    return DetPoints(thresholds[corner], p_miss[corner], p_fa[corner])
+
+
+@dataclass(frozen=True, eq=False)
+class Tippett:
+    """The two lines of a Tippett plot.
+
+    Attributes
+    ----------
+    scores : (n,) float64 array
+        The distinct scores, rising.
+    targets, nontargets : (n,) float64 arrays
+        Share of the class that scores at least so much.
+    misleading_targets, misleading_nontargets : float
+        Share of the targets below 0 and of the non-targets above 0: evidence for the wrong side.
+    """
+
+    scores: Float64Array
+    targets: Float64Array
+    nontargets: Float64Array
+    misleading_targets: float
+    misleading_nontargets: float
+
+
+def tippett(
+    targets: npt.ArrayLike,
+    nontargets: npt.ArrayLike,
+    *,
+    target_weights: npt.ArrayLike | None = None,
+    nontarget_weights: npt.ArrayLike | None = None,
+) -> Tippett:
+    """Compute a Tippett plot: how often evidence is at least so strong (Evett and Buckleton, 1996).
+
+    Raises
+    ------
+    DataError
+        For an empty class, a NaN or a bad weight.
+    """
+    scores = sort_scores(targets, nontargets, target_weights, nontarget_weights)
+    p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
+    above_zero = int(np.searchsorted(scores.scores, 0.0, side="right"))
+    return Tippett(
+        scores.scores,
+        1.0 - p_miss[:-1],
+        p_fa[:-1],
+        misleading_targets=float(p_miss[np.searchsorted(scores.scores, 0.0)]),
+        misleading_nontargets=float(p_fa[above_zero]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class BayesError:
+    """Normalized Bayes error rates over priors.
+
+    Attributes
+    ----------
+    prior_log_odds : (n,) float64 array
+        log(p / (1 - p)), natural.
+    actual, minimum : (n,) float64 arrays
+        actDCF and minDCF with costs of 1 at that prior.
+    """
+
+    prior_log_odds: Float64Array
+    actual: Float64Array
+    minimum: Float64Array
+
+
+def bayes_error(
+    targets: npt.ArrayLike,
+    nontargets: npt.ArrayLike,
+    prior_log_odds: npt.ArrayLike | None = None,
+    *,
+    target_weights: npt.ArrayLike | None = None,
+    nontarget_weights: npt.ArrayLike | None = None,
+) -> BayesError:
+    """Compute the normalized Bayes error rate over priors (Brümmer and de Villiers, 2011).
+
+    Parameters
+    ----------
+    targets, nontargets : (n_targets,), (n_nontargets,) array_like
+        Natural-log likelihood ratios.
+    prior_log_odds : (n,) array_like, optional
+        By default -10 to 10 in 201 steps.
+
+    Raises
+    ------
+    DataError
+        For an empty class, a NaN or a bad weight.
+    OptionError
+        For log odds so large that the prior is 0 or 1.
+    """
+    scores = sort_scores(targets, nontargets, target_weights, nontarget_weights)
+    hull = rocch(scores)
+    odds = np.linspace(-10.0, 10.0, 201) if prior_log_odds is None else prior_log_odds
+    odds = np.atleast_1d(np.asarray(odds, dtype=np.float64))
+    points = [OperatingPoint(p) for p in (1.0 / (1.0 + np.exp(-odds))).tolist()]
+    return BayesError(
+        odds,
+        actual=np.array([act_dcf_of(scores, point) for point in points]),
+        minimum=np.array([min_dcf_of(hull, point) for point in points]),
+    )

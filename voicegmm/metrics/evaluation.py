@@ -1,0 +1,346 @@
+"""All metrics of a system at once, with intervals, counts and warnings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voicegmm._base.arrays import Float64Array
+from voicegmm._base.checks import at_least
+from voicegmm._base.errors import DataError, OptionError
+from voicegmm.metrics.bootstrap import SpeakerTrials, bootstrap, percentile_interval, sort_trials
+from voicegmm.metrics.hull import Rocch, rocch
+from voicegmm.metrics.likelihood_ratios import bits, min_cllr_of, weighted_mean
+from voicegmm.metrics.pooling import SortedScores, score_array, sort_scores
+from voicegmm.metrics.rates import (
+    OperatingPoint,
+    act_dcf_of,
+    auc_of,
+    min_dcf_of,
+    rates_at,
+    rocch_eer,
+)
+
+FEW_SPEAKERS = 20
+FEW_ERRORS = 30  # Doddington et al., "The NIST speaker recognition evaluation", 2000
+
+DEFAULT_POINTS = (OperatingPoint(0.01), OperatingPoint(0.05))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its interval; None where the interval is not known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes
+    ----------
+    metrics : dict of str to Estimate
+        eer, min_dcf_<p>, act_dcf_<p> for each operating point, cllr, min_cllr, auc; of the trials
+        that have a score.
+    n_targets, n_nontargets : int
+        Trials with a score.
+    n_failed_targets, n_failed_nontargets : int
+        Trials without.
+    n_speakers : int or None
+        None when the speakers are not known.
+    n_replicates : int
+        Bootstrap replicates behind the intervals; 0 where there are none.
+    confidence : float
+        Of the intervals.
+    failures_rejected : dict of str to Estimate
+        eer, min_dcf and act_dcf when failed trials are counted as rejections (a score of -inf);
+        empty when nothing failed.
+    warnings : tuple of str
+        What to keep in mind when quoting the figures.
+    """
+
+    metrics: dict[str, Estimate]
+    n_targets: int
+    n_nontargets: int
+    n_failed_targets: int
+    n_failed_nontargets: int
+    n_speakers: int | None
+    n_replicates: int
+    confidence: float
+    failures_rejected: dict[str, Estimate]
+    warnings: tuple[str, ...]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Turn into dicts, lists, strings and numbers that JSON can hold.
+
+        None stands where an interval is not known, and for an infinite figure, which JSON cannot
+        hold; `warnings` says so.
+        """
+        mapping = asdict(self)
+        for table in ("metrics", "failures_rejected"):
+            for estimate in mapping[table].values():
+                for name, value in estimate.items():
+                    if value is not None and not np.isfinite(value):
+                        estimate[name] = None
+        mapping["warnings"] = list(self.warnings)
+        return mapping
+
+
+def evaluate(
+    targets: npt.ArrayLike,
+    nontargets: npt.ArrayLike,
+    *,
+    target_speakers: npt.ArrayLike | None = None,
+    nontarget_model_speakers: npt.ArrayLike | None = None,
+    nontarget_test_speakers: npt.ArrayLike | None = None,
+    operating_points: Sequence[OperatingPoint] = DEFAULT_POINTS,
+    n_bootstrap: int = 1000,
+    rng: np.random.Generator | None = None,
+    confidence: float = 0.95,
+    n_failed_targets: int = 0,
+    n_failed_nontargets: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluate the scores of a system.
+
+    Parameters
+    ----------
+    targets, nontargets : (n_targets,), (n_nontargets,) array_like
+        Natural-log likelihood ratios, or any scores if only eer, min_dcf, min_cllr and auc are
+        read. NaN is a failed attempt: counted, and left out of the metrics.
+    target_speakers : (n_targets,) array_like of str or int, optional
+        The speaker of each target trial.
+    nontarget_model_speakers, nontarget_test_speakers : (n_nontargets,) array_like, optional
+        The two speakers of each non-target trial. All three or none; `infer_speakers` finds them
+        from a trial list. Without them there are no intervals.
+    operating_points : sequence of OperatingPoint
+        Where min_dcf and act_dcf are read.
+    n_bootstrap : int >= 0
+        Replicates; 0 for no intervals.
+    rng : numpy.random.Generator, optional
+        What draws the speakers; by default one of fixed seed, so a call repeats.
+    confidence : float in (0, 1)
+        Of the intervals: percentiles of the replicates, stretched where needed to hold the value.
+    n_failed_targets, n_failed_nontargets : int >= 0
+        Failed attempts that are not in the arrays at all.
+    progress : callable, optional
+        Called with the replicates done and their number.
+
+    Raises
+    ------
+    DataError
+        For a class without scores, or speakers that are not as many as the scores.
+    OptionError
+        For an option out of range, two operating points of one name, or some but not all of the
+        speakers.
+    """
+    points = _checked_points(operating_points)
+    at_least("n_bootstrap", n_bootstrap, 0)
+    at_least("n_failed_targets", n_failed_targets, 0)
+    at_least("n_failed_nontargets", n_failed_nontargets, 0)
+    if not 0.0 < confidence < 1.0:
+        raise OptionError(f"confidence must be between 0 and 1 (exclusive), got {confidence}")
+    t, t_kept = _attempts("targets", targets)
+    n, n_kept = _attempts("nontargets", nontargets)
+    failed_t = n_failed_targets + int((~t_kept).sum())
+    failed_n = n_failed_nontargets + int((~n_kept).sum())
+
+    scores = sort_scores(t, n)
+    hull = rocch(scores)
+    reading = _Reading(scores.scores, points)
+    values = reading(scores, hull)
+    trials = _speaker_trials(
+        t, n, t_kept, n_kept,
+        target_speakers, nontarget_model_speakers, nontarget_test_speakers,
+    )
+    warnings = []
+    intervals: list[tuple[float, float]] = []
+    n_replicates = 0
+    if trials is not None and n_bootstrap:
+        generator = np.random.default_rng(0) if rng is None else rng
+        replicates = bootstrap(trials, reading, generator, n_bootstrap, progress)
+        if 2 * len(replicates) > n_bootstrap:
+            n_replicates = len(replicates)
+            intervals = [percentile_interval(column, confidence) for column in replicates.T]
+        else:
+            warnings.append(
+                f"no intervals: with {trials.n_speakers} speakers most resamplings leave a class "
+                "without trials"
+            )
+    if failed_t + failed_n:
+        warnings.append(
+            f"{failed_t} target and {failed_n} non-target trials failed and are not in the metrics"
+        )
+    estimates = _estimates(reading.names, values, intervals)
+    warnings += _warnings(scores, hull, points, trials, estimates, bool(intervals))
+    return Evaluation(
+        metrics=estimates,
+        n_targets=len(t),
+        n_nontargets=len(n),
+        n_failed_targets=failed_t,
+        n_failed_nontargets=failed_n,
+        n_speakers=None if trials is None else trials.n_speakers,
+        n_replicates=n_replicates,
+        confidence=confidence,
+        failures_rejected=_failures_rejected(scores, points, failed_t, failed_n),
+        warnings=tuple(warnings),
+    )
+
+
+class _Reading:
+    """Read every metric of scores that are always the same and weigh differently each time."""
+
+    def __init__(self, scores: Float64Array, points: Sequence[OperatingPoint]) -> None:
+        self._points = points
+        # The logarithms cost more than all the rest of a replicate: taken once.
+        self._target_bits, self._nontarget_bits = bits(-scores), bits(scores)
+        self.names = [
+            "eer",
+            *(f"{kind}_dcf_{point.name}" for point in points for kind in ("min", "act")),
+            "cllr", "min_cllr", "auc",
+        ]
+
+    def __call__(self, scores: SortedScores, hull: Rocch | None = None) -> list[float]:
+        hull = rocch(scores) if hull is None else hull
+        costs = [
+            value
+            for point in self._points
+            for value in (min_dcf_of(hull, point), act_dcf_of(scores, point))
+        ]
+        cllr = (
+            weighted_mean(self._target_bits, scores.targets)
+            + weighted_mean(self._nontarget_bits, scores.nontargets)
+        ) / 2.0
+        return [rocch_eer(hull), *costs, cllr, min_cllr_of(hull), auc_of(scores)]
+
+
+def _checked_points(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
+    names = [point.name for point in points]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError(f"operating_points must differ, got two named {twice}")
+    return tuple(points)
+
+
+def _attempts(name: str, scores: npt.ArrayLike) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
+    """Part the scores from the failed attempts: the scores that are, and which those were."""
+    try:
+        array = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} must be numbers") from None
+    if array.ndim == 1 and len(array) and np.isnan(array).all():
+        raise DataError(f"{name} must hold at least one score, all {len(array)} attempts failed")
+    kept = ~np.isnan(array)
+    return score_array(name, array if kept.all() else array[kept]), kept
+
+
+def _speaker_trials(
+    targets: Float64Array,
+    nontargets: Float64Array,
+    targets_kept: npt.NDArray[np.bool_],
+    nontargets_kept: npt.NDArray[np.bool_],
+    target_speakers: npt.ArrayLike | None,
+    model_speakers: npt.ArrayLike | None,
+    test_speakers: npt.ArrayLike | None,
+) -> SpeakerTrials | None:
+    given = {
+        "target_speakers": (target_speakers, targets_kept),
+        "nontarget_model_speakers": (model_speakers, nontargets_kept),
+        "nontarget_test_speakers": (test_speakers, nontargets_kept),
+    }
+    missing = [name for name, (speakers, _) in given.items() if speakers is None]
+    if len(missing) == 3:
+        return None
+    if missing:
+        raise OptionError(f"{missing[0]} is missing: give the speakers of all trials or of none")
+    kept = []
+    for name, (speakers, mask) in given.items():
+        array = np.asarray(speakers)
+        if array.shape != mask.shape:
+            raise DataError(
+                f"{name} must be a vector of {len(mask)} speakers, one a score; got shape "
+                f"{array.shape}"
+            )
+        kept.append(array[mask])
+    return sort_trials(targets, nontargets, *kept)
+
+
+def _estimates(
+    names: Sequence[str], values: Sequence[float], intervals: Sequence[tuple[float, float]]
+) -> dict[str, Estimate]:
+    if not intervals:
+        return {name: Estimate(value) for name, value in zip(names, values, strict=True)}
+    # A percentile interval can miss its own value (minCllr falls when speakers repeat): a reader
+    # could make nothing of that, so the value is always within.
+    return {
+        name: Estimate(value, min(low, value), max(high, value))
+        for name, value, (low, high) in zip(names, values, intervals, strict=True)
+    }
+
+
+def _failures_rejected(
+    scores: SortedScores, points: Sequence[OperatingPoint], n_targets: int, n_nontargets: int
+) -> dict[str, Estimate]:
+    if not n_targets + n_nontargets:
+        return {}
+    lowest = scores.scores[0]
+    # Below -inf there is nothing: a failure joins the trials that are rejected always already.
+    new = np.array([-np.inf] if lowest > -np.inf else [])
+    row = np.zeros(len(new))
+    targets = np.concatenate([row, scores.targets])
+    nontargets = np.concatenate([row, scores.nontargets])
+    targets[0] += n_targets
+    nontargets[0] += n_nontargets
+    counted = SortedScores(np.concatenate([new, scores.scores]), targets, nontargets)
+    hull = rocch(counted)
+    found = {"eer": Estimate(rocch_eer(hull))}
+    for point in points:
+        found[f"min_dcf_{point.name}"] = Estimate(min_dcf_of(hull, point))
+        found[f"act_dcf_{point.name}"] = Estimate(act_dcf_of(counted, point))
+    return found
+
+
+def _warnings(
+    scores: SortedScores,
+    hull: Rocch,
+    points: Sequence[OperatingPoint],
+    trials: SpeakerTrials | None,
+    estimates: Mapping[str, Estimate],
+    has_intervals: bool,
+) -> list[str]:
+    warnings = []
+    if trials is not None and trials.n_speakers < FEW_SPEAKERS:
+        warnings.append(
+            f"only {trials.n_speakers} speakers: intervals from fewer than {FEW_SPEAKERS} are "
+            "rough, and tend to be too narrow"
+        )
+    equal = estimates["eer"].value
+    rates = {"eer": (equal, equal)}
+    for point in points:
+        best = int(np.argmin(point.cost(hull.p_miss, hull.p_fa)))
+        rates[f"min_dcf_{point.name}"] = (hull.p_miss[best], hull.p_fa[best])
+        rates[f"act_dcf_{point.name}"] = rates_at(scores, point.threshold)
+    n_targets, n_nontargets = scores.targets.sum(), scores.nontargets.sum()
+    few = []
+    for name, (p_miss, p_fa) in rates.items():
+        misses, alarms = round(p_miss * n_targets), round(p_fa * n_nontargets)
+        if min(misses, alarms) < FEW_ERRORS:
+            few.append(f"{name} ({misses} misses, {alarms} false alarms)")
+    if few:
+        warnings.append(
+            f"fewer than {FEW_ERRORS} errors of a kind behind {', '.join(few)}: too few to tell "
+            "systems apart (Doddington's rule of 30)"
+        )
+    endless = [name for name, estimate in estimates.items() if np.isinf(estimate.value)]
+    if endless:
+        warnings.append(
+            f"{', '.join(endless)} is infinite: a target scores -inf or a non-target inf"
+        )
+    elif any(np.isinf(e.high) for e in estimates.values() if e.high is not None):
+        warnings.append("an interval has no upper end: some replicates are infinite")
+    return warnings

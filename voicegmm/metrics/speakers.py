@@ -1,0 +1,81 @@
+"""Who speaks in the trials, when only the trial list is known."""
+
+import numpy as np
+import numpy.typing as npt
+
+from voicegmm._base.arrays import IntArray
+from voicegmm._base.errors import DataError
+
+
+def infer_speakers(
+    labels: npt.ArrayLike,
+    models: npt.ArrayLike,
+    tests: npt.ArrayLike,
+    *,
+    shared_names: bool = False,
+) -> tuple[IntArray, IntArray]:
+    """Infer speakers from the labels: a target trial says that its model and its test are one.
+
+    Models and tests linked by target trials, also through one another, are one speaker. What is
+    in no target trial is taken for a speaker of its own, so the speakers found can be more than
+    there are, never fewer; intervals from them can then be somewhat too narrow.
+
+    Parameters
+    ----------
+    labels : (n_trials,) array_like of bool
+        True for a target trial.
+    models, tests : (n_trials,) array_like of str or int
+        The names in each trial.
+    shared_names : bool
+        Whether the same name as model and as test is the same recording, as in VoxCeleb's lists.
+
+    Returns
+    -------
+    model_speakers, test_speakers : (n_trials,) int arrays
+        Speaker numbers, from 0.
+
+    Raises
+    ------
+    DataError
+        For arrays of different length, no trials, or a non-target trial whose model and test are
+        one speaker by the target trials: a contradiction in the list.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    is_target = np.asarray(labels, dtype=np.bool_)
+    if not is_target.shape == np.shape(models) == np.shape(tests) or is_target.ndim != 1:
+        raise DataError(
+            "labels, models and tests must be vectors of one length, got shapes "
+            f"{is_target.shape}, {np.shape(models)} and {np.shape(tests)}"
+        )
+    if not len(is_target):
+        raise DataError("labels, models and tests must hold at least one trial, got none")
+    if shared_names:
+        model_nodes, test_nodes = number_names(models, tests)
+        n_nodes = 1 + int(max(model_nodes.max(), test_nodes.max()))
+    else:
+        (model_nodes,), (test_nodes,) = number_names(models), number_names(tests)
+        test_nodes = test_nodes + model_nodes.max() + 1
+        n_nodes = 1 + int(test_nodes.max())
+    links = (model_nodes[is_target], test_nodes[is_target])
+    graph = coo_array((np.ones(len(links[0]), dtype=np.int8), links), shape=(n_nodes, n_nodes))
+    _, speaker = connected_components(graph, directed=False)
+    model_speakers: IntArray = speaker[model_nodes]
+    test_speakers: IntArray = speaker[test_nodes]
+    wrong = np.flatnonzero(~is_target & (model_speakers == test_speakers))
+    if len(wrong):
+        i = int(wrong[0])
+        raise DataError(
+            f"trial {i} (counting from 0) is labelled non-target, but target trials link its "
+            f"model {np.asarray(models)[i]} and its test {np.asarray(tests)[i]} to one speaker "
+            f"({len(wrong)} such trials)"
+        )
+    return model_speakers, test_speakers
+
+
+def number_names(*names: npt.ArrayLike) -> tuple[IntArray, ...]:
+    """Number the distinct values of several vectors together, from 0, in sorted order."""
+    arrays = [np.asarray(some) for some in names]
+    _, numbers = np.unique(np.concatenate(arrays), return_inverse=True)
+    return tuple(np.split(numbers, np.cumsum([len(some) for some in arrays])[:-1]))
