@@ -1,6 +1,7 @@
 """Reading a recording: any format and rate that libsndfile knows, to mono float32."""
 
 import errno
+import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 from voicegmm._base.arrays import BoolArray, Float32Array
 from voicegmm._base.checks import within
 from voicegmm._base.errors import AudioError
-from voicegmm.audio.containers import promised_and_held
+from voicegmm.audio.containers import SoundBytes, sound_bytes
 from voicegmm.audio.level import clipped_samples
 from voicegmm.audio.resampling import rate_notes, resampled
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal, first_not_finite
@@ -76,23 +77,29 @@ def read_signal(path: str | os.PathLike[str], sample_rate: int | None = None) ->
     path = Path(path)
     if sample_rate is not None:
         within("sample_rate", sample_rate, LOWEST_RATE, HIGHEST_RATE)
-    _refuse_cut_off(path)
-    with _opened(path) as handle:
+    with _opened(path, _whole_file(path)) as handle:
         _refuse_absurd(handle, path)
         rate = sample_rate or handle.samplerate
         tally = _Tally()
         known = 0 <= handle.frames < _MOST_FRAMES
+        if not known:
+            # A FLAC from a pipe does not say how long it is, and cannot be searched; soundfile
+            # searches before each read unless it is told so.
+            handle.seekable = lambda: False
         expected = 1 + handle.frames * rate // handle.samplerate if known else 0
         blocks = _mono_blocks(handle, path, tally)
         samples = _gathered(resampled(blocks, handle.samplerate, rate), expected, path)
         _refuse_missing_frames(handle, path, tally, known)
         if not len(samples):
-            raise AudioError(f"{path}: holds no samples; record it again", status="too short")
+            raise AudioError(
+                f"{path}: holds {tally.n_frames or 'no'} samples; record it again",
+                status="too short",
+            )
         notes = _notes(handle, tally) + rate_notes(handle.samplerate, rate)
     return Signal(samples, rate, str(path), notes)
 
 
-def _refuse_cut_off(path: Path) -> None:
+def _whole_file(path: Path) -> SoundBytes | None:
     """Refuse what is no file, an empty one, and a header that promises more than is there."""
     try:
         if path.is_dir():
@@ -103,23 +110,29 @@ def _refuse_cut_off(path: Path) -> None:
             raise AudioError(f"{path}: is not a regular file; save the sound to a file first")
         if path.stat().st_size == 0:
             raise AudioError(f"{path}: is empty (0 bytes); copy or record it again")
-        sizes = promised_and_held(path)
+        sizes = sound_bytes(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         code = getattr(error, "errno", None)
         remedy = "check its permissions" if code in (errno.EACCES, errno.EPERM) else "check it"
         raise AudioError(f"{path}: cannot be read ({reason}); {remedy}") from None
-    if sizes is not None and sizes[0] > sizes[1]:
+    if sizes is not None and sizes.promised is not None and sizes.promised > sizes.held:
         raise AudioError(
-            f"{path}: is truncated: its header promises {sizes[0]} bytes of sound, the file "
-            f"holds {sizes[1]}; copy it again"
+            f"{path}: is truncated: its header promises {sizes.promised} bytes of sound, the "
+            f"file holds {sizes.held}; copy it again"
         )
+    return sizes
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path, sizes: SoundBytes | None) -> Any:
     import soundfile
 
     try:
+        if sizes is not None and sizes.unset_at is not None:
+            # A WAV whose writer was stopped: libsndfile takes a length of 0 at its word.
+            content = bytearray(path.read_bytes())
+            content[sizes.unset_at : sizes.unset_at + 4] = b"\xff\xff\xff\xff"
+            return soundfile.SoundFile(io.BytesIO(content))
         # Bytes, because a name need not be valid UTF-8.
         return soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, TypeError, ValueError) as error:
@@ -156,8 +169,8 @@ def _mono_blocks(handle: Any, path: Path, tally: _Tally) -> Iterator[Float32Arra
             reason = error.error_string.strip().rstrip(".")
             seconds = tally.n_frames / handle.samplerate
             raise AudioError(
-                f"{path}: is damaged or truncated: decoding failed after {seconds:.2f} s "
-                f"({reason}); copy it again"
+                f"{path}: is damaged or truncated: decoding failed in the part after "
+                f"{seconds:.2f} s ({reason}); copy it again"
             ) from None
         if not len(block):
             return
