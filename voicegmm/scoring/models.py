@@ -1,0 +1,292 @@
+"""Models of voices: the background model and the speakers adapted from it."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from voicegmm._base.arrays import Float32Array, Float64Array, frozen
+from voicegmm._base.checks import at_least
+from voicegmm._base.errors import DataError, ListError
+from voicegmm._base.options import canonical_json
+from voicegmm.compute import ordered_map
+from voicegmm.corpus import Enrollment
+from voicegmm.features import PipelineOptions
+from voicegmm.mixture import (
+    DiagonalGMM,
+    EmOptions,
+    FitResult,
+    InitialOptions,
+    Iteration,
+    MapOptions,
+    Statistics,
+    accumulate,
+    adapt_means,
+    collector,
+    fit,
+    initialize,
+    sample_frames,
+)
+from voicegmm.scoring.frames import FrameLibrary, check_front_end, usable
+
+
+@dataclass(frozen=True)
+class UbmOptions:
+    """How a universal background model is trained.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of Gaussians; at least 1.
+    initial : InitialOptions
+    em : EmOptions
+    """
+
+    n_components: int = 256
+    initial: InitialOptions = field(default_factory=InitialOptions)
+    em: EmOptions = field(default_factory=EmOptions)
+
+    def __post_init__(self) -> None:
+        at_least("n_components", self.n_components, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class BackgroundModel:
+    """A universal background model, with the front end its frames must come from.
+
+    Parameters
+    ----------
+    gmm : DiagonalGMM
+    front_end : PipelineOptions
+    options : UbmOptions
+    seed : int
+    iterations : tuple of Iteration
+        The training record.
+    n_frames : float
+    """
+
+    gmm: DiagonalGMM
+    front_end: PipelineOptions
+    options: UbmOptions = field(default_factory=UbmOptions)
+    seed: int = 0
+    iterations: tuple[Iteration, ...] = ()
+    n_frames: float = 0.0
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """First 32 hex digits of the SHA-256 of front end, weights, means and variances."""
+        digest = hashlib.sha256(canonical_json(self.front_end).encode())
+        for array in (self.gmm.weights, self.gmm.means, self.gmm.variances):
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True, eq=False)
+class SpeakerModels:
+    """Speakers whose means were adapted from one background model.
+
+    Parameters
+    ----------
+    background : BackgroundModel
+    ids : tuple of str
+        Each name once.
+    means : (n_speakers, n_components, n_dims) float32 array
+    counts : (n_speakers, n_components) float64 array
+        Frames that each component saw of each speaker: with the means they give the statistics
+        back, so a speaker can be updated without the old recordings.
+    seconds : (n_speakers,) float64 array
+        Speech each speaker was enrolled with.
+    adaptation : MapOptions
+    """
+
+    background: BackgroundModel
+    ids: tuple[str, ...]
+    means: Float32Array
+    counts: Float64Array
+    seconds: Float64Array
+    adaptation: MapOptions = field(default_factory=MapOptions)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.ids), *self.background.gmm.means.shape)
+        if self.means.shape != shape or self.counts.shape != shape[:2]:
+            raise DataError(f"means must be {shape}, got {self.means.shape}")
+        if len(set(self.ids)) != len(self.ids):
+            raise DataError("the names of the speakers must differ")
+        object.__setattr__(self, "means", frozen(self.means, np.float32))
+        object.__setattr__(self, "counts", frozen(self.counts, np.float64))
+        object.__setattr__(self, "seconds", frozen(self.seconds, np.float64))
+
+    def index(self, name: str) -> int:
+        """Give the row of a speaker.
+
+        Raises
+        ------
+        ListError
+            Naming the speakers that there are.
+        """
+        if name not in self.ids:
+            known = ", ".join(self.ids[:10]) + (", ..." if len(self.ids) > 10 else "")
+            raise ListError(f"{name!r} is not enrolled; enrolled are: {known or 'none'}")
+        return self.ids.index(name)
+
+    def chosen(self, names: Sequence[str]) -> "SpeakerModels":
+        """Give only some of the speakers."""
+        rows = [self.index(name) for name in names]
+        return SpeakerModels(
+            self.background,
+            tuple(names),
+            self.means[rows],
+            self.counts[rows],
+            self.seconds[rows],
+            self.adaptation,
+        )
+
+    def with_speaker(self, name: str, statistics: Statistics, seconds: float) -> "SpeakerModels":
+        """Add a speaker, or add new speech to one that is enrolled already."""
+        counts, first = statistics.counts, statistics.first
+        kept = [other for other in self.ids if other != name]
+        if name in self.ids:
+            old_counts, old_first, old_seconds = self.statistics(name)
+            counts, first, seconds = counts + old_counts, first + old_first, seconds + old_seconds
+        means = adapt_means(self.background.gmm.means, counts, first, self.adaptation.relevance)
+        others = self.chosen(kept)
+        return SpeakerModels(
+            self.background,
+            (*kept, name),
+            np.concatenate([others.means, means[None].astype(np.float32)]),
+            np.concatenate([others.counts, counts[None]]),
+            np.append(others.seconds, seconds),
+            self.adaptation,
+        )
+
+    def statistics(self, name: str) -> tuple[Float64Array, Float64Array, float]:
+        """Give a speaker's counts, first-order statistics and seconds of speech.
+
+        The M-step of MAP read backwards: first = (n + r) mean - r prior (Reynolds 2000, eq. 12).
+        """
+        row = self.index(name)
+        counts, relevance = self.counts[row], self.adaptation.relevance
+        n = counts[:, None]
+        first = (n + relevance) * self.means[row] - relevance * self.background.gmm.means
+        return counts, np.where(n > 0, first, 0.0), float(self.seconds[row])
+
+
+def train_background(
+    frames: FrameLibrary,
+    files: Sequence[str],
+    options: UbmOptions,
+    seed: int,
+    n_workers: int = 1,
+    progress: Callable[[int, Iteration], None] | None = None,
+) -> tuple[BackgroundModel, FitResult]:
+    """Train a universal background model.
+
+    Parameters
+    ----------
+    frames : FrameLibrary
+    files : sequence of str
+        Recordings to train on; those without frames are passed over.
+    options : UbmOptions
+    seed : int
+        Of the sample and of k-means++.
+    n_workers : int
+    progress : callable, optional
+        As in `voicegmm.mixture.fit`.
+
+    Returns
+    -------
+    BackgroundModel, FitResult
+
+    Raises
+    ------
+    DataError
+        If there are fewer frames than components.
+    """
+    rng = np.random.default_rng(seed)
+    source = frames.source(usable(frames, files))
+    if source.n_frames < options.n_components:
+        raise DataError(
+            f"{source.n_frames} speech frames cannot train {options.n_components} components; "
+            "give more speech, or ask for fewer components"
+        )
+    wanted = options.initial.sample_per_component * options.n_components
+    drawn = sample_frames(source, wanted, rng)
+    initial = initialize(drawn, options.n_components, rng, options.initial)
+    result = fit(initial, collector(source, n_workers), options.em, progress)
+    model = BackgroundModel(
+        result.gmm, frames.front_end, options, seed, result.iterations, result.n_frames
+    )
+    return model, result
+
+
+def enroll(
+    background: BackgroundModel,
+    frames: FrameLibrary,
+    enrollments: Sequence[Enrollment],
+    adaptation: MapOptions,
+    n_workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[SpeakerModels, dict[str, str]]:
+    """Make a model of each speaker, by MAP adaptation of the means.
+
+    Parameters
+    ----------
+    background : BackgroundModel
+    frames : FrameLibrary
+    enrollments : sequence of Enrollment
+        A recording without frames is passed over; its speaker is made from the others.
+    adaptation : MapOptions
+        Only the means can be adapted here.
+    n_workers : int
+    progress : callable, optional
+        Called with the number of speakers done.
+
+    Returns
+    -------
+    models : SpeakerModels
+        Of those speakers that have a usable recording.
+    failures : dict of str to str
+        The others, with the reason.
+
+    Raises
+    ------
+    MismatchError
+        If the frames come from another front end than the background model's.
+    """
+    check_front_end(background.front_end, frames.front_end, "enrollment")
+    if not adaptation.means or adaptation.variances or adaptation.weights:
+        raise DataError("speaker models adapt the means and only the means")
+    hop = background.front_end.mfcc.hop_seconds
+
+    def statistics_of(enrollment: Enrollment) -> tuple[Statistics, float] | None:
+        files = usable(frames, enrollment.files)
+        if not files:
+            return None
+        data, weights = frames.read(files)
+        statistics = accumulate(background.gmm, data, weights)
+        return statistics, statistics.n_frames * hop
+
+    made, failures = [], {}
+    results = ordered_map(statistics_of, enrollments, n_workers)
+    for number, (enrollment, result) in enumerate(zip(enrollments, results, strict=True), 1):
+        if result is None:
+            failures[enrollment.model] = frames.status(enrollment.files[0]).reason
+        else:
+            made.append((enrollment.model, *result))
+        if progress:
+            progress(number)
+    shape = background.gmm.means.shape
+    counts = np.array([s.counts for _, s, _ in made]).reshape(-1, shape[0])
+    first = np.array([s.first for _, s, _ in made]).reshape(-1, *shape)
+    means = adapt_means(background.gmm.means, counts, first, adaptation.relevance)
+    models = SpeakerModels(
+        background,
+        tuple(name for name, _, _ in made),
+        means.astype(np.float32),
+        counts,
+        np.array([seconds for _, _, seconds in made]),
+        adaptation,
+    )
+    return models, failures

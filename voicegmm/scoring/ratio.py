@@ -1,0 +1,168 @@
+"""The log-likelihood ratio: how much better a speaker's model explains a recording.
+
+    llr = (1 / sum_t w_t) sum_t w_t [log p(x_t | speaker) - log p(x_t | background)]
+
+(Reynolds 2000, eq. 1, per frame so that recordings of different lengths compare.) Models whose
+means alone were adapted share the quadratic term of every frame and component, so a model costs
+one product of the frames with its means.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicegmm._base.arrays import Float64Array, FloatArray
+from voicegmm._base.checks import finite_frames
+from voicegmm.compute import ordered_map
+from voicegmm.corpus import Trials
+from voicegmm.mixture.density import blocks, expand, joint_block, project, responsibilities
+from voicegmm.scoring.frames import OK, FrameLibrary, Status, check_front_end
+from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.table import ScoreTable
+
+
+@dataclass(frozen=True, eq=False)
+class _Offsets:
+    """What a model adds to the background's joint log-densities: z @ slopes[m] + constants[m]."""
+
+    slopes: FloatArray  # (n_models, n_dims, n_components)
+    constants: FloatArray  # (n_models, n_components)
+
+
+def _offsets(models: SpeakerModels, dtype: np.dtype) -> _Offsets:
+    gmm = models.background.gmm
+    projection = project(gmm, dtype)
+    shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
+    variances = gmm.variances / scale**2
+    prior = (gmm.means - shift) / scale
+    means = (models.means.astype(np.float64) - shift) / scale
+    slopes = ((means - prior) / variances).transpose(0, 2, 1)
+    constants = -0.5 * ((means**2 - prior**2) / variances).sum(axis=2)
+    return _Offsets(np.ascontiguousarray(slopes, dtype), constants.astype(dtype))
+
+
+def log_likelihood_ratios(
+    models: SpeakerModels,
+    frames: FloatArray,
+    frame_weights: FloatArray | None = None,
+    rows: FloatArray | None = None,
+    offsets: _Offsets | None = None,
+) -> Float64Array:
+    """Score one recording against many speakers.
+
+    Parameters
+    ----------
+    models : SpeakerModels
+    frames : (n_frames, n_dims) float array
+        At least one frame.
+    frame_weights : (n_frames,) float array, optional
+        Positive; 1 for every frame by default.
+    rows : (n_models,) int array, optional
+        Which speakers; all by default.
+    offsets : optional
+        What `_offsets` gave for these models, to be used again.
+
+    Returns
+    -------
+    (n_models,) float64 array
+        Mean log-likelihood ratio, in nats per frame.
+    """
+    gmm = models.background.gmm
+    frames = finite_frames(frames, gmm.n_dims)
+    offsets = offsets or _offsets(models, frames.dtype)
+    rows = np.arange(len(models.ids)) if rows is None else rows
+    projection = project(gmm, frames.dtype)
+    totals = np.zeros(len(rows))
+    weights = np.ones(len(frames)) if frame_weights is None else np.asarray(frame_weights, float)
+    for block in blocks(len(frames)):
+        _, base = joint_block(gmm, frames[block], projection)
+        z = np.ascontiguousarray(expand(frames[block], projection)[:, : gmm.n_dims])
+        scratch = np.empty_like(base)
+        _, _, background = responsibilities(base, out=scratch)
+        for place, row in enumerate(rows):
+            joint = np.matmul(z, offsets.slopes[row], out=scratch)
+            joint += offsets.constants[row]
+            joint += base
+            _, _, speaker = responsibilities(joint, out=joint)
+            totals[place] += weights[block] @ (speaker - background)
+    return totals / weights.sum()
+
+
+def score_trials(
+    models: SpeakerModels,
+    frames: FrameLibrary,
+    trials: Trials,
+    segments: dict[str, tuple[str, ...]] | None = None,
+    missing_models: dict[str, str] | None = None,
+    n_workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> ScoreTable:
+    """Score a list of trials; each test is read once and passes the background model once.
+
+    Parameters
+    ----------
+    models : SpeakerModels
+    frames : FrameLibrary
+    trials : Trials
+    segments : dict, optional
+        What each test is made of; a test that is not here is a recording itself.
+    missing_models : dict of str to str, optional
+        Models that could not be made, with the reason: their trials get a status, not a score.
+    n_workers : int
+    progress : callable, optional
+        Called with the number of trials done.
+
+    Returns
+    -------
+    ScoreTable
+        Mean log-likelihood ratios; a trial that cannot be scored has NaN, a status and a reason.
+
+    Raises
+    ------
+    ListError
+        If a trial names a model or a test that does not exist.
+    MismatchError
+        If the frames come from another front end than the models.
+    """
+    check_front_end(models.background.front_end, frames.front_end, "scoring")
+    segments, missing_models = segments or {}, missing_models or {}
+    known_tests = {*frames.ids, *segments}
+    trials.check_known({*models.ids, *missing_models}, known_tests, "the trial list")
+    offsets = _offsets(models, np.dtype(np.float32))
+    row_of = {name: row for row, name in enumerate(models.ids)}
+    rows = np.array([row_of.get(name, -1) for name in trials.models])[trials.model_index]
+    order = np.argsort(trials.test_index, kind="stable")
+    bounds = np.searchsorted(trials.test_index[order], np.arange(len(trials.tests) + 1))
+
+    def score(test: int) -> tuple[FloatArray, Float64Array, Status]:
+        places = order[bounds[test] : bounds[test + 1]]
+        places = places[rows[places] >= 0]
+        files = segments.get(trials.tests[test], (trials.tests[test],))
+        failed = next((s for s in map(frames.status, files) if not s.ok), None)
+        if failed:
+            return places, np.full(len(places), np.nan), failed
+        data, weights = frames.read(files)
+        data = data.astype(np.float32, copy=False)
+        scores = log_likelihood_ratios(models, data, weights, rows[places], offsets)
+        return places, scores, Status()
+
+    scores = np.full(len(trials), np.nan)
+    statuses = np.full(len(trials), OK, dtype=object)
+    reasons = np.full(len(trials), "", dtype=object)
+    for number in np.flatnonzero(rows < 0):
+        model = trials.models[trials.model_index[number]]
+        statuses[number], reasons[number] = "no model", missing_models[model]
+    done = 0
+    for places, values, status in ordered_map(score, _indices(trials), n_workers):
+        scores[places] = values
+        if not status.ok:
+            statuses[places], reasons[places] = status.status, status.reason
+        done += len(places)
+        if progress:
+            progress(done)
+    return ScoreTable(trials, scores, tuple(statuses), tuple(reasons))
+
+
+def _indices(trials: Trials) -> Iterator[int]:
+    return iter(range(len(trials.tests)))

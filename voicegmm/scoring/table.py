@@ -1,0 +1,168 @@
+"""The score table: every trial with its score, or with the reason why it has none."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from voicegmm._base.arrays import BoolArray, Float64Array, frozen
+from voicegmm._base.errors import DataError, ListError
+from voicegmm._base.files import write_text
+from voicegmm.corpus import Trials
+from voicegmm.corpus.lists import checked_name, read_lines
+from voicegmm.scoring.frames import OK
+
+_COLUMNS = ("model", "test", "label", "score", "llr", "status", "reason")
+_LABELS = {"target": 1, "nontarget": 0, "": -1}
+_NAMES = {1: "target", 0: "nontarget", -1: ""}
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Scores of trials.
+
+    Parameters
+    ----------
+    trials : Trials
+    scores : (n_trials,) float64 array
+        Mean log-likelihood ratio per frame; NaN exactly where the status is not "ok".
+    statuses, reasons : tuple of str
+        "ok", or what went wrong with model or test, and the line that says so.
+    llrs : (n_trials,) float64 array, optional
+        Calibrated log-likelihood ratios (natural logarithm), where a calibration was applied.
+    """
+
+    trials: Trials
+    scores: Float64Array
+    statuses: tuple[str, ...]
+    reasons: tuple[str, ...]
+    llrs: Float64Array | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.trials)
+        if not len(self.scores) == len(self.statuses) == len(self.reasons) == n:
+            raise DataError(f"a score table of {n} trials needs {n} scores, statuses and reasons")
+        object.__setattr__(self, "scores", frozen(self.scores, np.float64))
+        if ((np.array(self.statuses, object) == OK) != np.isfinite(self.scores)).any():
+            raise DataError("a trial has a score exactly where its status is ok")
+        if self.llrs is not None:
+            object.__setattr__(self, "llrs", frozen(self.llrs, np.float64))
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    @property
+    def scored(self) -> BoolArray:
+        """Which trials have a score, (n_trials,)."""
+        return np.isfinite(self.scores)
+
+    @property
+    def best(self) -> Float64Array:
+        """Calibrated log-likelihood ratios where there are any, else the scores."""
+        return self.scores if self.llrs is None else self.llrs
+
+    def with_llrs(self, llrs: Float64Array) -> "ScoreTable":
+        """Add calibrated log-likelihood ratios."""
+        return replace(self, llrs=llrs)
+
+    def failures(self) -> dict[str, tuple[str, str, int]]:
+        """Give what could not be scored: reason -> (status, reason, number of trials)."""
+        found: dict[str, tuple[str, str, int]] = {}
+        for status, reason in zip(self.statuses, self.reasons, strict=True):
+            if status != OK:
+                found[reason] = (status, reason, found.get(reason, ("", "", 0))[2] + 1)
+        return found
+
+
+def write_scores(path: str | Path, table: ScoreTable) -> None:
+    """Write a score table as TSV, whole or not at all; numbers read back to the same bits."""
+    trials = table.trials
+    models = [checked_name(name, "the model") for name in trials.models]
+    tests = [checked_name(name, "the test") for name in trials.tests]
+    llrs = np.full(len(table), np.nan) if table.llrs is None else table.llrs
+    lines = ["\t".join(_COLUMNS)]
+    for model, test, label, score, llr, status, reason in zip(
+        trials.model_index,
+        trials.test_index,
+        trials.labels,
+        table.scores.tolist(),
+        llrs.tolist(),
+        table.statuses,
+        table.reasons,
+        strict=True,
+    ):
+        numbers = ("" if math.isnan(number) else repr(number) for number in (score, llr))
+        reason = " ".join(reason.split())
+        fields = (models[model], tests[test], _NAMES[int(label)], *numbers, status, reason)
+        lines.append("\t".join(fields))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_scores(path: str | Path) -> ScoreTable:
+    """Read a score table.
+
+    Raises
+    ------
+    ListError
+        Naming the line that does not fit.
+    """
+    path = Path(path)
+    lines = read_lines(path)
+    if tuple(lines[0][1].split("\t")) != _COLUMNS:
+        raise ListError(
+            f"{path}: line {lines[0][0]}: not a score table; "
+            f"the header must be {'<TAB>'.join(_COLUMNS)}"
+        )
+    rows, scores, llrs, statuses, reasons = [], [], [], [], []
+    for number, line in lines[1:]:
+        fields = line.split("\t")
+        if len(fields) != len(_COLUMNS) or fields[2] not in _LABELS:
+            raise ListError(f"{path}: line {number}: expected 7 fields, got {line!r}")
+        model, test, label, score, llr, status, reason = fields
+        rows.append((model, test, _LABELS[label]))
+        scores.append(_number(score, path, number))
+        llrs.append(_number(llr, path, number))
+        statuses.append(status)
+        reasons.append(reason)
+        if (status == OK) != math.isfinite(scores[-1]):
+            raise ListError(
+                f"{path}: line {number}: a score stands where the status is ok: {line!r}"
+            )
+    return _assembled(path, rows, scores, llrs, statuses, reasons)
+
+
+def _assembled(
+    path: Path,
+    rows: Sequence[tuple[str, str, int]],
+    scores: Sequence[float],
+    llrs: Sequence[float],
+    statuses: Sequence[str],
+    reasons: Sequence[str],
+) -> ScoreTable:
+    if not rows:
+        raise ListError(f"{path}: the score table holds a header and nothing else")
+    trials = Trials.of(rows)
+    if trials.n_duplicates:
+        raise ListError(f"{path}: {trials.n_duplicates} trials stand twice; a table has each once")
+    calibrated = np.array(llrs)
+    scored = np.isfinite(scores)
+    if np.isfinite(calibrated).any() and not np.isfinite(calibrated[scored]).all():
+        raise ListError(f"{path}: some scored trials have a calibrated ratio and some have none")
+    return ScoreTable(
+        trials,
+        np.array(scores),
+        tuple(statuses),
+        tuple(reasons),
+        calibrated if np.isfinite(calibrated).any() else None,
+    )
+
+
+def _number(text: str, path: Path, line: int) -> float:
+    if not text:
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        raise ListError(f"{path}: line {line}: {text!r} is not a number") from None
