@@ -36,7 +36,7 @@ class SoundBytes:
 
 
 def sound_bytes(path: Path) -> SoundBytes | None:
-    """Read the header of a WAV, RF64, Wave64, AIFF, AU or NIST SPHERE file.
+    """Read the header of a WAV, RF64, Wave64, AIFF, CAF, AU or NIST SPHERE file.
 
     Parameters
     ----------
@@ -59,6 +59,8 @@ def sound_bytes(path: Path) -> SoundBytes | None:
             return _in_chunks(file, size, ">", b"SSND")
         if head.startswith(_WAVE64):
             return _in_wave64(file, size)
+        if kind == b"caff":
+            return _in_caf(file, size)
         if kind == b".snd" and len(head) >= 12:
             offset, promised = struct.unpack(">II", head[4:12])
             return SoundBytes(_if_known(promised), max(0, size - offset))
@@ -120,6 +122,21 @@ def _in_wave64(file: BinaryIO, size: int) -> SoundBytes | None:
         if header[:4] == b"data":
             return SoundBytes(_if_known(max(0, length - 24)), size - at - 24)
         at += max(24, length + -length % 8)
+    return None
+
+
+def _in_caf(file: BinaryIO, size: int) -> SoundBytes | None:
+    """Walk the chunks of an Apple Core Audio file: 4 bytes of name, 8 of length (-1: unknown)."""
+    at = 8
+    for _ in range(_MOST_CHUNKS):
+        file.seek(at)
+        header = file.read(12)
+        if len(header) < 12:
+            return None
+        length = struct.unpack(">q", header[4:])[0]
+        if header[:4] == b"data":
+            return SoundBytes(length if length > 0 else None, size - at - 12)
+        at += 12 + max(0, length)
     return None
 
 
