@@ -119,9 +119,7 @@ def weigh(trials: SpeakerTrials, times_drawn: npt.ArrayLike) -> SortedScores | N
     )
     if not targets.any() or not nontargets.any():
         return None
-    return SortedScores(
-        trials.scores, targets.astype(np.float64, copy=False), nontargets.astype(np.float64, copy=False)
-    )
+    return SortedScores(trials.scores, targets.astype(np.float64), nontargets.astype(np.float64))
 
 
 def bootstrap(

@@ -1,0 +1,99 @@
+"""Speakers inferred from trial lists, and identification."""
+
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegmm import metrics
+from voicegmm._base.errors import DataError
+
+
+def test_target_trials_link_models_and_tests():
+    trials = [
+        (True, "a1", "x"), (True, "a2", "x"), (True, "a2", "y"), (True, "b", "z"),
+        (False, "a1", "z"), (False, "b", "y"), (False, "b", "stranger"), (False, "a1", "b"),
+    ]
+    labels, models, tests = zip(*trials, strict=True)
+    of_model, of_test = metrics.infer_speakers(labels, models, tests)
+    speaker = dict(zip(models, of_model, strict=True))
+    heard = dict(zip(tests, of_test, strict=True))
+    assert speaker["a1"] == speaker["a2"] == heard["x"] == heard["y"]
+    assert speaker["b"] == heard["z"]
+    # A test of no target trial is a speaker of its own; so is the test that is called "b" here,
+    # for models and tests have names of their own unless it is said that they share them.
+    assert len({speaker["a1"], speaker["b"], heard["stranger"], heard["b"]}) == 4
+    _, shared = metrics.infer_speakers(labels, models, tests, shared_names=True)
+    assert shared[-1] == shared[3]
+
+
+def test_voxceleb_list_gives_its_forty_speakers(shared):
+    with gzip.open(shared("oracles/trials/voxceleb1_o.txt.gz"), "rt") as lines:
+        labels, models, tests = zip(*(line.split() for line in lines), strict=True)
+    is_target = np.array(labels) == "1"
+    of_model, of_test = metrics.infer_speakers(is_target, models, tests, shared_names=True)
+    found = np.concatenate([of_model, of_test])
+    truth = np.array([name.split("/")[0] for name in models + tests])
+    assert len(set(truth)) == 40
+    assert len(set(zip(found.tolist(), truth.tolist(), strict=True))) == len(set(found)) == 40
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=40))
+def test_truth_is_never_split_the_wrong_way(pairs):
+    # Recordings r of speaker r % 3: whatever is found as one speaker is one speaker.
+    models, tests = np.array(pairs).T
+    labels = models % 3 == tests % 3
+    of_model, of_test = metrics.infer_speakers(labels, models, tests)
+    assert (of_model[labels] == of_test[labels]).all()
+    for found in np.unique(of_model):
+        assert len(set(models[of_model == found] % 3)) == 1
+
+
+def test_a_contradiction_is_named():
+    with pytest.raises(DataError, match=r"trial 3 .* labelled non-target, .* model a and its test"):
+        metrics.infer_speakers([1, 1, 1, 0], ["a", "b", "b", "a"], ["x", "x", "y", "y"])
+    with pytest.raises(DataError, match="vectors of one length"):
+        metrics.infer_speakers([1, 0], ["a"], ["x", "y"])
+    with pytest.raises(DataError, match="at least one trial"):
+        metrics.infer_speakers([], [], [])
+
+
+def test_identification_rate():
+    tests = ["p", "p", "p", "q", "q", "r", "r", "r"]
+    labels = [1, 0, 0, 0, 1, 0, 0, 1]
+    #         p: right      q: wrong   r: a tie of three
+    scores = [3.0, 1.0, 2.0, 5.0, 4.0, 7.0, 7.0, 7.0]
+    assert metrics.identification_rate(tests, labels, scores) == pytest.approx((1 + 1 / 3) / 3)
+
+
+def test_identification_counts_failed_attempts_as_misses():
+    nan = np.nan
+    assert metrics.identification_rate([0, 0, 1, 1], [1, 0, 1, 0], [nan, 1.0, 2.0, nan]) == 0.5
+    assert metrics.identification_rate([0, 0], [1, 0], [nan, nan]) == 0.0
+
+
+@given(st.integers(2, 6), st.integers(1, 8), st.randoms(use_true_random=False))
+def test_identification_against_a_plain_loop(n_models, n_tests, random):
+    table = np.array([[random.randint(0, 4) for _ in range(n_models)] for _ in range(n_tests)])
+    truth = [random.randrange(n_models) for _ in range(n_tests)]
+    won = [(row[i] == row.max()) / (row == row.max()).sum()
+           for row, i in zip(table, truth, strict=True)]
+    order = list(range(table.size))
+    random.shuffle(order)
+    tests, models = np.divmod(np.array(order), n_models)
+    labels = np.array(truth)[tests] == models
+    rate = metrics.identification_rate(tests, labels, table[tests, models])
+    assert rate == pytest.approx(np.mean(won))
+
+
+def test_identification_refuses_open_or_doubled_tests():
+    with pytest.raises(DataError, match=r"exactly one target trial; q has 0 \(1 such tests\)"):
+        metrics.identification_rate(["p", "q"], [1, 0], [1.0, 2.0])
+    with pytest.raises(DataError, match="p has 2"):
+        metrics.identification_rate(["p", "p"], [1, 1], [1.0, 2.0])
+    with pytest.raises(DataError, match="one length"):
+        metrics.identification_rate(["p"], [1, 1], [1.0, 2.0])
+    with pytest.raises(DataError, match="at least one trial"):
+        metrics.identification_rate([], [], [])
