@@ -1,6 +1,7 @@
 """Models of voices and what they say of a recording: scores, ratios, calibration."""
 
 from voicegmm.scoring.calibration import Calibration, train_calibration
+from voicegmm.scoring.folds import FoldOptions, Rehearsal, rehearse
 from voicegmm.scoring.frames import (
     OK,
     FrameLibrary,
@@ -9,6 +10,11 @@ from voicegmm.scoring.frames import (
     check_front_end,
     failure_of,
     usable,
+)
+from voicegmm.scoring.identification import (
+    IdentificationPromise,
+    Rate,
+    promise_identification,
 )
 from voicegmm.scoring.models import (
     BackgroundModel,
@@ -19,23 +25,33 @@ from voicegmm.scoring.models import (
 )
 from voicegmm.scoring.ratio import log_likelihood_ratios, score_trials
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
+from voicegmm.scoring.voices import Voices
+from voicegmm.scoring.words import support
 
 __all__ = [
     "OK",
     "BackgroundModel",
     "Calibration",
+    "FoldOptions",
     "FrameLibrary",
+    "IdentificationPromise",
     "MemoryFrames",
+    "Rate",
+    "Rehearsal",
     "ScoreTable",
     "SpeakerModels",
     "Status",
     "UbmOptions",
+    "Voices",
     "check_front_end",
     "enroll",
     "failure_of",
     "log_likelihood_ratios",
+    "promise_identification",
     "read_scores",
+    "rehearse",
     "score_trials",
+    "support",
     "train_background",
     "train_calibration",
     "usable",

@@ -118,6 +118,14 @@ class SpeakerModels:
         object.__setattr__(self, "counts", frozen(self.counts, np.float64))
         object.__setattr__(self, "seconds", frozen(self.seconds, np.float64))
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """First 32 hex digits of the SHA-256 of background model, names, means and counts."""
+        digest = hashlib.sha256(canonical_json([self.background.fingerprint, self.ids]).encode())
+        for array in (self.means, self.counts):
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:32]
+
     def index(self, name: str) -> int:
         """Give the row of a speaker.
 

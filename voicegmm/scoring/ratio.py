@@ -7,12 +7,12 @@ means alone were adapted share the quadratic term of every frame and component, 
 one product of the frames with its means.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, FloatArray
+from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
@@ -46,7 +46,7 @@ def log_likelihood_ratios(
     models: SpeakerModels,
     frames: FloatArray,
     frame_weights: FloatArray | None = None,
-    rows: FloatArray | None = None,
+    rows: IntArray | None = None,
     offsets: _Offsets | None = None,
 ) -> Float64Array:
     """Score one recording against many speakers.
@@ -71,22 +71,23 @@ def log_likelihood_ratios(
     gmm = models.background.gmm
     frames = finite_frames(frames, gmm.n_dims)
     offsets = offsets or _offsets(models, frames.dtype)
-    rows = np.arange(len(models.ids)) if rows is None else rows
+    chosen = np.arange(len(models.ids)) if rows is None else rows
     projection = project(gmm, frames.dtype)
-    totals = np.zeros(len(rows))
+    totals = np.zeros(len(chosen))
     weights = np.ones(len(frames)) if frame_weights is None else np.asarray(frame_weights, float)
     for block in blocks(len(frames)):
         _, base = joint_block(gmm, frames[block], projection)
         z = np.ascontiguousarray(expand(frames[block], projection)[:, : gmm.n_dims])
         scratch = np.empty_like(base)
         _, _, background = responsibilities(base, out=scratch)
-        for place, row in enumerate(rows):
+        for place, row in enumerate(chosen):
             joint = np.matmul(z, offsets.slopes[row], out=scratch)
             joint += offsets.constants[row]
             joint += base
             _, _, speaker = responsibilities(joint, out=joint)
             totals[place] += weights[block] @ (speaker - background)
-    return totals / weights.sum()
+    totals /= weights.sum()
+    return totals
 
 
 def score_trials(
@@ -135,7 +136,7 @@ def score_trials(
     order = np.argsort(trials.test_index, kind="stable")
     bounds = np.searchsorted(trials.test_index[order], np.arange(len(trials.tests) + 1))
 
-    def score(test: int) -> tuple[FloatArray, Float64Array, Status]:
+    def score(test: int) -> tuple[IntArray, Float64Array, Status]:
         places = order[bounds[test] : bounds[test + 1]]
         places = places[rows[places] >= 0]
         files = segments.get(trials.tests[test], (trials.tests[test],))
@@ -154,7 +155,7 @@ def score_trials(
         model = trials.models[trials.model_index[number]]
         statuses[number], reasons[number] = "no model", missing_models[model]
     done = 0
-    for places, values, status in ordered_map(score, _indices(trials), n_workers):
+    for places, values, status in ordered_map(score, range(len(trials.tests)), n_workers):
         scores[places] = values
         if not status.ok:
             statuses[places], reasons[places] = status.status, status.reason
@@ -162,7 +163,3 @@ def score_trials(
         if progress:
             progress(done)
     return ScoreTable(trials, scores, tuple(statuses), tuple(reasons))
-
-
-def _indices(trials: Trials) -> Iterator[int]:
-    return iter(range(len(trials.tests)))

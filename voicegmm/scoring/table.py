@@ -128,7 +128,7 @@ def read_scores(path: str | Path) -> ScoreTable:
         reasons.append(reason)
         if (status == OK) != math.isfinite(scores[-1]):
             raise ListError(
-                f"{path}: line {number}: a score stands where the status is ok: {line!r}"
+                f"{path}: line {number}: a score belongs to the status ok alone: {line!r}"
             )
     return _assembled(path, rows, scores, llrs, statuses, reasons)
 

@@ -1,0 +1,88 @@
+"""What a voice bank answers."""
+
+from dataclasses import dataclass
+
+from voicegmm.scoring import OK
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One speaker in a ranking.
+
+    Parameters
+    ----------
+    name : str
+    score : float
+        Mean log-likelihood ratio per frame against the background model.
+    llr : float, optional
+        Calibrated natural-log likelihood ratio; None where the bank is not calibrated.
+    """
+
+    name: str
+    score: float
+    llr: float | None
+
+
+@dataclass(frozen=True)
+class Identification:
+    """Who speaks in a recording, or nobody who is known.
+
+    Parameters
+    ----------
+    file : str
+    status, reason : str
+        "ok", or why the recording could not be judged.
+    speaker : str, optional
+        None: nobody known (or not judged).
+    ranking : tuple of Candidate
+        All speakers, the best first.
+    threshold : float, optional
+        Calibrated ratio that the best must pass; None where the bank is not calibrated.
+    forced : bool
+        A name was given although nothing says what the score means.
+    notes : tuple of str
+        What is doubtful about the recording.
+    """
+
+    file: str
+    status: str = OK
+    reason: str = ""
+    speaker: str | None = None
+    ranking: tuple[Candidate, ...] = ()
+    threshold: float | None = None
+    forced: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether a recording is a certain speaker's.
+
+    Parameters
+    ----------
+    file, name : str
+    status, reason : str
+        "ok", or why the recording could not be judged.
+    accepted : bool, optional
+        None: not judged, or nothing says what the score means.
+    score : float, optional
+        Mean log-likelihood ratio per frame against the background model.
+    llr : float, optional
+        Calibrated natural-log likelihood ratio.
+    threshold : float, optional
+        What `llr` (or, forced, `score`) must pass.
+    forced : bool
+        As in `Identification`.
+    notes : tuple of str
+    """
+
+    file: str
+    name: str
+    status: str = OK
+    reason: str = ""
+    accepted: bool | None = None
+    score: float | None = None
+    llr: float | None = None
+    threshold: float | None = None
+    forced: bool = False
+    notes: tuple[str, ...] = ()

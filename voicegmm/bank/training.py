@@ -1,0 +1,290 @@
+"""Training a voice bank from folders of recordings."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from voicegmm._base.checks import at_least, within
+from voicegmm._base.errors import DataError, ListError, VoicegmmError
+from voicegmm._base.progress import Progress, counting, silent
+from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers
+from voicegmm.features import Pipeline, PipelineOptions
+from voicegmm.metrics import Estimate, evaluate
+from voicegmm.mixture import MapOptions
+from voicegmm.scoring import (
+    FoldOptions,
+    FrameLibrary,
+    Rehearsal,
+    UbmOptions,
+    Voices,
+    enroll,
+    promise_identification,
+    rehearse,
+    train_background,
+    usable,
+)
+from voicegmm.scoring.identification import rate_of
+from voicegmm.store import FeatureStore, extract_to_store
+
+_FEWEST, _MOST = 8, 512
+
+
+@dataclass(frozen=True)
+class BankOptions:
+    """How a voice bank is trained.
+
+    Parameters
+    ----------
+    features : PipelineOptions
+    n_components : int
+        Gaussians of the background model; 0: chosen from the amount of speech.
+    frames_per_component : int
+        Speech frames that each Gaussian should have, when their number is chosen.
+    ubm : UbmOptions
+        Its `n_components` is not used here.
+    adaptation : MapOptions
+    n_folds : int
+        Folds of speakers for calibration.
+    min_speakers : int
+        With fewer speakers (or fewer in the background) scores stay uncalibrated.
+    max_false_accept : float
+        Share of strangers' recordings that `identify` may give a name, in (0, 1).
+    min_enroll_seconds : float
+        A speaker with less speech is left out.
+    seed : int
+    """
+
+    features: PipelineOptions = field(default_factory=PipelineOptions)
+    n_components: int = 0
+    frames_per_component: int = 500
+    ubm: UbmOptions = field(default_factory=UbmOptions)
+    adaptation: MapOptions = field(default_factory=MapOptions)
+    n_folds: int = 10
+    min_speakers: int = 10
+    max_false_accept: float = 0.05
+    min_enroll_seconds: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least("n_components", self.n_components, 0)
+        at_least("frames_per_component", self.frames_per_component, 1)
+        at_least("n_folds", self.n_folds, 2)
+        at_least("min_speakers", self.min_speakers, 2)
+        within("max_false_accept", self.max_false_accept, 1e-6, 1 - 1e-6)
+        at_least("min_enroll_seconds", self.min_enroll_seconds, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What came of a training.
+
+    Parameters
+    ----------
+    voices : Voices
+    n_recordings : int
+    speech_seconds : float
+    left_out : dict of str to str
+        Speakers that could not be enrolled, with the reason.
+    failures : dict of str to str
+        Recordings that could not be used, with the reason.
+    warnings : tuple of str
+    """
+
+    voices: Voices
+    n_recordings: int
+    speech_seconds: float
+    left_out: dict[str, str]
+    failures: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def choose_components(n_frames: int, frames_per_component: int) -> int:
+    """Choose a number of Gaussians for an amount of speech: a power of two, 8 to 512."""
+    wanted = max(n_frames // frames_per_component, 1)
+    return int(min(max(2 ** int(np.log2(wanted)), _FEWEST), _MOST))
+
+
+def train_voices(
+    folder: str | Path,
+    work: Path,
+    options: BankOptions,
+    background: str | Path | None = None,
+    n_workers: int = 1,
+    progress: Progress = silent,
+) -> Training:
+    """Train speaker models from a folder with a sub-folder for each speaker.
+
+    Parameters
+    ----------
+    folder : path
+    work : path
+        A folder for temporary files.
+    options : BankOptions
+    background : path, optional
+        Another such folder, of people who are not enrolled: they train the background model and
+        the calibration.
+    n_workers : int
+    progress : callable
+        See `voicegmm._base.progress`.
+
+    Raises
+    ------
+    VoicegmmError
+        If there are no recordings, or no speaker with enough speech.
+    """
+    speakers = scan_speakers(folder)
+    outsiders = scan_speakers(background) if background else ()
+    own = {name: files for name, files in _named(speakers, "")}
+    others = {name: files for name, files in _named(outsiders, "background: ")}
+    _refuse_overlap(speakers, outsiders)
+    paths = {file: Path(file) for files in (*own.values(), *others.values()) for file in files}
+    pipeline = Pipeline(options.features)
+    store_path = work / "features.h5"
+    summary = extract_to_store(
+        paths, pipeline, store_path, n_workers, counting(progress, "features", len(paths))
+    )
+    with FeatureStore(store_path) as frames:
+        kept, left_out = _with_enough_speech(frames, own, options.min_enroll_seconds)
+        if not kept:
+            reason = next(iter(left_out.values()))
+            raise VoicegmmError(f"{folder}: no speaker can be enrolled; {reason}")
+        trained_on = others or kept
+        files = [file for group in trained_on.values() for file in usable(frames, group)]
+        n_frames = sum(frames.count(file) for file in files)
+        n_components = options.n_components or choose_components(
+            n_frames, options.frames_per_component
+        )
+        ubm = UbmOptions(n_components, options.ubm.initial, options.ubm.em)
+        n_iterations = ubm.em.n_iterations
+        model, fitted = train_background(
+            frames,
+            files,
+            ubm,
+            options.seed,
+            n_workers,
+            lambda number, _: progress("background model", number, n_iterations),
+        )
+        progress("background model", n_iterations, n_iterations)
+        enrollments = [Enrollment(name, tuple(group)) for name, group in kept.items()]
+        models, _ = enroll(model, frames, enrollments, options.adaptation, n_workers)
+        judged = _judge(
+            frames, kept, others, enrollments, ubm, options, n_workers, progress, Voices(models)
+        )
+    warnings = [*fitted.warnings]
+    if judged.uncalibrated_because:
+        warnings.append(f"the scores are uncalibrated: {judged.uncalibrated_because}")
+    return Training(
+        judged,
+        summary.n_files,
+        summary.seconds,
+        left_out,
+        {file: status.reason for file, status in summary.failures.items()},
+        tuple(warnings),
+    )
+
+
+def _named(folders: Sequence[SpeakerFolder], prefix: str) -> list[tuple[str, list[str]]]:
+    return [(prefix + one.name, [str(path) for path in one.files]) for one in folders]
+
+
+def _refuse_overlap(speakers: Sequence[SpeakerFolder], outsiders: Sequence[SpeakerFolder]) -> None:
+    shared = {one.resolve() for speaker in speakers for one in speaker.files} & {
+        one.resolve() for speaker in outsiders for one in speaker.files
+    }
+    names = {speaker.name for speaker in speakers} & {speaker.name for speaker in outsiders}
+    if shared or names:
+        what = f"the recording {min(shared)}" if shared else f"the speaker {min(names)!r}"
+        raise ListError(
+            f"the background shares {what} with the speakers who are enrolled; "
+            "it must hold other people, or what is promised of strangers would not hold"
+        )
+
+
+def _with_enough_speech(
+    frames: FrameLibrary, speakers: Mapping[str, Sequence[str]], seconds: float
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    hop = frames.front_end.mfcc.hop_seconds
+    kept: dict[str, list[str]] = {}
+    left_out: dict[str, str] = {}
+    for name, files in speakers.items():
+        good = usable(frames, files)
+        spoken = sum(frames.count(file) for file in good) * hop
+        if not files:
+            left_out[name] = f"{name}: the folder holds no recording"
+        elif not good:
+            left_out[name] = f"{name}: no usable recording; {frames.status(files[0]).reason}"
+        elif spoken < seconds:
+            left_out[name] = (
+                f"{name}: {spoken:.2f} s of speech, at least {seconds:g} s are needed; record more"
+            )
+        else:
+            kept[name] = good
+    return kept, left_out
+
+
+def _judge(
+    frames: FrameLibrary,
+    kept: Mapping[str, Sequence[str]],
+    others: Mapping[str, Sequence[str]],
+    enrollments: Sequence[Enrollment],
+    ubm: UbmOptions,
+    options: BankOptions,
+    n_workers: int,
+    progress: Progress,
+    voices: Voices,
+) -> Voices:
+    """Calibrate, and measure what to expect of strangers."""
+    folds = FoldOptions(
+        design="outsiders" if others else "insiders",
+        n_folds=options.n_folds,
+        min_speakers=options.min_speakers,
+    )
+    try:
+        rehearsal = rehearse(
+            frames,
+            others or kept,
+            folds,
+            ubm,
+            options.adaptation,
+            options.seed,
+            enrollments if others else (),
+            n_workers,
+            lambda done, total: progress("calibration", done, total),
+        )
+        calibration = rehearsal.calibration()
+    except DataError as error:
+        remedy = "add speakers, or give other people's speech with --background"
+        return Voices(voices.speakers, uncalibrated_because=f"{error}; {remedy}")
+    ratios = rehearsal.calibrated()
+    promise = promise_identification(
+        rehearsal, ratios, len(voices.speakers.ids), options.max_false_accept, options.seed
+    )
+    return Voices(
+        voices.speakers, calibration, promise, expected_figures(rehearsal, ratios, options.seed)
+    )
+
+
+def expected_figures(rehearsal: Rehearsal, ratios: np.ndarray, seed: int) -> dict[str, Estimate]:
+    """Measure verification on the rehearsal's strangers: eer, cllr, rates at a ratio of one."""
+    targets, nontargets = rehearsal.targets, rehearsal.nontargets
+    found = evaluate(
+        ratios[targets],
+        ratios[nontargets],
+        target_speakers=rehearsal.voice[targets],
+        nontarget_model_speakers=rehearsal.model[nontargets],
+        nontarget_test_speakers=rehearsal.voice[nontargets],
+        rng=np.random.default_rng(seed),
+    )
+    counts = Counter({"n_targets": int(targets.sum()), "n_nontargets": int(nontargets.sum())})
+    rng = np.random.default_rng(seed)
+    miss = rate_of(ratios[targets] <= 0, rehearsal.voice[targets], rng)
+    false_accept = rate_of(ratios[nontargets] > 0, rehearsal.voice[nontargets], rng)
+    return {
+        **{name: found.metrics[name] for name in ("eer", "cllr", "min_cllr")},
+        "verify_miss": Estimate(miss.value, miss.low, miss.high),
+        "verify_false_accept": Estimate(false_accept.value, false_accept.low, false_accept.high),
+        **{name: Estimate(float(number)) for name, number in counts.items()},
+    }

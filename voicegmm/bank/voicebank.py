@@ -1,0 +1,237 @@
+"""The voice bank."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from voicegmm._base.errors import VoicegmmError
+from voicegmm._base.progress import Progress, silent
+from voicegmm.bank.answers import Candidate, Identification, Verification
+from voicegmm.bank.training import BankOptions, Training, train_voices
+from voicegmm.corpus.lists import checked_name
+from voicegmm.features import FrameSet, Pipeline
+from voicegmm.mixture import accumulate
+from voicegmm.scoring import Status, Voices, log_likelihood_ratios
+from voicegmm.store import extract_to_memory, load_voices, save_voices
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceBank:
+    """People's voices in one file: who is this, or is it nobody I know?
+
+    A bank is a value: `enroll` and `remove` give a new one, `save` writes it.
+
+    Parameters
+    ----------
+    voices : Voices
+    training : Training, optional
+        How it was trained; None for a bank that was opened.
+
+    Examples
+    --------
+    >>> bank = VoiceBank.train("WAVS")                      # doctest: +SKIP
+    >>> bank.save("voices.h5")                              # doctest: +SKIP
+    >>> VoiceBank.open("voices.h5").identify("x.wav").speaker   # doctest: +SKIP
+    """
+
+    voices: Voices
+    training: Training | None = None
+
+    @staticmethod
+    def train(
+        folder: str | os.PathLike[str],
+        options: BankOptions | None = None,
+        background: str | os.PathLike[str] | None = None,
+        n_workers: int = 1,
+        progress: Progress = silent,
+    ) -> "VoiceBank":
+        """Train a bank from ``folder/<speaker>/<recording>``.
+
+        Parameters
+        ----------
+        folder : path
+        options : BankOptions, optional
+        background : path, optional
+            Another such folder, of people who are not enrolled.
+        n_workers : int
+        progress : callable
+            See `voicegmm._base.progress`.
+
+        Raises
+        ------
+        VoicegmmError
+            If there are no recordings, or no speaker with enough speech.
+        """
+        with tempfile.TemporaryDirectory(prefix="voicegmm-") as work:
+            training = train_voices(
+                Path(folder),
+                Path(work),
+                options or BankOptions(),
+                Path(background) if background else None,
+                n_workers,
+                progress,
+            )
+        return VoiceBank(training.voices, training)
+
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> "VoiceBank":
+        """Open a bank from its file."""
+        return VoiceBank(load_voices(path))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the bank, whole or not at all, readable by its owner only."""
+        save_voices(path, self.voices)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who is enrolled."""
+        return self.voices.speakers.ids
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores mean something."""
+        return self.voices.calibration is not None
+
+    def enroll(
+        self,
+        name: str,
+        files: Sequence[str | os.PathLike[str]],
+        min_seconds: float = 1.0,
+        n_workers: int = 1,
+    ) -> "VoiceBank":
+        """Add a speaker, or new speech to one who is enrolled already.
+
+        Parameters
+        ----------
+        name : str
+        files : sequence of path
+        min_seconds : float
+            Speech that the recordings must hold together.
+        n_workers : int
+
+        Raises
+        ------
+        VoicegmmError
+            If a recording cannot be used, or there is too little speech.
+        """
+        checked_name(name, "the speaker's name")
+        if not files:
+            raise VoicegmmError(f"{name}: give at least one recording to enroll from")
+        speakers = self.voices.speakers
+        front_end = speakers.background.front_end
+        paths = {str(file): Path(file) for file in files}
+        frames = extract_to_memory(paths, Pipeline(front_end), n_workers)
+        for status in frames.failures.values():
+            raise VoicegmmError(f"{status.reason} ({name} was not enrolled)")
+        data, weights = frames.read(list(paths))
+        statistics = accumulate(speakers.background.gmm, data, weights)
+        seconds = statistics.n_frames * front_end.mfcc.hop_seconds
+        if seconds < min_seconds:
+            raise VoicegmmError(
+                f"{name}: {seconds:.2f} s of speech in {len(paths)} recordings, "
+                f"at least {min_seconds:g} s are needed; record more, or use --force"
+            )
+        enrolled = speakers.with_speaker(name, statistics, seconds)
+        return VoiceBank(replace(self.voices, speakers=enrolled))
+
+    def remove(self, name: str) -> "VoiceBank":
+        """Take a speaker out of the bank.
+
+        Raises
+        ------
+        ListError
+            If nobody of that name is enrolled.
+        """
+        speakers = self.voices.speakers
+        speakers.index(name)
+        rest = speakers.chosen([other for other in speakers.ids if other != name])
+        return VoiceBank(replace(self.voices, speakers=rest))
+
+    def identify(self, file: str | os.PathLike[str], force: bool = False) -> Identification:
+        """Say who speaks in a recording, or that it is nobody known.
+
+        Parameters
+        ----------
+        file : path
+        force : bool
+            Give the best speaker's name even where the bank is not calibrated, if its score is
+            above zero.
+        """
+        made = self._frames(file)
+        if isinstance(made, Status):
+            return Identification(str(file), made.status, made.reason)
+        ranking = self._ranking(made)
+        promise = self.voices.promise
+        speaker, best = None, ranking[0] if ranking else None
+        if best and promise and best.llr is not None:
+            speaker = best.name if best.llr > promise.threshold else None
+        elif best and force:
+            speaker = best.name if best.score > 0 else None
+        return Identification(
+            str(file),
+            speaker=speaker,
+            ranking=ranking,
+            threshold=promise.threshold if promise else None,
+            forced=force and promise is None,
+            notes=made.notes,
+        )
+
+    def verify(
+        self,
+        name: str,
+        file: str | os.PathLike[str],
+        threshold: float = 0.0,
+        force: bool = False,
+    ) -> Verification:
+        """Say whether a recording is a certain speaker's.
+
+        Parameters
+        ----------
+        name : str
+        file : path
+        threshold : float
+            Natural-log likelihood ratio to pass. 0: the evidence must be likelier from the same
+            voice than from another. The log of the odds against, weighed by the costs, where they
+            are known.
+        force : bool
+            Decide by the sign of the score even where the bank is not calibrated.
+
+        Raises
+        ------
+        ListError
+            If nobody of that name is enrolled.
+        """
+        self.voices.speakers.index(name)
+        made = self._frames(file)
+        if isinstance(made, Status):
+            return Verification(str(file), name, made.status, made.reason)
+        (candidate,) = self._ranking(made, [name])
+        judged = candidate.llr if candidate.llr is not None else candidate.score if force else None
+        return Verification(
+            str(file),
+            name,
+            accepted=None if judged is None else judged > threshold,
+            score=candidate.score,
+            llr=candidate.llr,
+            threshold=threshold,
+            forced=force and candidate.llr is None,
+            notes=made.notes,
+        )
+
+    def _frames(self, file: str | os.PathLike[str]) -> FrameSet | Status:
+        pipeline = Pipeline(self.voices.speakers.background.front_end)
+        made = extract_to_memory({str(file): Path(file)}, pipeline)
+        return made.sets.get(str(file)) or made.failures[str(file)]
+
+    def _ranking(self, made: FrameSet, names: Sequence[str] | None = None) -> tuple[Candidate, ...]:
+        speakers = self.voices.speakers
+        chosen = speakers.chosen(names) if names is not None else speakers
+        scores = log_likelihood_ratios(chosen, made.frames, made.weights)
+        calibration = self.voices.calibration
+        llrs = calibration.apply(scores).tolist() if calibration else [None] * len(scores)
+        order = np.argsort(-scores, kind="stable")
+        return tuple(Candidate(chosen.ids[i], float(scores[i]), llrs[i]) for i in order)

@@ -1,0 +1,293 @@
+"""What to expect of strangers: cross-validation over speakers.
+
+The speakers are cut into folds. In each fold a background model is trained and speakers are
+enrolled without the fold's speakers, who then come as strangers: they are in neither, so what is
+measured on them holds for voices that were never heard.
+
+Two designs, by who will be enrolled in earnest:
+
+- *insiders*: the enrolled speakers train the background model too, for there is no other speech.
+  The speakers outside the fold are enrolled from the first part of their recordings and tried
+  with the rest; the fold's speakers are tried as strangers.
+- *outsiders*: other people's speech trains the background model. The fold's speakers are enrolled
+  (beside those who are enrolled in earnest, if any) with a background model of the other folds, so
+  that everyone who is tried or enrolled is unknown to it, as in earnest.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
+from voicegmm._base.checks import at_least, one_of, within
+from voicegmm._base.errors import DataError
+from voicegmm.corpus import Enrollment, Trials
+from voicegmm.mixture import MapOptions
+from voicegmm.scoring.calibration import Calibration, train_calibration
+from voicegmm.scoring.frames import FrameLibrary, usable
+from voicegmm.scoring.models import UbmOptions, enroll, train_background
+from voicegmm.scoring.ratio import score_trials
+
+
+@dataclass(frozen=True)
+class FoldOptions:
+    """How scores for calibration are made.
+
+    Parameters
+    ----------
+    design : {"outsiders", "insiders", "none"}
+        See the module; "none" makes no calibration.
+    n_folds : int
+        At least 2; fewer where there are fewer speakers.
+    n_enroll : int
+        Recordings that enroll a speaker in a fold; 0: half of them. The rest are tests.
+    min_speakers : int
+        With fewer speakers there is no calibration.
+    p_target : float
+        Prior that the calibration is trained for, in (0, 1).
+    """
+
+    design: str = "outsiders"
+    n_folds: int = 5
+    n_enroll: int = 0
+    min_speakers: int = 10
+    p_target: float = 0.5
+
+    def __post_init__(self) -> None:
+        one_of("design", self.design, ("outsiders", "insiders", "none"))
+        at_least("n_folds", self.n_folds, 2)
+        at_least("n_enroll", self.n_enroll, 0)
+        at_least("min_speakers", self.min_speakers, 2)
+        within("p_target", self.p_target, 1e-6, 1 - 1e-6)
+
+
+@dataclass(frozen=True, eq=False)
+class Rehearsal:
+    """Scores of the folds, pooled.
+
+    Parameters
+    ----------
+    speakers : tuple of str
+        All speakers that take part.
+    fold, test : (n,) int array
+        The fold of each trial, and a number for its test, unique over folds.
+    model, voice : (n,) int array
+        Into `speakers`: whose model, whose voice.
+    scores : (n,) float64 array
+    stranger : (n,) bool array
+        Whether the background model and the enrolled speakers knew nothing of this voice (but for
+        its own model, with "outsiders").
+    n_enrolled : float
+        Models that a stranger met in a fold, on average.
+    """
+
+    speakers: tuple[str, ...]
+    fold: IntArray
+    test: IntArray
+    model: IntArray
+    voice: IntArray
+    scores: Float64Array
+    stranger: BoolArray
+    n_enrolled: float
+
+    @property
+    def targets(self) -> BoolArray:
+        """Trials of a voice with its own model, (n,)."""
+        same: BoolArray = self.model == self.voice
+        return same
+
+    @property
+    def nontargets(self) -> BoolArray:
+        """Trials of a stranger with another's model, (n,)."""
+        return self.stranger & ~self.targets
+
+    def calibration(self, p_target: float = 0.5) -> Calibration:
+        """Learn the calibration from all folds."""
+        return train_calibration(self.scores[self.targets], self.scores[self.nontargets], p_target)
+
+    def calibrated(self, p_target: float = 0.5) -> Float64Array:
+        """Calibrate each fold by the others: what calibrated scores will be worth, (n,)."""
+        ratios = np.empty_like(self.scores)
+        for fold in np.unique(self.fold):
+            others = self.fold != fold
+            map_ = train_calibration(
+                self.scores[self.targets & others], self.scores[self.nontargets & others], p_target
+            )
+            ratios[~others] = map_.apply(self.scores[~others])
+        return ratios
+
+
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    background: tuple[str, ...]
+    enrollments: tuple[Enrollment, ...]
+    tests: tuple[tuple[str, str], ...]  # (recording, whose voice)
+    strangers: frozenset[str]
+
+
+def _halves(files: Sequence[str], n_enroll: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Cut a speaker's recordings into those that enroll and those that are tried."""
+    cut = min(n_enroll or (len(files) + 1) // 2, max(len(files) - 1, 1))
+    return tuple(files[:cut]), tuple(files[cut:])
+
+
+def _insiders(
+    recordings: Mapping[str, Sequence[str]], folds: Sequence[Sequence[str]], n_enroll: int
+) -> list[_Fold]:
+    made = []
+    for strangers in folds:
+        known = {
+            name: _halves(files, n_enroll)
+            for name, files in recordings.items()
+            if name not in strangers
+        }
+        made.append(
+            _Fold(
+                tuple(file for files, _ in known.values() for file in files),
+                tuple(Enrollment(name, files) for name, (files, _) in known.items()),
+                tuple((file, name) for name, (_, rest) in known.items() for file in rest)
+                + tuple((file, name) for name in strangers for file in recordings[name]),
+                frozenset(strangers),
+            )
+        )
+    return made
+
+
+def _outsiders(
+    recordings: Mapping[str, Sequence[str]],
+    folds: Sequence[Sequence[str]],
+    n_enroll: int,
+    in_earnest: Sequence[Enrollment],
+) -> list[_Fold]:
+    made = []
+    for members in folds:
+        parted = {name: _halves(recordings[name], n_enroll) for name in members}
+        others = (files for name, files in recordings.items() if name not in parted)
+        made.append(
+            _Fold(
+                tuple(file for files in others for file in files),
+                (*(Enrollment(name, files) for name, (files, _) in parted.items()), *in_earnest),
+                tuple((file, name) for name, (_, rest) in parted.items() for file in rest),
+                frozenset(members),
+            )
+        )
+    return made
+
+
+def rehearse(
+    frames: FrameLibrary,
+    recordings: Mapping[str, Sequence[str]],
+    options: FoldOptions,
+    ubm: UbmOptions,
+    adaptation: MapOptions,
+    seed: int,
+    in_earnest: Sequence[Enrollment] = (),
+    n_workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Rehearsal:
+    """Train, enroll and score in folds that leave speakers out.
+
+    Parameters
+    ----------
+    frames : FrameLibrary
+    recordings : mapping of str to sequence of str
+        Speaker -> recordings; those without frames are passed over, and so are speakers without
+        two usable ones (one enrolls, one is tried).
+    options : FoldOptions
+    ubm : UbmOptions
+    adaptation : MapOptions
+    seed : int
+        Of the folds and of each background model.
+    in_earnest : sequence of Enrollment
+        With "outsiders": the speakers who are enrolled in earnest, whom strangers shall meet too.
+    n_workers : int
+    progress : callable, optional
+        Called with the folds done and their number.
+
+    Returns
+    -------
+    Rehearsal
+
+    Raises
+    ------
+    DataError
+        If there are too few speakers with two usable recordings.
+    """
+    several = {name: usable(frames, files) for name, files in recordings.items()}
+    several = {name: files for name, files in several.items() if len(files) > 1}
+    if len(several) < options.min_speakers:
+        raise DataError(
+            f"calibration needs at least {options.min_speakers} speakers with two usable "
+            f"recordings each, there are {len(several)}"
+        )
+    n_folds = min(options.n_folds, len(several))
+    order = np.random.default_rng(seed).permutation(len(several))
+    names = [list(several)[place] for place in order]
+    members = [names[start::n_folds] for start in range(n_folds)]
+    if options.design == "insiders":
+        folds = _insiders(several, members, options.n_enroll)
+    else:
+        folds = _outsiders(several, members, options.n_enroll, in_earnest)
+    parts = []
+    for number, fold in enumerate(folds):
+        parts.append(_fold_scores(frames, fold, ubm, adaptation, seed, n_workers))
+        if progress:
+            progress(number + 1, n_folds)
+    return _pooled(parts, folds)
+
+
+_Scored = tuple[Trials, Float64Array]
+
+
+def _fold_scores(
+    frames: FrameLibrary,
+    fold: _Fold,
+    ubm: UbmOptions,
+    adaptation: MapOptions,
+    seed: int,
+    n_workers: int,
+) -> _Scored:
+    background, _ = train_background(frames, fold.background, ubm, seed, n_workers)
+    models, _ = enroll(background, frames, fold.enrollments, adaptation, n_workers)
+    trials = Trials.of(
+        (name, file, int(name == voice)) for file, voice in fold.tests for name in models.ids
+    )
+    return trials, score_trials(models, frames, trials, n_workers=n_workers).scores
+
+
+def _pooled(parts: Sequence[_Scored], folds: Sequence[_Fold]) -> Rehearsal:
+    speakers: dict[str, int] = {}
+    columns: list[list[IntArray]] = []
+    scores, strangers, met, n_tests = [], [], [], 0
+    for number, ((trials, values), fold) in enumerate(zip(parts, folds, strict=True)):
+        voice_of = dict(fold.tests)
+        model = np.array([speakers.setdefault(name, len(speakers)) for name in trials.models])
+        voice = np.array(
+            [speakers.setdefault(voice_of[name], len(speakers)) for name in trials.tests]
+        )
+        unknown = np.array([voice_of[name] in fold.strangers for name in trials.tests])
+        columns.append(
+            [
+                np.full(len(trials), number),
+                trials.test_index + n_tests,
+                model[trials.model_index],
+                voice[trials.test_index],
+            ]
+        )
+        n_tests += len(trials.tests)
+        scores.append(values)
+        strangers.append(unknown[trials.test_index])
+        own = any(enrollment.model in fold.strangers for enrollment in fold.enrollments)
+        met.append(len(trials.models) - own)
+    fold_, test, model_, voice_ = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return Rehearsal(
+        tuple(speakers),
+        fold_,
+        test,
+        model_,
+        voice_,
+        np.concatenate(scores),
+        np.concatenate(strangers),
+        float(np.mean(met)),
+    )

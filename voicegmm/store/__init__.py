@@ -1,0 +1,62 @@
+"""Everything on disk: feature stores and models, in HDF5, whole or not at all."""
+
+import os
+
+from voicegmm._base.errors import FormatError
+from voicegmm.scoring import BackgroundModel, Voices
+from voicegmm.store.description import describe
+from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extract_to_store
+from voicegmm.store.features import FORMAT as FEATURES_FORMAT
+from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
+from voicegmm.store.hdf5 import open_file
+from voicegmm.store.models import (
+    SPEAKERS_FORMAT,
+    UBM_FORMAT,
+    load_background,
+    load_voices,
+    save_background,
+    save_voices,
+)
+
+__all__ = [
+    "ExtractionSummary",
+    "FeatureStore",
+    "FeatureWriter",
+    "describe",
+    "extract_to_memory",
+    "extract_to_store",
+    "load",
+    "load_background",
+    "load_voices",
+    "new_store",
+    "save",
+    "save_background",
+    "save_voices",
+]
+
+
+def load(path: str | os.PathLike[str]) -> BackgroundModel | Voices | FeatureStore:
+    """Read any of our files: a background model, speakers, or an open feature store.
+
+    Raises
+    ------
+    FormatError
+        If it is none of these, or damaged.
+    """
+    with open_file(path) as file:
+        kind = file.attrs["format"]
+    if kind == UBM_FORMAT:
+        return load_background(path)
+    if kind == SPEAKERS_FORMAT:
+        return load_voices(path)
+    if kind == FEATURES_FORMAT:
+        return FeatureStore(path)
+    raise FormatError(f"{path}: holds {kind}, which this voicegmm does not know; upgrade it")
+
+
+def save(path: str | os.PathLike[str], model: BackgroundModel | Voices) -> None:
+    """Write a background model or speakers, whole or not at all."""
+    if isinstance(model, BackgroundModel):
+        save_background(path, model)
+    else:
+        save_voices(path, model)

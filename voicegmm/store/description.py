@@ -1,0 +1,103 @@
+"""What any of our files is, in words and as a mapping."""
+
+import os
+from collections import Counter
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from voicegmm._base.options import to_mapping
+from voicegmm.store.features import FORMAT as FEATURES_FORMAT
+from voicegmm.store.features import FeatureStore
+from voicegmm.store.hdf5 import open_file
+from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Describe a file of ours.
+
+    Returns
+    -------
+    dict
+        Plain JSON types: the header of the file, and what is in it.
+
+    Raises
+    ------
+    FormatError
+        If it is not one of ours, or damaged.
+    """
+    with open_file(path) as file:
+        kind = str(file.attrs["format"])
+        header = {
+            "file": str(path),
+            "format": kind,
+            "format_version": int(file.attrs["format_version"]),
+            "created_by": str(file.attrs["created_by"]),
+            "fingerprint": str(file.attrs["fingerprint"]),
+            "parent": str(file.attrs["parent"]),
+            "options": msgspec.json.decode(file.attrs["options"]),
+        }
+    content = _CONTENTS[kind](path) if kind in _CONTENTS else {}
+    return header | content
+
+
+def _features(path: str | os.PathLike[str]) -> dict[str, Any]:
+    with FeatureStore(path) as store:
+        statuses = Counter(store.status(file).status for file in store.ids)
+        counts = np.array([store.count(file) for file in store.ids])
+        hop = store.front_end.mfcc.hop_seconds
+        return {
+            "n_recordings": len(store.ids),
+            "n_frames": int(counts.sum()),
+            "n_dims": store.n_dims,
+            "speech_seconds": round(float(counts.sum() * hop), 2),
+            "status": dict(sorted(statuses.items())),
+            "failures": [
+                store.status(file).reason for file in store.ids if not store.status(file).ok
+            ],
+            "doubtful": {
+                file: note for file, note in zip(store.ids, store.notes, strict=True) if note
+            },
+        }
+
+
+def _background(path: str | os.PathLike[str]) -> dict[str, Any]:
+    model = load_background(path)
+    return {
+        "n_components": model.gmm.n_components,
+        "n_dims": model.gmm.n_dims,
+        "n_frames": model.n_frames,
+        "seed": model.seed,
+        "sample_rate": model.front_end.sample_rate,
+        "front_end": to_mapping(model.front_end),
+        "iterations": [to_mapping(iteration) for iteration in model.iterations],
+    }
+
+
+def _speakers(path: str | os.PathLike[str]) -> dict[str, Any]:
+    voices = load_voices(path)
+    speakers = voices.speakers
+    return {
+        "n_speakers": len(speakers.ids),
+        "speakers": {
+            name: {"speech_seconds": round(float(seconds), 2)}
+            for name, seconds in zip(speakers.ids, speakers.seconds, strict=True)
+        },
+        "n_components": speakers.background.gmm.n_components,
+        "n_dims": speakers.background.gmm.n_dims,
+        "sample_rate": speakers.background.front_end.sample_rate,
+        "calibrated": voices.calibration is not None,
+        "calibration": to_mapping(voices.calibration) if voices.calibration else None,
+        "identification": to_mapping(voices.promise) if voices.promise else None,
+        "expected": {name: to_mapping(value) for name, value in voices.expected.items()},
+        "uncalibrated_because": voices.uncalibrated_because,
+        "front_end": to_mapping(speakers.background.front_end),
+    }
+
+
+_CONTENTS = {
+    FEATURES_FORMAT: _features,
+    UBM_FORMAT: _background,
+    SPEAKERS_FORMAT: _speakers,
+}

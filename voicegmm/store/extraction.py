@@ -1,0 +1,111 @@
+"""From recordings to a feature store."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicegmm._base.errors import AudioError, VoicegmmError
+from voicegmm.compute import ordered_map
+from voicegmm.features import FrameSet, Pipeline
+from voicegmm.scoring import MemoryFrames, Status, failure_of
+from voicegmm.store.features import new_store
+
+
+@dataclass(frozen=True)
+class ExtractionSummary:
+    """What came of an extraction.
+
+    Parameters
+    ----------
+    n_files : int
+    n_frames : int
+        Speech frames.
+    seconds : float
+        Of speech.
+    failures : dict of str to Status
+        Recordings that gave no frames.
+    notes : dict of str to str
+        Recordings whose frames are doubtful, and why.
+    """
+
+    n_files: int
+    n_frames: int
+    seconds: float
+    failures: dict[str, Status]
+    notes: dict[str, str]
+
+
+def _extracted(pipeline: Pipeline, path: Path) -> FrameSet | Status:
+    try:
+        return pipeline.extract_file(path)
+    except AudioError as error:
+        return failure_of(error)
+
+
+def extract_to_store(
+    paths: Mapping[str, Path],
+    pipeline: Pipeline,
+    out: str | os.PathLike[str],
+    n_workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> ExtractionSummary:
+    """Extract the features of many recordings into one store.
+
+    A recording that cannot be used stands in the store with its status; the others go on.
+
+    Parameters
+    ----------
+    paths : mapping of str to pathlib.Path
+        Id -> recording.
+    pipeline : Pipeline
+    out : path
+        The store, made whole or not at all.
+    n_workers : int
+    progress : callable, optional
+        Called with the number of recordings done.
+
+    Returns
+    -------
+    ExtractionSummary
+
+    Raises
+    ------
+    VoicegmmError
+        If there is no recording, or none gave frames.
+    """
+    failures: dict[str, Status] = {}
+    notes: dict[str, str] = {}
+    n_frames, seconds = 0, 0.0
+    with new_store(out, pipeline) as writer:
+        results = ordered_map(lambda path: _extracted(pipeline, path), paths.values(), n_workers)
+        for number, (file, result) in enumerate(zip(paths, results, strict=True), 1):
+            writer.add(file, result)
+            if isinstance(result, Status):
+                failures[file] = result
+            else:
+                n_frames += len(result.frames)
+                seconds += result.speech_seconds
+                if result.notes:
+                    notes[file] = "; ".join(result.notes)
+            if progress:
+                progress(number)
+        if paths and len(failures) == len(paths):
+            first = next(iter(failures.values()))
+            raise VoicegmmError(f"none of {len(paths)} recordings can be used; {first.reason}")
+    return ExtractionSummary(len(paths), n_frames, seconds, failures, notes)
+
+
+def extract_to_memory(
+    paths: Mapping[str, Path], pipeline: Pipeline, n_workers: int = 1
+) -> MemoryFrames:
+    """Extract the features of a few recordings; what cannot be used is among the failures."""
+    sets: dict[str, FrameSet] = {}
+    failures: dict[str, Status] = {}
+    results = ordered_map(lambda path: _extracted(pipeline, path), paths.values(), n_workers)
+    for file, result in zip(paths, results, strict=True):
+        if isinstance(result, Status):
+            failures[file] = result
+        else:
+            sets[file] = result
+    return MemoryFrames(pipeline.options, sets, failures)

@@ -1,0 +1,253 @@
+"""The feature store: the frames of all recordings in one array."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import h5py
+import msgspec
+import numpy as np
+
+from voicegmm._base.arrays import Float32Array, FloatArray, IntArray
+from voicegmm._base.errors import FormatError, VoicegmmError
+from voicegmm._base.options import from_mapping
+from voicegmm.features import FrameSet, Pipeline, PipelineOptions
+from voicegmm.scoring import Status
+from voicegmm.store.hdf5 import new_file, open_file, read_array, read_strings, write_strings
+
+FORMAT = "voicegmm/features"
+VERSION = 1
+_CHUNK_ROWS = 4096
+
+
+class FeatureWriter:
+    """Appends recordings to a feature store that is being made; `new_store` gives one."""
+
+    def __init__(self, file: h5py.File, pipeline: Pipeline) -> None:
+        width = pipeline.n_dims
+        self._file = file
+        self._rows: dict[str, Any] = {
+            "frames": file.create_dataset(
+                "frames", (0, width), "f4", maxshape=(None, width), chunks=(_CHUNK_ROWS, width)
+            ),
+            "weights": _column(file, "weights", "f4"),
+            "positions": _column(file, "positions", "i4"),
+        }
+        self._offsets = [0]
+        self._ids: list[str] = []
+        self._statuses: list[Status] = []
+        self._notes: list[str] = []
+        self._totals: list[int] = []
+
+    def add(self, file: str, result: FrameSet | Status) -> None:
+        """Append a recording's frames, or the reason why it gave none."""
+        self._ids.append(file)
+        if isinstance(result, Status):
+            self._statuses.append(result)
+            self._notes.append("")
+            self._totals.append(0)
+            self._offsets.append(self._offsets[-1])
+            return
+        start, stop = self._offsets[-1], self._offsets[-1] + len(result.frames)
+        for name, dataset in self._rows.items():
+            dataset.resize(stop, axis=0)
+            dataset[start:stop] = getattr(result, name)
+        self._statuses.append(Status())
+        self._notes.append("; ".join(result.notes))
+        self._totals.append(result.n_total)
+        self._offsets.append(stop)
+
+    def finish(self) -> None:
+        """Write what is known only at the end."""
+        file = self._file
+        if not self._ids:
+            raise VoicegmmError("a feature store needs at least one recording")
+        write_strings(file, "ids", self._ids)
+        write_strings(file, "status", [status.status for status in self._statuses])
+        write_strings(file, "reasons", [status.reason for status in self._statuses])
+        write_strings(file, "notes", self._notes)
+        file["offsets"] = np.array(self._offsets, np.int64)
+        file["n_total"] = np.array(self._totals, np.int64)
+
+
+def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
+    return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(16 * _CHUNK_ROWS,))
+
+
+@contextmanager
+def new_store(path: str | os.PathLike[str], pipeline: Pipeline) -> Iterator[FeatureWriter]:
+    """Make a feature store; it appears at `path` when the block ends well.
+
+    Parameters
+    ----------
+    path : path
+    pipeline : Pipeline
+        What the frames come from.
+    """
+    with new_file(path, FORMAT, VERSION, pipeline.options, pipeline.fingerprint) as file:
+        writer = FeatureWriter(file, pipeline)
+        yield writer
+        writer.finish()
+
+
+@dataclass(frozen=True, eq=False)
+class StoreSource:
+    """Some recordings of a feature store in a row, read by ranges: out of core.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    starts, stops : (n,) int array
+        Rows of the store, joined where they touch.
+    """
+
+    store: "FeatureStore"
+    starts: IntArray
+    stops: IntArray
+
+    @cached_property
+    def _ends(self) -> IntArray:
+        return np.cumsum(self.stops - self.starts)
+
+    @property
+    def n_frames(self) -> int:
+        """How many there are."""
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @property
+    def n_dims(self) -> int:
+        """How many numbers each has."""
+        return int(self.store.n_dims)
+
+    def read(self, start: int, stop: int) -> tuple[FloatArray, FloatArray | None]:
+        """Give frames `start` to `stop` and their weights."""
+        parts = []
+        first = int(np.searchsorted(self._ends, start, side="right"))
+        for run in range(first, len(self._ends)):
+            base = int(self._ends[run] - (self.stops[run] - self.starts[run]))
+            if base >= stop:
+                break
+            low = int(self.starts[run]) + max(start - base, 0)
+            high = int(self.starts[run]) + min(stop, int(self._ends[run])) - base
+            parts.append((low, high))
+        return self.store.rows(parts)
+
+
+class FeatureStore:
+    """A feature store that is open for reading; a context manager, safe to read from threads.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    FormatError
+        If it is not a feature store, or is damaged, or was made by other features than this
+        program's.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._context = open_file(path, FORMAT, VERSION)
+        self._file = self._context.__enter__()
+        self._lock = Lock()
+        try:
+            self._read_index()
+        except (KeyError, OSError, TypeError, VoicegmmError) as error:
+            self.close()
+            if isinstance(error, VoicegmmError):
+                raise
+            raise FormatError(f"{path}: damaged: {error}") from error
+
+    def _read_index(self) -> None:
+        file = self._file
+        options = msgspec.json.decode(file.attrs["options"])
+        self.front_end = from_mapping(PipelineOptions, options, str(self.path))
+        self.fingerprint = str(file.attrs["fingerprint"])
+        if self.fingerprint != Pipeline(self.front_end).fingerprint:
+            raise FormatError(
+                f"{self.path}: its features were computed by another version of voicegmm; "
+                "extract them again"
+            )
+        self.ids = read_strings(file, "ids")
+        statuses, reasons = read_strings(file, "status"), read_strings(file, "reasons")
+        self.notes = read_strings(file, "notes")
+        n_files = len(self.ids)
+        offsets = read_array(file, "offsets", (n_files + 1,), np.int64)
+        n_rows, self.n_dims = file["frames"].shape
+        fits = len(statuses) == len(reasons) == len(self.notes) == n_files
+        if not fits or offsets[0] != 0 or offsets[-1] != n_rows or (np.diff(offsets) < 0).any():
+            raise FormatError(f"{self.path}: damaged: ids, offsets and frames do not fit together")
+        self._statuses = [Status(*pair) for pair in zip(statuses, reasons, strict=True)]
+        self._offsets = offsets
+        self._place = {name: place for place, name in enumerate(self.ids)}
+        weights = file["weights"]
+        self._weighted = any(
+            (weights[start : start + 1_000_000] != 1).any() for start in range(0, n_rows, 1_000_000)
+        )
+
+    def __enter__(self) -> "FeatureStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._context.__exit__(None, None, None)
+
+    def status(self, file: str) -> Status:
+        """Whether a recording gave frames."""
+        if file not in self._place:
+            return Status("missing", f"{file}: not in {self.path.name}; extract its features too")
+        return self._statuses[self._place[file]]
+
+    def count(self, file: str) -> int:
+        """Number of speech frames of a recording."""
+        if file not in self._place:
+            return 0
+        place = self._place[file]
+        return int(self._offsets[place + 1] - self._offsets[place])
+
+    def _ranges(self, files: Sequence[str]) -> list[tuple[int, int]]:
+        ranges: list[tuple[int, int]] = []
+        for file in files:
+            place = self._place[file]
+            start, stop = int(self._offsets[place]), int(self._offsets[place + 1])
+            if ranges and ranges[-1][1] == start:
+                ranges[-1] = (ranges[-1][0], stop)
+            else:
+                ranges.append((start, stop))
+        return ranges
+
+    def rows(self, ranges: Sequence[tuple[int, int]]) -> tuple[Float32Array, FloatArray | None]:
+        """Give ranges of rows in a row, and their weights (None: all 1)."""
+        with self._lock:
+            frames = [self._file["frames"][low:high] for low, high in ranges]
+            weights = [self._file["weights"][low:high] for low, high in ranges if self._weighted]
+        joined = np.concatenate(frames) if frames else np.empty((0, self.n_dims), np.float32)
+        return joined, np.concatenate(weights) if weights else None
+
+    def read(self, files: Sequence[str]) -> tuple[FloatArray, FloatArray | None]:
+        """Give the frames of some recordings in a row, and their weights (None: all 1)."""
+        return self.rows(self._ranges(files))
+
+    def positions(self, file: str) -> IntArray:
+        """Give the number that each kept frame had in its recording."""
+        place = self._place[file]
+        with self._lock:
+            found: IntArray = self._file["positions"][
+                self._offsets[place] : self._offsets[place + 1]
+            ]
+        return found
+
+    def source(self, files: Sequence[str]) -> StoreSource:
+        """Give some recordings in a row as a source for training."""
+        ranges = np.array(self._ranges(files), np.int64).reshape(-1, 2)
+        return StoreSource(self, ranges[:, 0], ranges[:, 1])

@@ -1,0 +1,162 @@
+"""Models on disk: background models, speakers with their calibration."""
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+import h5py
+import msgspec
+import numpy as np
+
+from voicegmm._base.errors import FormatError, VoicegmmError
+from voicegmm._base.options import canonical_json, from_mapping
+from voicegmm.features import PipelineOptions
+from voicegmm.metrics import Estimate
+from voicegmm.mixture import DiagonalGMM, Iteration, MapOptions
+from voicegmm.scoring import (
+    BackgroundModel,
+    Calibration,
+    IdentificationPromise,
+    SpeakerModels,
+    UbmOptions,
+    Voices,
+)
+from voicegmm.store.hdf5 import new_file, open_file, read_array, read_strings, write_strings
+
+UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 1
+SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 1
+_ITERATION = np.dtype(
+    [("log_likelihood", "f8"), ("n_floored", "i8"), ("n_starved", "i8"), ("seconds", "f8")]
+)
+
+
+def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
+    for name in ("weights", "means", "variances"):
+        group[name] = getattr(model.gmm, name)
+    group.attrs["front_end"] = canonical_json(model.front_end)
+    group.attrs["training"] = canonical_json(model.options)
+    group.attrs["seed"] = model.seed
+    group.attrs["n_frames"] = model.n_frames
+    group.attrs["fingerprint"] = model.fingerprint
+    record = [tuple(asdict(iteration).values()) for iteration in model.iterations]
+    group["iterations"] = np.array(record, _ITERATION)
+
+
+def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
+    weights = read_array(group, "weights", (None,), np.float64)
+    means = read_array(group, "means", (len(weights), None), np.float64)
+    variances = read_array(group, "variances", means.shape, np.float64)
+    record = tuple(
+        Iteration(float(row[0]), int(row[1]), int(row[2]), float(row[3]))
+        for row in group["iterations"][...]
+    )
+    model = BackgroundModel(
+        DiagonalGMM(weights, means, variances),
+        _options(group, "front_end", PipelineOptions, where),
+        _options(group, "training", UbmOptions, where),
+        int(group.attrs["seed"]),
+        record,
+        float(group.attrs["n_frames"]),
+    )
+    if model.fingerprint != group.attrs["fingerprint"]:
+        raise FormatError(f"{where}: damaged: the background model does not fit its fingerprint")
+    return model
+
+
+def _options(group: h5py.Group, name: str, kind: type[Any], where: str) -> Any:
+    return from_mapping(kind, msgspec.json.decode(group.attrs[name]), where)
+
+
+def save_background(path: str | os.PathLike[str], model: BackgroundModel) -> None:
+    """Write a background model."""
+    with new_file(path, UBM_FORMAT, UBM_VERSION, model.options, model.fingerprint) as file:
+        _write_background(file.create_group("ubm"), model)
+
+
+def load_background(path: str | os.PathLike[str]) -> BackgroundModel:
+    """Read a background model.
+
+    Raises
+    ------
+    FormatError
+        If it is not one, or is damaged.
+    """
+    with _damage_named(path), open_file(path, UBM_FORMAT, UBM_VERSION) as file:
+        return _read_background(file["ubm"], str(path))
+
+
+def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
+    """Write speakers, readable by their owner only: a model of a voice is biometric data."""
+    speakers = voices.speakers
+    parent = speakers.background.fingerprint
+    with new_file(
+        path,
+        SPEAKERS_FORMAT,
+        SPEAKERS_VERSION,
+        speakers.adaptation,
+        speakers.fingerprint,
+        parent,
+        mode=0o600,
+    ) as file:
+        _write_background(file.create_group("ubm"), speakers.background)
+        group = file.create_group("speakers")
+        write_strings(group, "ids", speakers.ids)
+        group["means"] = speakers.means
+        group["counts"] = speakers.counts
+        group["seconds"] = speakers.seconds
+        judgment = {
+            "calibration": voices.calibration,
+            "promise": voices.promise,
+            "expected": voices.expected,
+            "uncalibrated_because": voices.uncalibrated_because,
+        }
+        file.attrs["judgment"] = canonical_json(judgment)
+
+
+def load_voices(path: str | os.PathLike[str]) -> Voices:
+    """Read speakers, with their calibration where there is one.
+
+    Raises
+    ------
+    FormatError
+        If the file holds no speakers, or is damaged.
+    """
+    with _damage_named(path), open_file(path, SPEAKERS_FORMAT, SPEAKERS_VERSION) as file:
+        background = _read_background(file["ubm"], str(path))
+        group = file["speakers"]
+        ids = read_strings(group, "ids")
+        shape = (len(ids), background.gmm.n_components, background.gmm.n_dims)
+        speakers = SpeakerModels(
+            background,
+            ids,
+            read_array(group, "means", shape, np.float32),
+            read_array(group, "counts", shape[:2], np.float64),
+            read_array(group, "seconds", shape[:1], np.float64),
+            _options(file, "options", MapOptions, str(path)),
+        )
+        if speakers.fingerprint != file.attrs["fingerprint"]:
+            raise FormatError(f"{path}: damaged: the speakers do not fit their fingerprint")
+        judgment = msgspec.json.decode(file.attrs["judgment"])
+        return Voices(
+            speakers,
+            msgspec.convert(judgment["calibration"], Calibration | None),
+            msgspec.convert(judgment["promise"], IdentificationPromise | None),
+            msgspec.convert(judgment["expected"], dict[str, Estimate]),
+            str(judgment["uncalibrated_because"]),
+        )
+
+
+class _damage_named:  # noqa: N801 - reads as a clause of the with statement
+    """Turn what damaged content raises into one `FormatError` that names the file."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FormatError):
+            return
+        if isinstance(error, VoicegmmError | msgspec.MsgspecError | ValueError | KeyError):
+            raise FormatError(f"{self._path}: damaged: {error}") from error
