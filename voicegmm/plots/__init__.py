@@ -1,0 +1,16 @@
+"""Figures: DET, Tippett, score histograms, training curves.
+
+Each function takes plain arrays and returns a `matplotlib.figure.Figure` of its own, without
+pyplot, a display or a setting left behind: they can run in threads. `save` and `to_svg` write one
+and the same figure as one and the same bytes. matplotlib is loaded by the first figure, not before.
+
+The colors are those of Okabe and Ito, which people with color-deficient vision can tell apart;
+line styles and markers repeat what a color says.
+"""
+
+from voicegmm.plots.canvas import save, to_svg
+from voicegmm.plots.det import det
+from voicegmm.plots.scores import score_histogram, tippett
+from voicegmm.plots.training import training_curve
+
+__all__ = ["det", "save", "score_histogram", "tippett", "to_svg", "training_curve"]
