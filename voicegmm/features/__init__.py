@@ -2,7 +2,6 @@
 
 from voicegmm.features.deltas import DeltaOptions, deltas
 from voicegmm.features.mfcc import (
-    MfccOptions,
     analysis_frames,
     cepstra,
     detection_energy,
@@ -13,6 +12,7 @@ from voicegmm.features.mfcc import (
     spectrum,
     windowed,
 )
+from voicegmm.features.mfcc_options import MfccOptions
 from voicegmm.features.normalization import NormalizationOptions, normalize
 from voicegmm.features.pipeline import (
     FEATURES_VERSION,

@@ -14,7 +14,8 @@ from voicegmm.audio.reading import read_signal
 from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal
 from voicegmm.features.deltas import DeltaOptions, deltas
-from voicegmm.features.mfcc import MfccOptions, analyze, prepare
+from voicegmm.features.mfcc import analyze
+from voicegmm.features.mfcc_options import MfccOptions, prepare
 from voicegmm.features.normalization import NormalizationOptions, normalize
 from voicegmm.features.speech import SpeechOptions, speech_weights
 
