@@ -12,8 +12,8 @@ from voicegmm._base.arrays import Float32Array
 from voicegmm._base.checks import above, at_least, within
 from voicegmm._base.errors import OptionError
 from voicegmm.synthesis.degradation import (
-    NOISE_KINDS,
     ChannelOptions,
+    NoiseKind,
     add_noise,
     channel_filter,
     reverberate,
@@ -24,6 +24,7 @@ from voicegmm.synthesis.voice import SEXES, Sex, Voice, draw_voice, vary_voice
 
 # Branches of the seed: what is drawn for one utterance never depends on how many others there are.
 _TRIAL, _BACKGROUND = 0, 1
+_ROOM_NOISES: Final[tuple[NoiseKind, ...]] = ("pink", "hum")
 _PREFIXES: Final = {_TRIAL: "v", _BACKGROUND: "b"}
 
 
@@ -52,7 +53,7 @@ class CorpusOptions:
     within_voice : float
         How far one voice moves from recording to recording, see `vary_voice`.
     lowest_snr_db, highest_snr_db : float
-        White, pink or hum, drawn for each recording.
+        How far the noise of the room, pink or hum, drawn for each recording, lies below the speech.
     lowest_level_db, highest_level_db : float
         RMS of a recording, drawn evenly.
     lowest_rt60_seconds, highest_rt60_seconds : float
@@ -167,8 +168,7 @@ def _record(
         rt60 = float(rng.uniform(options.lowest_rt60_seconds, options.highest_rt60_seconds))
         samples = reverberate(samples, rt60, rng, rate)
     samples = channel_filter(samples, rng, rate, options.channel)
-    quiet = [kind for kind in NOISE_KINDS if kind != "babble"]  # babble costs six voices more
-    kind = quiet[int(rng.integers(len(quiet)))]
+    kind = _ROOM_NOISES[int(rng.integers(len(_ROOM_NOISES)))]
     snr_db = float(rng.uniform(options.lowest_snr_db, options.highest_snr_db))
     samples = add_noise(samples, snr_db, kind, rng, rate)
     samples = set_level(
