@@ -26,6 +26,7 @@ LINES = ("-", "--", "-.", ":")
 GRAY = "#5A5A5A"
 
 SUFFIXES = (".png", ".svg")
+ROOM = 0.08  # inches around what is drawn: fonts differ in width from one viewer to another
 PNG_DOTS_PER_INCH = 150
 
 _STYLE: dict[Any, Any] = {
@@ -73,10 +74,26 @@ def new_figure(width: float, height: float) -> tuple["Figure", "Axes"]:
     """Make an empty figure with one pair of axes, sizes in inches; to be called inside `style`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    room = {"w_pad": ROOM, "h_pad": ROOM}
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(**room))
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def finish(figure: "Figure", description: str) -> "Figure":
+    """Lay the figure out once and for all, and say in words what it shows.
+
+    matplotlib's layout starts from where the last one ended, so that a figure drawn twice would
+    not be the same twice.
+    """
+    with style():
+        for _ in range(2):  # axes of equal aspect find their place at the second
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    figure.set_label(description)
+    return figure
 
 
 def thinned(x: Float64Array, y: Float64Array, x_step: float, y_step: float) -> BoolArray:

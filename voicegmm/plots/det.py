@@ -15,7 +15,7 @@ from voicegmm.metrics.curves import det_points_of
 from voicegmm.metrics.hull import Rocch, rocch
 from voicegmm.metrics.pooling import SortedScores, sort_scores
 from voicegmm.metrics.rates import OperatingPoint, rocch_eer
-from voicegmm.plots.canvas import COLORS, GRAY, LINES, new_figure, style, thinned
+from voicegmm.plots.canvas import COLORS, GRAY, LINES, finish, new_figure, style, thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,9 @@ def det(
     low, high = _limits(hulls.values(), best.values())
     said = []
     with style():
-        figure, axes = new_figure(6.2, 6.2)
+        # The legend stands below: a poor system's curve would run through any corner.
+        n_rows = max(len(systems), 1 + len(operating_points))
+        figure, axes = new_figure(6.2, 6.2 + 0.22 * n_rows)
         _probit_axes(axes, low, high)
         for i, (name, hull) in enumerate(hulls.items()):
             equal = rocch_eer(hull)
@@ -82,16 +84,20 @@ def det(
             for j, point in enumerate(best[name]):
                 _mark(axes, [point], MARKERS[j % len(MARKERS)], color, low, high)
             said.append(label)
+        # Columns are filled in turn: systems on the left, what the marks mean on the right.
+        for _ in range(n_rows - len(systems)):
+            axes.plot([], [], " ", label=" ")
         axes.plot([], [], "o", color=GRAY, label="EER (of the convex hull)")
         for j, operating_point in enumerate(operating_points):
             axes.plot(
                 [], [], MARKERS[j % len(MARKERS)], color=GRAY,
                 label=f"minDCF, {_in_words(operating_point)}",
             )
-        axes.legend(loc="upper right")
+        for _ in range(n_rows - 1 - len(operating_points)):
+            axes.plot([], [], " ", label=" ")
+        figure.legend(loc="outside lower center", ncols=2)
         axes.set_title(title)
-    figure.set_label(f"DET curves, false alarm rate against miss rate. {'; '.join(said)}.")
-    return figure
+    return finish(figure, f"DET curves, false alarm rate against miss rate. {'; '.join(said)}.")
 
 
 def _in_words(point: OperatingPoint) -> str:

@@ -11,7 +11,7 @@ from voicegmm._base.checks import at_least
 from voicegmm.metrics import curves
 from voicegmm.metrics.pooling import score_array
 from voicegmm.metrics.rates import OperatingPoint
-from voicegmm.plots.canvas import COLORS, GRAY, new_figure, style, thinned
+from voicegmm.plots.canvas import COLORS, GRAY, finish, new_figure, style, thinned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,11 +79,11 @@ def score_histogram(
         axes.set_title(title)
         figure.legend(loc="outside lower center", ncols=2)
     (_, n, _, _), (_, t, _, _) = classes
-    figure.set_label(
+    return finish(
+        figure,
         f"Histogram of {len(t)} target scores, median {np.median(t):.3g}, and {len(n)} non-target "
         f"scores, median {np.median(n):.3g}."
     )
-    return figure
 
 
 def _edges(scores: Float64Array, n_bins: int) -> Float64Array:
@@ -136,8 +136,7 @@ def tippett(
         axes.set_xlim(x[0], x[-1])
         axes.set_title(title)
         figure.legend(loc="outside lower center", ncols=2)
-    figure.set_label(f"Tippett plot. {'; '.join(said)}.")
-    return figure
+    return finish(figure, f"Tippett plot. {'; '.join(said)}.")
 
 
 def _to_the_edges(lines: curves.Tippett) -> tuple[Float64Array, Float64Array, Float64Array]:

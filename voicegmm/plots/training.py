@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voicegmm._base.errors import DataError
-from voicegmm.plots.canvas import COLORS, new_figure, style
+from voicegmm.plots.canvas import COLORS, finish, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,8 +55,8 @@ def training_curve(log_likelihoods: npt.ArrayLike, *, title: str = "Training") -
         axes.set_ylabel("Mean log-likelihood of a frame (nats)")
         axes.set_title(title)
     falls = f"; it fell {len(fell)} times" if len(fell) else ""
-    figure.set_label(
+    return finish(
+        figure,
         f"Mean log-likelihood of a frame over {len(values)} iterations, from {values[0]:.6g} to "
         f"{values[-1]:.6g} nats{falls}."
     )
-    return figure

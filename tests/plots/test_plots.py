@@ -1,0 +1,245 @@
+"""Figures: what they show is what was computed, and a file is whole, repeatable, described."""
+
+import subprocess
+import sys
+import threading
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from voicegmm import metrics, plots
+from voicegmm._base.errors import DataError, OptionError
+from voicegmm.plots import canvas
+
+
+def system(d, n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(d / 2, np.sqrt(d), n), rng.normal(-d / 2, np.sqrt(d), 5 * n)
+
+
+FIGURES = {
+    "det": lambda: plots.det({"one": system(4), "two": system(9)}),
+    "tippett": lambda: plots.tippett(*system(6)),
+    "histogram": lambda: plots.score_histogram(*system(6)),
+    "training": lambda: plots.training_curve([-60.0, -58.0, -59.0, -57.5]),
+}
+
+
+def texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
+def test_axes_say_what_and_in_which_unit(make):
+    (axes,) = make().axes
+    assert axes.get_title(loc="left")
+    assert axes.get_xlabel()
+    assert "(" in axes.get_ylabel()
+
+
+@pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
+def test_the_same_figure_gives_the_same_bytes(make, tmp_path):
+    for suffix in (".png", ".svg"):
+        first = plots.save(make(), tmp_path / f"first{suffix}").read_bytes()
+        figure = make()
+        assert plots.save(figure, tmp_path / f"again{suffix}").read_bytes() == first
+        assert plots.save(figure, tmp_path / f"twice{suffix}").read_bytes() == first
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(
+        ["first", "again", "twice"] * 2
+    )
+
+
+@pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
+def test_svg_is_one_element_that_can_be_read_aloud(make):
+    figure = make()
+    svg = plots.to_svg(figure)
+    assert svg.startswith("<svg ")
+    root = ET.fromstring(svg)
+    space = "{http://www.w3.org/2000/svg}"
+    assert root.get("role") == "img"
+    assert root.find(f"{space}title").text == figure.axes[0].get_title(loc="left")
+    assert root.find(f"{space}desc").text == figure.get_label() != ""
+    shown = {"".join(text.itertext()) for text in root.iter(f"{space}text")}
+    assert figure.axes[0].get_xlabel() in shown
+
+
+def test_png_is_a_png(tmp_path):
+    path = plots.save(FIGURES["det"](), tmp_path / "det.PNG")
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n")
+    assert b"Matplotlib" not in content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_save_refuses_what_it_cannot_write(tmp_path):
+    figure = FIGURES["training"]()
+    with pytest.raises(OptionError, match=r"must end in \.png or \.svg, got 'curve\.pdf'"):
+        plots.save(figure, tmp_path / "curve.pdf")
+    with pytest.raises(FileNotFoundError):
+        plots.save(figure, tmp_path / "nowhere" / "curve.svg")
+    (tmp_path / "taken.svg").mkdir()
+    with pytest.raises(OSError, match=r"taken\.svg"):
+        plots.save(figure, tmp_path / "taken.svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.svg"]
+
+
+def test_det_shows_the_figures_of_the_metrics():
+    t, n = system(4)
+    point = metrics.OperatingPoint(0.05)
+    figure = plots.det({"GMM-UBM": (t, n)}, [point])
+    _, curve, at_eer, at_min, *_ = figure.axes[0].lines
+    equal = metrics.eer(t, n)
+    assert at_eer.get_xdata()[0] == at_eer.get_ydata()[0] == pytest.approx(ndtri(equal))
+    from scipy.special import ndtr
+
+    p_fa, p_miss = ndtr(at_min.get_xdata()[0]), ndtr(at_min.get_ydata()[0])
+    assert point.cost(p_miss, p_fa) == pytest.approx(metrics.min_dcf(t, n, 0.05))
+    # Every drawn point that is inside the axes is an operating point of the scores.
+    real = metrics.det_points(t, n)
+    low, high = figure.axes[0].get_xlim()
+    x, y = curve.get_data()
+    inside = (x > low) & (x < high) & (y > low) & (y < high)
+    for a, b in zip(ndtr(x[inside]), ndtr(y[inside]), strict=True):
+        assert np.hypot(real.p_fa - a, real.p_miss - b).min() < 1e-9
+    assert f"GMM-UBM: EER {100 * equal:.3g} %" in texts(figure)
+    assert "minDCF, P(target) = 0.05" in texts(figure)
+
+
+def test_det_marks_stay_inside_for_systems_without_errors_or_without_use():
+    for scores in (([1.0, 2.0], [0.0, -1.0]), ([0.0], [1.0]), ([np.inf], [-np.inf])):
+        figure = plots.det({"x": scores}, [metrics.OperatingPoint(0.5, 2.0)])
+        axes = figure.axes[0]
+        low, high = axes.get_xlim()
+        for mark in axes.lines[2:4]:
+            assert low <= mark.get_xdata()[0] <= high
+            assert low <= mark.get_ydata()[0] <= high
+        assert "minDCF, P(target) = 0.5, costs 2 : 1" in texts(figure)
+        plots.to_svg(figure)
+
+
+def test_det_labels_do_not_touch():
+    for d in (0.5, 3, 8, 20, 40):
+        figure = plots.det({"x": system(d, 3000)})
+        ticks = np.sort(figure.axes[0].get_xticks())
+        assert np.diff(ticks).min() >= 0.045 * np.ptp(figure.axes[0].get_xlim()) - 1e-9
+
+
+def test_names_are_taken_as_they_are():
+    names = ["_hidden", "$cost$ & <b>", "語者"]
+    figure = plots.det({name: system(4, 50) for name in names})
+    root = ET.fromstring(plots.to_svg(figure))
+    shown = " ".join("".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text"))
+    for name in names:
+        assert name in shown
+
+
+def test_a_long_curve_is_thinned_and_looks_the_same():
+    t, n = system(4, 60_000)
+    curve = plots.det({"x": (t, n)}).axes[0].lines[1]
+    x, y = curve.get_data()
+    assert len(metrics.det_points(t, n).p_fa) > 4 * len(x)
+    real = metrics.det_points(t, n)
+    low, high = -2.0, 0.5
+    grid = np.linspace(low, high, 500)
+    drawn = np.interp(grid, x[::-1], y[::-1])
+    full = np.interp(
+        grid, ndtri(np.clip(real.p_fa, 1e-9, 1 - 1e-9))[::-1],
+        ndtri(np.clip(real.p_miss, 1e-9, 1 - 1e-9))[::-1],
+    )
+    assert np.abs(drawn - full).max() < 0.02  # a five-hundredth of the axis
+
+
+def test_thinning_keeps_a_short_line_whole():
+    x, y = np.array([0.0, 1.0, 1.0, 2.0]), np.array([0.0, 0.0, 1.0, 1.0])
+    assert canvas.thinned(x, y, 0.1, 0.1).all()
+    still = np.zeros(5)
+    assert canvas.thinned(still, still, 0.1, 0.1).tolist() == [True, False, False, False, True]
+
+
+def test_tippett_shows_misleading_evidence_in_log10():
+    t, n = np.log(10.0) * np.array([-1.0, 1.0, 2.0, 3.0]), np.log(10.0) * np.array([-2.0, 1.0])
+    figure = plots.tippett(t, n)
+    assert texts(figure) == [
+        "Same speaker: 25 % misleading", "Different speakers: 50 % misleading"
+    ]
+    x, y = figure.axes[0].lines[0].get_data()
+    np.testing.assert_allclose(x[1:-1], [-2, -1, 1, 2, 3])
+    np.testing.assert_allclose(y, [100, 100, 100, 75, 50, 25, 0])
+
+
+def test_infinite_scores_are_shown_as_shares():
+    inf = np.inf
+    figure = plots.tippett([-inf, 0.5, inf, inf], [-inf, 0.0])
+    for line, ends in zip(figure.axes[0].lines, [(75, 50), (50, 0)], strict=False):
+        assert (line.get_ydata()[0], line.get_ydata()[-1]) == ends
+    plots.to_svg(plots.tippett([inf], [-inf]))
+    labels = texts(plots.score_histogram([inf, 1.0, 2.0], [-inf], []))
+    assert labels == ["Non-targets (1), 1 infinite", "Targets (3), 1 infinite"]
+
+
+def test_histogram_has_area_one_and_the_bayes_threshold():
+    t, n = system(6)
+    figure = plots.score_histogram(t, n, [metrics.OperatingPoint(0.01)], n_bins=40)
+    axes = figure.axes[0]
+    for patch in axes.patches:
+        values, edges, _ = patch.get_data()
+        assert (values * np.diff(edges)).sum() == pytest.approx(1.0)
+        assert len(values) == 40
+    assert axes.lines[0].get_xdata()[0] == pytest.approx(np.log(99))
+    assert "Bayes threshold 4.6, P(target) = 0.01" in texts(figure)
+    plots.to_svg(plots.score_histogram([1.0, 1.0], [1.0]))
+
+
+def test_training_curve_marks_a_fall():
+    axes = plots.training_curve([-60.0, -58.0, -59.0, -57.5]).axes[0]
+    assert axes.lines[1].get_xdata().tolist() == [3]
+    assert "lower than the iteration before (1)" in axes.get_legend().get_texts()[0].get_text()
+    rising = plots.training_curve([-60.0, -58.0])
+    assert rising.axes[0].get_legend() is None
+    assert "from -60 to -58 nats." in rising.get_label()
+    plots.to_svg(plots.training_curve([-60.0]))
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(DataError, match="systems must hold at least one pair"):
+        plots.det({})
+    with pytest.raises(DataError, match="nontargets must hold at least one score"):
+        plots.det({"x": ([1.0], [])})
+    with pytest.raises(DataError, match="targets must not be NaN"):
+        plots.score_histogram([np.nan], [1.0])
+    with pytest.raises(OptionError, match="n_bins must be at least 1"):
+        plots.score_histogram([1.0], [1.0], n_bins=0)
+    with pytest.raises(DataError, match="at least one value"):
+        plots.training_curve([])
+    with pytest.raises(DataError, match="log_likelihoods must be finite, got nan at number 1"):
+        plots.training_curve([1.0, np.nan])
+
+
+def test_threads_and_settings_do_not_disturb_one_another():
+    import matplotlib as mpl
+
+    expected = {name: plots.to_svg(make()) for name, make in FIGURES.items()}
+    found = []
+
+    def draw(name, make):
+        found.append((name, plots.to_svg(make())))
+
+    with mpl.rc_context({"axes.grid": False, "font.size": 31.0, "svg.hashsalt": "theirs"}):
+        before = dict(mpl.rcParams)
+        threads = [threading.Thread(target=draw, args=item) for item in FIGURES.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert dict(mpl.rcParams) == before
+    assert dict(found) == expected
+
+
+def test_matplotlib_is_loaded_by_the_first_figure_and_pyplot_never():
+    code = (
+        "import sys, voicegmm.plots as p; assert 'matplotlib' not in sys.modules; "
+        "p.to_svg(p.training_curve([1, 2])); assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
