@@ -41,10 +41,10 @@ def test_axes_say_what_and_in_which_unit(make):
 
 @pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
 def test_the_same_figure_gives_the_same_bytes(make, tmp_path):
+    figure, same = make(), make()
     for suffix in (".png", ".svg"):
-        first = plots.save(make(), tmp_path / f"first{suffix}").read_bytes()
-        figure = make()
-        assert plots.save(figure, tmp_path / f"again{suffix}").read_bytes() == first
+        first = plots.save(figure, tmp_path / f"first{suffix}").read_bytes()
+        assert plots.save(same, tmp_path / f"again{suffix}").read_bytes() == first
         assert plots.save(figure, tmp_path / f"twice{suffix}").read_bytes() == first
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(
         ["first", "again", "twice"] * 2

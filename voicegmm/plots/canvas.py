@@ -76,8 +76,8 @@ def new_figure(width: float, height: float) -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    room = {"w_pad": ROOM, "h_pad": ROOM}
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(**room))
+    layout = ConstrainedLayoutEngine(w_pad=ROOM, h_pad=ROOM)
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
 
