@@ -109,4 +109,6 @@ def weighted_mean(costs: Float64Array, weights: Float64Array) -> float:
     if np.isinf(costs.max()):
         some = weights > 0.0
         costs, weights = costs[some], weights[some]
-    return float(np.dot(costs, weights) / weights.sum())
+    # Not np.dot: BLAS shares it out among threads, which is slow when other work fills the cores,
+    # and its last bits depend on how many there are.
+    return float((costs * weights).sum() / weights.sum())

@@ -218,4 +218,4 @@ def auc_of(scores: SortedScores) -> float:
     """Read the area under the ROC from sorted scores; see `auc`."""
     rejected = np.cumsum(scores.nontargets)
     below = rejected - scores.nontargets / 2.0
-    return float(np.dot(scores.targets, below) / (scores.targets.sum() * rejected[-1]))
+    return float((scores.targets * below).sum() / (scores.targets.sum() * rejected[-1]))
