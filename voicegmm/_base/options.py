@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
 from voicegmm._base.checks import did_you_mean
 from voicegmm._base.errors import OptionError
@@ -88,12 +89,19 @@ def _place(where: str, dotted: str) -> str:
 
 def to_mapping(options: Any) -> dict[str, Any]:
     """Turn an options dataclass into plain dicts, lists, strings and numbers."""
-    return typing.cast(dict[str, Any], msgspec.to_builtins(options))
+    return typing.cast(dict[str, Any], msgspec.to_builtins(options, enc_hook=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
 def canonical_json(value: Any) -> str:
     """Write a value as JSON with sorted keys: the same options give the same bytes."""
-    return msgspec.json.encode(msgspec.to_builtins(value), order="deterministic").decode()
+    plain = msgspec.to_builtins(value, enc_hook=_plain)
+    return msgspec.json.encode(plain, order="deterministic").decode()
 
 
 def fingerprint(*parts: Any) -> str:

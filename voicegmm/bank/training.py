@@ -137,8 +137,8 @@ def train_voices(
     """
     speakers = scan_speakers(folder)
     outsiders = scan_speakers(background) if background else ()
-    own = {name: files for name, files in _named(speakers, "")}
-    others = {name: files for name, files in _named(outsiders, "background: ")}
+    own = dict(_named(speakers, ""))
+    others = dict(_named(outsiders, "background: "))
     _refuse_overlap(speakers, outsiders)
     paths = {file: Path(file) for files in (*own.values(), *others.values()) for file in files}
     pipeline = Pipeline(options.features)

@@ -1,0 +1,176 @@
+"""Presets: named TOML files that travel with the package, and files like them anywhere else."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voicegmm._base.checks import did_you_mean
+from voicegmm._base.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Config:
+    """A mapping of options, and which file each came from.
+
+    Parameters
+    ----------
+    values : dict
+        Nested tables.
+    sources : dict of str to str
+        Dotted path of each value -> the file, or "--set".
+    path : pathlib.Path, optional
+        The file that was asked for.
+    """
+
+    values: dict[str, Any]
+    sources: dict[str, str]
+    path: Path | None = None
+
+
+def presets_folder() -> Path:
+    """Give the folder of presets: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def preset_names() -> dict[str, Path]:
+    """Give every preset by name."""
+    return {path.stem: path for path in sorted(presets_folder().rglob("*.toml"))}
+
+
+def find_config(name: str, beside: Path | None = None) -> Path:
+    """Find a preset by name, or a file by path.
+
+    Parameters
+    ----------
+    name : str
+        A preset's name, as "voicegmm-16k", or a path ending in .toml.
+    beside : path, optional
+        The folder that a relative path starts from.
+
+    Raises
+    ------
+    OptionError
+        If there is none, naming the nearest.
+    """
+    if name.endswith(".toml"):
+        path = (beside or Path()) / name
+        if not path.is_file():
+            raise OptionError(f"{path}: no such config file; check the path")
+        return path
+    presets = preset_names()
+    if name not in presets:
+        raise OptionError(
+            f"no preset is called {name!r}{did_you_mean(name, presets)}; "
+            f"there are {', '.join(presets)} (a path to a file ends in .toml)"
+        )
+    return presets[name]
+
+
+def load_config(name: str, beside: Path | None = None) -> Config:
+    """Read a config file or preset, with everything it extends.
+
+    A file, and each table in it, may say ``extends = "NAME"``: the preset's values are taken and
+    those of the file laid over them.
+
+    Raises
+    ------
+    OptionError
+        If a file is missing or is not TOML, or the extensions go in a circle.
+    """
+    path = find_config(name, beside)
+    values, sources = _load(path, ())
+    return Config(values, sources, path)
+
+
+def _load(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    if path.resolve() in seen:
+        raise OptionError(f"{path}: extends itself, by way of {seen[-1]}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise OptionError(f"{path}: not TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path}: cannot be read: {error}") from None
+    return _expanded(table, path, (*seen, path.resolve()), "")
+
+
+def _expanded(
+    table: Mapping[str, Any], path: Path, seen: tuple[Path, ...], prefix: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    if "extends" in table:
+        base = table["extends"]
+        if not isinstance(base, str):
+            raise OptionError(f"extends must be the name of a preset, got {base!r} ({path})")
+        values, found = _load(find_config(base, path.parent), seen)
+        sources = {prefix + key: source for key, source in found.items()}
+    for key, value in table.items():
+        if key == "extends":
+            continue
+        if isinstance(value, Mapping):
+            inner, found = _expanded(value, path, seen, f"{prefix}{key}.")
+            replaces = "extends" in value
+            old = {} if replaces else values.get(key, {})
+            values[key] = _laid_over(old if isinstance(old, dict) else {}, inner)
+            sources |= found
+        else:
+            values[key] = value
+            sources[prefix + key] = str(path)
+    return values, sources
+
+
+def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _laid_over(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def with_overrides(config: Config, settings: Sequence[str]) -> Config:
+    """Lay ``key=value`` settings over a config.
+
+    Parameters
+    ----------
+    config : Config
+    settings : sequence of str
+        ``ubm.n_components=256``: a dotted path, and a value as TOML writes it; what is not TOML is
+        taken for text. ``features.extends=NAME`` puts a preset in place of a table.
+
+    Raises
+    ------
+    OptionError
+        If a setting has no "=".
+    """
+    values, sources = config.values, dict(config.sources)
+    for setting in settings:
+        dotted, found, text = setting.partition("=")
+        parts = [part.strip() for part in dotted.split(".")]
+        if not found or not all(parts):
+            raise OptionError(f"--set takes key=value, as ubm.n_components=256; got {setting!r}")
+        if parts[-1] == "extends":
+            inner, origins = _load(find_config(text.strip()), ())
+            place = ".".join(parts[:-1])
+            layer = _nested(parts[:-1], inner)
+            values = _laid_over(_laid_over(values, _nested(parts[:-1], None)), layer)
+            sources |= {f"{place}.{key}".lstrip("."): origin for key, origin in origins.items()}
+            continue
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        values = _laid_over(values, _nested(parts, value))
+        sources[".".join(parts)] = "--set"
+    return Config(values, sources, config.path)
+
+
+def _nested(parts: Sequence[str], value: Any) -> dict[str, Any]:
+    for part in reversed(parts):
+        value = {part: value}
+    return value if parts else {}

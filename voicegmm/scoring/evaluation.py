@@ -1,0 +1,152 @@
+"""From a score table to the figures that are quoted."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from voicegmm._base.checks import at_least, within
+from voicegmm._base.errors import DataError
+from voicegmm._base.options import to_mapping
+from voicegmm.corpus import Trials
+from voicegmm.metrics import (
+    Estimate,
+    Evaluation,
+    OperatingPoint,
+    evaluate,
+    identification_rate,
+    infer_speakers,
+)
+from voicegmm.scoring.table import ScoreTable
+
+_OF_RATIOS = ("cllr", "act_dcf")
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How scores are evaluated.
+
+    Parameters
+    ----------
+    p_targets : tuple of float
+        Priors at which the detection cost is read, each in (0, 1).
+    n_bootstrap : int
+        Replicates behind the intervals; 0 for none.
+    seed : int
+        Of the bootstrap.
+    """
+
+    p_targets: tuple[float, ...] = (0.01, 0.05)
+    n_bootstrap: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for p_target in self.p_targets:
+            within("p_targets", p_target, 1e-9, 1 - 1e-9)
+        at_least("n_bootstrap", self.n_bootstrap, 0)
+
+
+def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
+    """Take the labels of a table's trials from a key.
+
+    Raises
+    ------
+    DataError
+        If a trial of the table is not in the key.
+    """
+    models, tests = key.models, key.tests
+    labels = {
+        (models[m], tests[t]): int(label)
+        for m, t, label in zip(key.model_index, key.test_index, key.labels, strict=True)
+    }
+    trials = table.trials
+    pairs = [
+        (trials.models[m], trials.tests[t])
+        for m, t in zip(trials.model_index, trials.test_index, strict=True)
+    ]
+    missing = [pair for pair in pairs if pair not in labels]
+    if missing:
+        raise DataError(
+            f"{where} has no label for {len(missing)} of {len(pairs)} trials, "
+            f"the first is {missing[0][0]} with {missing[0][1]}"
+        )
+    labeled = replace(trials, labels=np.array([labels[pair] for pair in pairs], np.int8))
+    return replace(table, trials=labeled)
+
+
+def evaluate_table(
+    table: ScoreTable, options: EvaluationOptions | None = None
+) -> tuple[Evaluation, dict[str, float]]:
+    """Evaluate a score table.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        With labels. Trials without a score are counted as failed.
+    options : EvaluationOptions, optional
+
+    Returns
+    -------
+    evaluation : Evaluation
+        Without cllr and act_dcf where the scores are not calibrated.
+    closed_set : dict of str to float
+        identification_rate and n_tests, where each test was tried on several models of which one
+        is its own; empty otherwise.
+
+    Raises
+    ------
+    DataError
+        If labels are missing, or a class has no score.
+    """
+    options = options or EvaluationOptions()
+    trials, scores = table.trials, table.best
+    if (trials.labels < 0).any():
+        raise DataError(
+            f"{int((trials.labels < 0).sum())} of {len(trials)} trials have no label; "
+            "give them with a key"
+        )
+    target = trials.labels == 1
+    model_speaker, test_speaker = infer_speakers(target, trials.model_index, trials.test_index)
+    evaluation = evaluate(
+        scores[target],
+        scores[~target],
+        target_speakers=model_speaker[target],
+        nontarget_model_speakers=model_speaker[~target],
+        nontarget_test_speakers=test_speaker[~target],
+        operating_points=[OperatingPoint(p) for p in options.p_targets],
+        n_bootstrap=options.n_bootstrap,
+        rng=np.random.default_rng(options.seed),
+    )
+    if table.llrs is None:
+        evaluation = replace(
+            evaluation,
+            metrics=_without_ratios(evaluation.metrics),
+            failures_rejected=_without_ratios(evaluation.failures_rejected),
+            warnings=(
+                *evaluation.warnings,
+                "the scores are not calibrated: cllr and act_dcf would mean nothing and are left "
+                "out",
+            ),
+        )
+    return evaluation, _closed_set(table)
+
+
+def _without_ratios(metrics: dict[str, Estimate]) -> dict[str, Estimate]:
+    return {name: value for name, value in metrics.items() if not name.startswith(_OF_RATIOS)}
+
+
+def _closed_set(table: ScoreTable) -> dict[str, float]:
+    trials = table.trials
+    n_tests = len(trials.tests)
+    tried = np.bincount(trials.test_index, minlength=n_tests)
+    own = np.bincount(trials.test_index, trials.labels == 1, n_tests)
+    if not ((tried > 1) & (own == 1)).all():
+        return {}
+    rate = identification_rate(trials.test_index, trials.labels == 1, table.best)
+    return {"identification_rate": rate, "n_tests": n_tests}
+
+
+def as_mapping(evaluation: Evaluation, closed_set: dict[str, float]) -> dict[str, Any]:
+    """Give the figures as plain JSON types: what ``--json`` prints."""
+    mapping = to_mapping(evaluation.to_mapping())
+    return mapping | ({"closed_set": closed_set} if closed_set else {})
