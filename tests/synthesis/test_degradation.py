@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,7 +58,7 @@ def test_colors_of_noise():
         edges = 100.0 * 2.0 ** np.arange(7)
         return decibels(np.array([
             power[(hertz >= low) & (hertz < high)].mean()
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
+            for low, high in pairwise(edges)
         ]))
 
     # Each band mean has hundreds of bins or more: its standard error is below 0.2 dB.

@@ -48,7 +48,9 @@ def test_every_sample_as_libsndfile_encodes_it(law):
     assert values.size == 127
     assert np.all(values < 0)
     levels = np.unique(g711_decode(EVERY_BYTE, law).astype(int))
-    here, there = (np.searchsorted(levels, g711_decode(code[differ], law)) for code in (ours, theirs))
+    here, there = (
+        np.searchsorted(levels, g711_decode(code[differ], law)) for code in (ours, theirs)
+    )
     np.testing.assert_array_equal(here, there + 1)
     # One sample further out, and both agree.
     np.testing.assert_array_equal(g711_encode((values - 1).astype(np.int16), law), theirs[differ])

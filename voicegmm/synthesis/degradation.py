@@ -75,8 +75,8 @@ class ChannelOptions:
         Peaks and dips, spread evenly over the logarithm of frequency at random, an octave wide.
     """
 
-    tilt_db: float = 3.0
-    peak_db: float = 2.0
+    tilt_db: float = 2.0
+    peak_db: float = 1.5
     n_peaks: int = 3
 
     def __post_init__(self) -> None:

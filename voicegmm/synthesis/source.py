@@ -73,7 +73,7 @@ def glottal_pulses(
     opened = within / open_quotient
     pulses = np.where(opened < 1.0, opened * (2.0 - 3.0 * opened), 0.0)
     # Samples from the closure, positive after it; only the two around each closure change.
-    step = np.diff(phase, prepend=0.0)
+    step = np.maximum(np.diff(phase, prepend=0.0), 1e-9)  # the first may be at 0
     distance = (within - open_quotient) / step
     before = np.flatnonzero((distance > -1.0) & (distance < 0.0))
     after = np.flatnonzero((distance >= 0.0) & (distance < 1.0))

@@ -10,6 +10,7 @@ import scipy.fft
 
 from voicegmm._base.arrays import Float32Array, Float64Array
 from voicegmm._base.checks import above, within
+from voicegmm._base.errors import OptionError
 from voicegmm.synthesis.phones import N_FORMANTS, Band
 from voicegmm.synthesis.source import excite
 from voicegmm.synthesis.tracks import HOP_SECONDS, Segment, Tracks, draw_phones, make_tracks
@@ -120,8 +121,9 @@ def pronounce(
         For an unknown phone, or a length or a sample rate that cannot be.
     """
     within("sample_rate", sample_rate, 8000, 48000)
-    # So that a hop is a whole number of samples.
-    within("sample_rate modulo 200", sample_rate % 200, 0, 0)
+    if sample_rate % 200:
+        # So that a hop is a whole number of samples.
+        raise OptionError(f"sample_rate must be a multiple of 200, got {sample_rate}")
     if seconds is not None:
         above("seconds", seconds, 0.0)
     tracks = make_tracks(voice, phones, rng, seconds)

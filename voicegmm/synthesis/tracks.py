@@ -26,6 +26,7 @@ _FORMANT_SMOOTHING: Final = 17  # frames: an articulator needs some 80 ms to get
 _AMPLITUDE_SMOOTHING: Final = 3
 _NASAL_SMOOTHING: Final = 9
 _F0_SMOOTHING: Final = 25
+_CLOSEST_HERTZ: Final = 150.0
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,9 @@ def _formant_targets(
     known[-1] = True
     filled = _fill_backward(table, known)
     targets: Float64Array = filled * voice.formant_scale * np.array(voice.formant_ratios)
+    # Two resonances of one tube repel each other; a drawn voice must not let them change places.
+    for k in range(1, N_FORMANTS):
+        targets[:, k] = np.maximum(targets[:, k], targets[:, k - 1] + _CLOSEST_HERTZ)
     return targets
 
 

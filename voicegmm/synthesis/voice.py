@@ -104,9 +104,9 @@ _POPULATIONS: Final[dict[str, _Population]] = {
     "male": _Population((125.0, 0.15), (0.55, 0.06), (6.0, 3.0), (0.010, 0.5), (1.0, 0.045)),
     "female": _Population((210.0, 0.13), (0.65, 0.07), (9.0, 3.5), (0.018, 0.5), (1.15, 0.045)),
 }
-# Within a sex and a vowel, F1 of Peterson and Barney's and of Hillenbrand's speakers spreads by some
-# 10 %, F2 by 8 to 9 %, F3 by 7 %: the length of the tract, the speaker's own cavities and the
-# speaker's own vowels share this.
+# Within a sex and a vowel, F1 of real speakers spreads by roughly 10 %, F2 by 8 to 9 %, F3 by 7 %
+# (Peterson and Barney 1952; Hillenbrand et al. 1995). Three things share this, in quadrature: the
+# length of the tract, the speaker's own cavities, the speaker's own vowels.
 _FORMANT_SPREAD: Final = np.array([0.05, 0.045, 0.045, 0.05, 0.05])
 _PHONE_SPREAD: Final = np.array([0.07, 0.06, 0.04, 0.03, 0.03])
 
