@@ -7,7 +7,7 @@ from pathlib import Path
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import OptionError
 from voicegmm._base.options import from_mapping
-from voicegmm.experiment.presets import load_config, with_overrides
+from voicegmm._base.presets import load_config, with_overrides
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring import FoldOptions, UbmOptions
@@ -107,9 +107,3 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
     path = config.path or Path(name)
     recipe = from_mapping(Recipe, config.values, str(path), sources=config.sources)
     return LoadedRecipe(recipe, path.parent)
-
-
-def load_front_end(name: str, settings: Sequence[str] = ()) -> PipelineOptions:
-    """Read a front end by preset name or path, with ``key=value`` settings laid over it."""
-    config = with_overrides(load_config(name), settings)
-    return from_mapping(PipelineOptions, config.values, str(config.path), sources=config.sources)

@@ -18,7 +18,7 @@ from voicegmm.corpus import Protocol, leakage_warnings, speaker_of
 from voicegmm.experiment.environment import describe_environment
 from voicegmm.experiment.recipe import LoadedRecipe, Recipe
 from voicegmm.experiment.report import write_report
-from voicegmm.experiment.stages import RunFolder, content_of, run_folder, stamps_of
+from voicegmm.experiment.stages import RunFolder, run_folder, stamps_of
 from voicegmm.features import Pipeline
 from voicegmm.scoring import (
     Calibration,
@@ -280,32 +280,28 @@ class _Run:
             for name, reason in failures.items():
                 log.warning("%s cannot be enrolled: %s", name, reason)
             learned = msgspec.convert(found["calibration"], Calibration | None)
-            voices = Voices(models, learned, uncalibrated_because=found["reason"])
+            voices = Voices(
+                models, learned, uncalibrated_because=found["reason"], not_enrolled=failures
+            )
             save_voices(self.path("speakers.h5"), voices)
-            write_text(self.path("enrollment.json"), _pretty({"failures": failures}))
 
         parts = [ubm, calibration, recipe.adaptation, to_mapping(protocol.enrollments)]
-        outputs = ["speakers.h5", "enrollment.json"]
-        return self.folder.stage("speakers", parts, outputs, work)
+        return self.folder.stage("speakers", parts, ["speakers.h5"], work)
 
     def scores(self, protocol: Protocol, speakers: str) -> str:
         trials = protocol.trials
 
         def work() -> None:
             voices = load_voices(self.path("speakers.h5"))
-            missing = json.loads(self.path("enrollment.json").read_text("utf-8"))["failures"]
             with FeatureStore(self.path("features.h5")) as frames:
                 table = score_trials(
-                    voices.speakers,
+                    voices,
                     frames,
                     trials,
                     protocol.segments,
-                    missing,
                     self.n_workers,
                     counting(self.progress, "scores", len(trials)),
                 )
-            if voices.calibration:
-                table = table.with_llrs(voices.calibration.apply(table.scores))
             write_scores(self.path("scores.tsv"), table)
 
         pairs = [trials.model_index.tolist(), trials.test_index.tolist(), trials.labels.tolist()]

@@ -11,11 +11,7 @@ from voicegmm.scoring.frames import (
     failure_of,
     usable,
 )
-from voicegmm.scoring.identification import (
-    IdentificationPromise,
-    Rate,
-    promise_identification,
-)
+from voicegmm.scoring.identification import promise_identification
 from voicegmm.scoring.models import (
     BackgroundModel,
     SpeakerModels,
@@ -25,7 +21,7 @@ from voicegmm.scoring.models import (
 )
 from voicegmm.scoring.ratio import log_likelihood_ratios, score_trials
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
-from voicegmm.scoring.voices import Voices
+from voicegmm.scoring.voices import IdentificationPromise, Rate, Voices
 from voicegmm.scoring.words import support
 
 __all__ = [

@@ -28,6 +28,7 @@ from voicegmm.scoring.calibration import Calibration, train_calibration
 from voicegmm.scoring.frames import FrameLibrary, usable
 from voicegmm.scoring.models import UbmOptions, enroll, train_background
 from voicegmm.scoring.ratio import score_trials
+from voicegmm.scoring.voices import Voices
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ def _fold_scores(
     trials = Trials.of(
         (name, file, int(name == voice)) for file, voice in fold.tests for name in models.ids
     )
-    return trials, score_trials(models, frames, trials, n_workers=n_workers).scores
+    return trials, score_trials(Voices(models), frames, trials, n_workers=n_workers).scores
 
 
 def _pooled(parts: Sequence[_Scored], folds: Sequence[_Fold]) -> Rehearsal:

@@ -1,52 +1,10 @@
 """Who is this, or is it nobody I know: open-set identification and what to expect of it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm.scoring.folds import Rehearsal
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A rate of errors, with its 95 % interval.
-
-    Parameters
-    ----------
-    value, low, high : float
-        Fractions; the interval resamples speakers.
-    n_trials, n_speakers : int
-        What it was measured on.
-    """
-
-    value: float
-    low: float
-    high: float
-    n_trials: int
-    n_speakers: int
-
-
-@dataclass(frozen=True)
-class IdentificationPromise:
-    """What `identify` can be expected to do, measured on speakers left out.
-
-    Parameters
-    ----------
-    threshold : float
-        Natural-log likelihood ratio that the best speaker must pass; otherwise nobody is known.
-    n_enrolled : int
-        Number of enrolled speakers the rates hold for.
-    false_accept : Rate
-        Of recordings of strangers that are given a name.
-    miss : Rate
-        Of recordings of enrolled speakers that are given no name, or another's.
-    """
-
-    threshold: float
-    n_enrolled: int
-    false_accept: Rate
-    miss: Rate
+from voicegmm.scoring.voices import IdentificationPromise, Rate
 
 
 def promise_identification(

@@ -20,6 +20,7 @@ from voicegmm.mixture.density import blocks, expand, joint_block, project, respo
 from voicegmm.scoring.frames import OK, FrameLibrary, Status, check_front_end
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.table import ScoreTable
+from voicegmm.scoring.voices import Voices
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +92,10 @@ def log_likelihood_ratios(
 
 
 def score_trials(
-    models: SpeakerModels,
+    voices: Voices,
     frames: FrameLibrary,
     trials: Trials,
     segments: dict[str, tuple[str, ...]] | None = None,
-    missing_models: dict[str, str] | None = None,
     n_workers: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> ScoreTable:
@@ -103,13 +103,12 @@ def score_trials(
 
     Parameters
     ----------
-    models : SpeakerModels
+    voices : Voices
+        A trial of a model that could not be made gets a status, not a score.
     frames : FrameLibrary
     trials : Trials
     segments : dict, optional
         What each test is made of; a test that is not here is a recording itself.
-    missing_models : dict of str to str, optional
-        Models that could not be made, with the reason: their trials get a status, not a score.
     n_workers : int
     progress : callable, optional
         Called with the number of trials done.
@@ -117,7 +116,8 @@ def score_trials(
     Returns
     -------
     ScoreTable
-        Mean log-likelihood ratios; a trial that cannot be scored has NaN, a status and a reason.
+        Mean log-likelihood ratios, and calibrated ones where there is a calibration; a trial that
+        cannot be scored has NaN, a status and a reason.
 
     Raises
     ------
@@ -126,10 +126,11 @@ def score_trials(
     MismatchError
         If the frames come from another front end than the models.
     """
+    models = voices.speakers
     check_front_end(models.background.front_end, frames.front_end, "scoring")
-    segments, missing_models = segments or {}, missing_models or {}
+    segments = segments or {}
     known_tests = {*frames.ids, *segments}
-    trials.check_known({*models.ids, *missing_models}, known_tests, "the trial list")
+    trials.check_known({*models.ids, *voices.not_enrolled}, known_tests, "the trial list")
     offsets = _offsets(models, np.dtype(np.float32))
     row_of = {name: row for row, name in enumerate(models.ids)}
     rows = np.array([row_of.get(name, -1) for name in trials.models])[trials.model_index]
@@ -153,7 +154,7 @@ def score_trials(
     reasons = np.full(len(trials), "", dtype=object)
     for number in np.flatnonzero(rows < 0):
         model = trials.models[trials.model_index[number]]
-        statuses[number], reasons[number] = "no model", missing_models[model]
+        statuses[number], reasons[number] = "no model", voices.not_enrolled[model]
     done = 0
     for places, values, status in ordered_map(score, range(len(trials.tests)), n_workers):
         scores[places] = values
@@ -162,4 +163,5 @@ def score_trials(
         done += len(places)
         if progress:
             progress(done)
-    return ScoreTable(trials, scores, tuple(statuses), tuple(reasons))
+    llrs = voices.calibration.apply(scores) if voices.calibration else None
+    return ScoreTable(trials, scores, tuple(statuses), tuple(reasons), llrs)

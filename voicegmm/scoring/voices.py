@@ -4,8 +4,48 @@ from dataclasses import dataclass, field
 
 from voicegmm.metrics import Estimate
 from voicegmm.scoring.calibration import Calibration
-from voicegmm.scoring.identification import IdentificationPromise
 from voicegmm.scoring.models import SpeakerModels
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate of errors, with its 95 % interval.
+
+    Parameters
+    ----------
+    value, low, high : float
+        Fractions; the interval resamples speakers.
+    n_trials, n_speakers : int
+        What it was measured on.
+    """
+
+    value: float
+    low: float
+    high: float
+    n_trials: int
+    n_speakers: int
+
+
+@dataclass(frozen=True)
+class IdentificationPromise:
+    """What `identify` can be expected to do, measured on speakers left out.
+
+    Parameters
+    ----------
+    threshold : float
+        Natural-log likelihood ratio that the best speaker must pass; otherwise nobody is known.
+    n_enrolled : int
+        Number of enrolled speakers the rates hold for.
+    false_accept : Rate
+        Of recordings of strangers that are given a name.
+    miss : Rate
+        Of recordings of enrolled speakers that are given no name, or another's.
+    """
+
+    threshold: float
+    n_enrolled: int
+    false_accept: Rate
+    miss: Rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +63,8 @@ class Voices:
         Figures of verification on strangers (eer, cllr, ...), as `voicegmm.metrics.evaluate`.
     uncalibrated_because : str
         The reason where there is no calibration.
+    not_enrolled : dict of str to str
+        Models that were asked for and could not be made, with the reason.
     """
 
     speakers: SpeakerModels
@@ -30,3 +72,4 @@ class Voices:
     promise: IdentificationPromise | None = None
     expected: dict[str, Estimate] = field(default_factory=dict)
     uncalibrated_because: str = ""
+    not_enrolled: dict[str, str] = field(default_factory=dict)

@@ -109,6 +109,7 @@ def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
             "promise": voices.promise,
             "expected": voices.expected,
             "uncalibrated_because": voices.uncalibrated_because,
+            "not_enrolled": voices.not_enrolled,
         }
         file.attrs["judgment"] = canonical_json(judgment)
 
@@ -143,6 +144,7 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             msgspec.convert(judgment["promise"], IdentificationPromise | None),
             msgspec.convert(judgment["expected"], dict[str, Estimate]),
             str(judgment["uncalibrated_because"]),
+            msgspec.convert(judgment["not_enrolled"], dict[str, str]),
         )
 
 
