@@ -8,7 +8,7 @@ import scipy.linalg
 from voicegmm._base.errors import OptionError
 from voicegmm.synthesis import PHONES, VOWELS, Voice, draw_voice, pronounce, speak, vary_voice
 from voicegmm.synthesis.source import glottal_phase, glottal_pulses
-from voicegmm.synthesis.speech import tract_response
+from voicegmm.synthesis.speech import _fixed_response, tract_response
 
 STEADY = Voice(
     f0_hertz=100.0, f0_spread_semitones=0.0, jitter=0.0, shimmer=0.0, breathiness=0.0, tilt_db=0.0
@@ -70,6 +70,16 @@ def test_one_resonator_has_the_peak_and_the_width_that_were_asked():
     assert hertz[np.argmax(response)] == pytest.approx(1000.0, abs=3.0)
     above = hertz[response > response.max() / np.sqrt(2.0)]
     assert above[-1] - above[0] == pytest.approx(80.0, abs=2.0)
+
+
+def test_tilt_takes_what_it_says_at_3_khz():
+    flat, tilted = (
+        _fixed_response(replace(STEADY, tilt_db=tilt), 16000, 80) for tilt in (0.0, 12.0)
+    )
+    gain = 20.0 * np.log10(np.abs(tilted / flat))
+    # Bins of 16000 / 480 Hz: the 90th is 3 kHz.
+    assert gain[0] == pytest.approx(0.0, abs=1e-9)
+    assert gain[90] == pytest.approx(-12.0, abs=1e-9)
 
 
 def test_a_cascade_is_the_product_of_its_resonators():

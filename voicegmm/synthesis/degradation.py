@@ -157,11 +157,14 @@ def make_noise(
             start = int(rng.integers(talk.size - n_samples + 1))
             noise += talk[start : start + n_samples]
     else:
-        numbers = np.arange(1, options.n_harmonics + 1)
-        numbers = numbers[numbers * options.hum_hertz < 0.5 * sample_rate]
-        turns = np.outer(np.arange(n_samples) / sample_rate, numbers * options.hum_hertz)
-        turns += rng.random(numbers.size)
-        noise = np.sin(2.0 * np.pi * turns) @ (1.0 / numbers)
+        starts = np.exp(2j * np.pi * rng.random(options.n_harmonics))
+        turn = np.exp(2j * np.pi * options.hum_hertz / sample_rate * np.arange(n_samples))
+        noise, harmonic = np.zeros(n_samples), np.ones(n_samples, dtype=np.complex128)
+        for number, start in enumerate(starts, 1):
+            if number * options.hum_hertz >= 0.5 * sample_rate:
+                break
+            harmonic *= turn  # its powers are the harmonics: one sine to compute, not many
+            noise += (start * harmonic).imag / number
     scaled: Float64Array = noise / max(_rms(noise), 1e-30)
     return scaled
 

@@ -7,7 +7,8 @@ Vowels: Hillenbrand, Getty, Clark and Wheeler (1995), "Acoustic characteristics 
 vowels", JASA 97, table V, men. Consonants: formants of Klatt (1980), "Software for a
 cascade/parallel formant synthesizer", JASA 67, table III. F4 and F5 are those of a uniform tube
 17.5 cm long (Fant 1960, "Acoustic theory of speech production"). The noise bands are rounded from
-Stevens (1998), "Acoustic phonetics", chapters 7 and 8.
+Stevens (1998), "Acoustic phonetics", chapters 7 and 8; the nasal zeros from Fujimura (1962),
+"Analysis of nasal consonants", JASA 34: lower for the lips than for the teeth.
 """
 
 from dataclasses import dataclass

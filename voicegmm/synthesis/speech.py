@@ -286,8 +286,9 @@ def _fixed_response(voice: Voice, sample_rate: int, hop: int) -> ComplexArray:
     upper = last * np.array([_UPPER_HERTZ])
     widths = np.full(upper.shape, _UPPER_BANDWIDTH_HERTZ)
     response = tract_response(upper, widths, n_fft, sample_rate)[0]
-    # One real pole that takes `tilt_db` at 3 kHz (TL of Klatt and Klatt 1990): with
-    # q = (1 - cos w) / (10^(tilt / 10) - 1), |1 - p|^2 / |1 - p e^-iw|^2 gives p = 1 + q - ...
+    # One real pole p that takes `tilt_db` at 3 kHz (TL of Klatt and Klatt 1990):
+    # (1 - p)^2 / |1 - p e^-iw|^2 = 10^(-tilt / 10) gives p^2 - 2 (1 + q) p + 1 = 0
+    # with q = (1 - cos w) / (10^(tilt / 10) - 1).
     loss = 10.0 ** (voice.tilt_db / 10.0) - 1.0
     if loss > 0.0:
         q = (1.0 - np.cos(2.0 * np.pi * 3000.0 / sample_rate)) / loss
