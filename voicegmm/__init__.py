@@ -6,7 +6,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from voicegmm._base.version import __version__
 
 if TYPE_CHECKING:
     from voicegmm.bank import VoiceBank

@@ -83,8 +83,13 @@ def test_mels_are_those_of_librosa(scale):
 
 @pytest.mark.parametrize(
     ("n_filters", "n_fft", "rate", "low", "high"),
-    [(23, 512, 16000, 20, 0), (30, 512, 16000, 20, 7600), (23, 256, 8000, 0, -100),
-     (40, 1024, 44100, 300, 8000), (5, 201, 8000, 100, 3000)],
+    [
+        (23, 512, 16000, 20, 0),
+        (30, 512, 16000, 20, 7600),
+        (23, 256, 8000, 0, -100),
+        (40, 1024, 44100, 300, 8000),
+        (5, 201, 8000, 100, 3000),
+    ],
 )
 def test_filters_are_what_a_bin_at_a_time_gives(n_filters, n_fft, rate, low, high):
     def mel(f):
@@ -106,8 +111,12 @@ def test_filters_are_what_a_bin_at_a_time_gives(n_filters, n_fft, rate, low, hig
     )
 
 
-@given(st.integers(1, 60), st.sampled_from([256, 512, 1000, 2048]), st.floats(0, 1000),
-       st.sampled_from(["htk", "slaney"]))
+@given(
+    st.integers(1, 60),
+    st.sampled_from([256, 512, 1000, 2048]),
+    st.floats(0, 1000),
+    st.sampled_from(["htk", "slaney"]),
+)
 def test_filters_share_each_bin_between_their_centers(n_filters, n_fft, low, scale):
     try:
         filters = triangular_filters(n_filters, n_fft, 16000, low, 0, scale)

@@ -37,10 +37,18 @@ def wav(tmp_path):
 @pytest.mark.parametrize(
     ("ending", "subtype", "steps"),
     [
-        ("wav", "PCM_U8", 128), ("wav", "PCM_16", 2**15), ("wav", "PCM_24", 2**23),
-        ("wav", "PCM_32", 2**24), ("wav", "FLOAT", 2**24), ("wav", "DOUBLE", 2**24),
-        ("flac", "PCM_16", 2**15), ("flac", "PCM_24", 2**23), ("aiff", "PCM_16", 2**15),
-        ("au", "PCM_16", 2**15), ("w64", "PCM_16", 2**15), ("rf64", "PCM_16", 2**15),
+        ("wav", "PCM_U8", 128),
+        ("wav", "PCM_16", 2**15),
+        ("wav", "PCM_24", 2**23),
+        ("wav", "PCM_32", 2**24),
+        ("wav", "FLOAT", 2**24),
+        ("wav", "DOUBLE", 2**24),
+        ("flac", "PCM_16", 2**15),
+        ("flac", "PCM_24", 2**23),
+        ("aiff", "PCM_16", 2**15),
+        ("au", "PCM_16", 2**15),
+        ("w64", "PCM_16", 2**15),
+        ("rf64", "PCM_16", 2**15),
         ("caf", "PCM_16", 2**15),
     ],
 )
@@ -83,9 +91,7 @@ def test_resampling_in_blocks_is_resampling(tmp_path):
 
 def test_a_lower_rate_is_told(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(8000, 8000), 8000)
-    note = (
-        "sampled at 8000 Hz, below the 16000 Hz of the features: its upper band is empty"
-    )
+    note = "sampled at 8000 Hz, below the 16000 Hz of the features: its upper band is empty"
     assert read_signal(tmp_path / "a.wav", 16000).notes == (note,)
     assert resample(read_signal(tmp_path / "a.wav"), 16000).notes == (note,)
 
@@ -189,9 +195,18 @@ def test_a_sample_that_is_no_number_is_found(tmp_path, bad, seconds):
 @pytest.mark.parametrize(
     "format_and_subtype",
     [
-        ("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("WAV", "IMA_ADPCM"),
-        ("WAVEX", "PCM_16"), ("RF64", "PCM_16"), ("W64", "PCM_16"), ("AIFF", "PCM_16"),
-        ("AU", "PCM_16"), ("NIST", "PCM_16"), ("FLAC", "PCM_16"), ("CAF", "PCM_16"),
+        ("WAV", "PCM_16"),
+        ("WAV", "PCM_24"),
+        ("WAV", "FLOAT"),
+        ("WAV", "IMA_ADPCM"),
+        ("WAVEX", "PCM_16"),
+        ("RF64", "PCM_16"),
+        ("W64", "PCM_16"),
+        ("AIFF", "PCM_16"),
+        ("AU", "PCM_16"),
+        ("NIST", "PCM_16"),
+        ("FLAC", "PCM_16"),
+        ("CAF", "PCM_16"),
     ],
 )
 @pytest.mark.parametrize("share", [0.5, 0.99])

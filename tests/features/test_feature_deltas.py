@@ -10,7 +10,8 @@ from voicegmm._base.errors import DataError, OptionError
 from voicegmm.features import DeltaOptions, NormalizationOptions, deltas, normalize
 
 matrices = hnp.arrays(
-    np.float32, st.tuples(st.integers(1, 30), st.integers(1, 3)),
+    np.float32,
+    st.tuples(st.integers(1, 30), st.integers(1, 3)),
     elements=st.floats(-100, 100, width=32),
 )
 
@@ -23,11 +24,15 @@ def slow_slopes(base, window, order):
         weights = np.convolve(weights, ramp)
     reach = len(weights) // 2
     last = len(base) - 1
-    return np.array([
-        sum(weights[reach + j] * base[min(max(t + j, 0), last)].astype(float)
-            for j in range(-reach, reach + 1))
-        for t in range(len(base))
-    ])
+    return np.array(
+        [
+            sum(
+                weights[reach + j] * base[min(max(t + j, 0), last)].astype(float)
+                for j in range(-reach, reach + 1)
+            )
+            for t in range(len(base))
+        ]
+    )
 
 
 @given(matrices, st.integers(0, 3), st.integers(1, 4))
@@ -45,8 +50,13 @@ def test_deltas_by_htks_rule_are_deltas_of_deltas(frames, order, window):
     np.testing.assert_allclose(deltas(frames, order, window, "htk"), np.hstack(parts), atol=2e-4)
 
 
-@given(st.floats(-1e4, 1e4, width=32), st.integers(1, 20), st.integers(1, 4), st.integers(1, 9),
-       st.sampled_from(["kaldi", "htk"]))
+@given(
+    st.floats(-1e4, 1e4, width=32),
+    st.integers(1, 20),
+    st.integers(1, 4),
+    st.integers(1, 9),
+    st.sampled_from(["kaldi", "htk"]),
+)
 def test_deltas_of_a_constant_are_exactly_zero(value, n_frames, order, window, rule):
     frames = np.full((n_frames, 2), value, dtype=np.float32)
     result = deltas(frames, order, window, rule)
@@ -100,17 +110,25 @@ def slow_sliding(frames, options):
     return result
 
 
-@given(hnp.arrays(np.int8, st.tuples(st.integers(1, 40), st.just(2))),
-       st.integers(1, 50), st.booleans(), st.integers(1, 20), st.booleans())
+@given(
+    hnp.arrays(np.int8, st.tuples(st.integers(1, 40), st.just(2))),
+    st.integers(1, 50),
+    st.booleans(),
+    st.integers(1, 20),
+    st.booleans(),
+)
 def test_sliding_normalization(numbers, width, centered, least, variance):
     frames = numbers.astype(np.float32) + 1000
     options = NormalizationOptions(
         "sliding_mean_variance" if variance else "sliding_mean",
-        window_frames=width, centered=centered, min_window_frames=least,
+        window_frames=width,
+        centered=centered,
+        min_window_frames=least,
     )
     # Steps of 1 on top of 1000: a variance is 0 or far above the floor.
-    np.testing.assert_allclose(normalize(frames, options), slow_sliding(frames, options),
-                               rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        normalize(frames, options), slow_sliding(frames, options), rtol=1e-4, atol=1e-4
+    )
 
 
 @given(hnp.arrays(np.int16, st.tuples(st.integers(1, 40), st.just(3))))

@@ -50,10 +50,12 @@ def slow_mfcc(samples, rate, o):
 
     top = o.high_hertz if o.high_hertz > 0 else rate / 2 + o.high_hertz
     corners = np.linspace(mel(o.low_hertz), mel(top), o.n_filters + 2)
-    weights = np.array([
-        np.interp(mel(k * rate / n_fft), corners[j : j + 3], [0, 1, 0])
-        for j in range(o.n_filters)
-    ])
+    weights = np.array(
+        [
+            np.interp(mel(k * rate / n_fft), corners[j : j + 3], [0, 1, 0])
+            for j in range(o.n_filters)
+        ]
+    )
     scale = 1.0 if o.amplitude == "int16" else 1 / 32768
     rows = []
     for start in range(0, len(x) - n + 1, hop):
@@ -74,7 +76,8 @@ def slow_mfcc(samples, rate, o):
             c *= 1 + o.lifter / 2 * np.sin(np.pi * order / o.lifter)
         energy = raw if o.raw_energy else frame @ frame
         c[0] = {
-            "none": np.nan, "c0": c[0],
+            "none": np.nan,
+            "c0": c[0],
             "log_energy": np.log(max(energy, o.energy_floor, 2**-23) * scale**2),
         }[o.energy]
         row = c[1 : o.n_cepstra + 1] if o.energy == "none" else c[: o.n_cepstra]
@@ -90,8 +93,15 @@ def slow_mfcc(samples, rate, o):
         MfccOptions(energy="log_energy", raw_energy=False, energy_place="last", window="povey"),
         MfccOptions(energy="log_energy", amplitude="unit", remove_dc=False, energy_floor=1e8),
         MfccOptions(spectrum="magnitude", amplitude="unit", c0="htk", preemphasis=0.0),
-        MfccOptions(window_seconds=0.0301, hop_seconds=0.0073, n_fft=701, n_filters=20,
-                    high_hertz=7000.0, filter_floor=1e7, energy_place="last"),
+        MfccOptions(
+            window_seconds=0.0301,
+            hop_seconds=0.0073,
+            n_fft=701,
+            n_filters=20,
+            high_hertz=7000.0,
+            filter_floor=1e7,
+            energy_place="last",
+        ),
     ],
     ids=["default", "plain", "kaldi-like", "raw", "magnitude", "odd"],
 )
@@ -174,7 +184,8 @@ def test_detection_energy_sees_no_offset_whatever_the_options():
         samples = voice() - voice().mean()
         np.testing.assert_allclose(
             detection_energy(samples + np.float32(0.25), RATE, options),
-            detection_energy(samples, RATE, options), atol=1e-3,
+            detection_energy(samples, RATE, options),
+            atol=1e-3,
         )
 
 

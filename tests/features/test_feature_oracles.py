@@ -71,9 +71,9 @@ CONFS = {
     "sid24": dataclasses.replace(SID20, n_cepstra=24, n_filters=30, high_hertz=7600.0),
     "sre10": dataclasses.replace(SID20, high_hertz=3700.0),
 }
-PAIRS = [
-    (conf, wav) for conf in ("sid20", "sid24") for wav in ("a16k", "d16k", "e16k")
-] + [("sre10", "c8k")]
+PAIRS = [(conf, wav) for conf in ("sid20", "sid24") for wav in ("a16k", "d16k", "e16k")] + [
+    ("sre10", "c8k")
+]
 of_kaldi = pytest.mark.parametrize(("conf", "wav"), PAIRS)
 
 
@@ -95,9 +95,7 @@ def test_kaldi_mfcc_and_filterbank(shared, kaldi, conf, wav):
 @pytest.mark.parametrize("window", [2, 3])
 def test_kaldi_deltas(kaldi, conf, wav, window):
     ours = deltas(kaldi(conf, "mfcc", wav), order=2, window=window)
-    np.testing.assert_allclose(
-        ours, kaldi(conf, f"deltas_w{window}o2", wav), rtol=0, atol=1e-4
-    )
+    np.testing.assert_allclose(ours, kaldi(conf, f"deltas_w{window}o2", wav), rtol=0, atol=1e-4)
 
 
 @of_kaldi
@@ -109,9 +107,7 @@ def test_kaldi_speech_decisions_are_the_same_frame_by_frame(
 ):
     options = SpeechOptions("kaldi", context_frames=context, proportion=proportion)
     expected = kaldi(conf, what, wav) == 1
-    np.testing.assert_array_equal(
-        kaldi_rule(kaldi(conf, "mfcc", wav)[:, 0], options), expected
-    )
+    np.testing.assert_array_equal(kaldi_rule(kaldi(conf, "mfcc", wav)[:, 0], options), expected)
     signal = read_signal(shared(f"oracles/kaldi/wav/{wav}.wav"))
     energy = detection_energy(signal.samples, signal.sample_rate, CONFS[conf])
     np.testing.assert_array_equal(kaldi_rule(energy, options), expected)
@@ -137,9 +133,7 @@ def test_kaldi_sliding_normalization(kaldi, conf, wav, what, options):
 def test_kaldi_front_end_from_recording_to_frames(shared, kaldi, conf, wav):
     signal = read_signal(shared(f"oracles/kaldi/wav/{wav}.wav"))
     pipeline = Pipeline(
-        dataclasses.replace(
-            preset("kaldi-sid"), sample_rate=signal.sample_rate, mfcc=CONFS[conf]
-        )
+        dataclasses.replace(preset("kaldi-sid"), sample_rate=signal.sample_rate, mfcc=CONFS[conf])
     )
     if wav == "d16k":
         # Kaldi makes two frames of reflections of 20 ms; we call that too short.
@@ -149,9 +143,7 @@ def test_kaldi_front_end_from_recording_to_frames(shared, kaldi, conf, wav):
         return
     ours = pipeline.extract(signal)
     np.testing.assert_allclose(ours.frames, kaldi(conf, "front", wav), rtol=0, atol=1e-3)
-    np.testing.assert_array_equal(
-        ours.positions, np.flatnonzero(kaldi(conf, "vad_default", wav))
-    )
+    np.testing.assert_array_equal(ours.positions, np.flatnonzero(kaldi(conf, "vad_default", wav)))
     assert ours.n_total == len(kaldi(conf, "vad_default", wav))
 
 

@@ -44,7 +44,9 @@ def test_the_pipeline_is_its_steps():
     assert result.n_total == len(every)
     assert 0 < len(result.frames) < result.n_total
     assert (result.frames.dtype, result.weights.dtype, result.positions.dtype) == (
-        np.float32, np.float32, np.int32
+        np.float32,
+        np.float32,
+        np.int32,
     )
     assert (result.source, result.notes, result.hop_seconds) == ("voice", ("a note",), 0.01)
     assert result.speech_seconds == pytest.approx(0.01 * len(result.frames))
@@ -156,8 +158,11 @@ def test_threads_share_a_pipeline():
 )
 def test_frame_sets_are_checked(changes, reason):
     good = {
-        "frames": np.zeros((3, 2)), "weights": np.ones(3), "positions": np.array([0, 2, 4]),
-        "n_total": 5, "hop_seconds": 0.01,
+        "frames": np.zeros((3, 2)),
+        "weights": np.ones(3),
+        "positions": np.array([0, 2, 4]),
+        "n_total": 5,
+        "hop_seconds": 0.01,
     }
     kept = FrameSet(**good)
     with pytest.raises(ValueError, match="read-only"):
@@ -186,44 +191,56 @@ def signals(draw):
     return Signal(np.asarray(samples, dtype=np.float32), rate)
 
 
-mfcc_options = st.fixed_dictionaries({
-    "window_seconds": st.floats(0.002, 0.06),
-    "hop_seconds": st.floats(0.004, 0.08),
-    "window": st.sampled_from(["hamming", "hann", "povey", "rectangular"]),
-    "preemphasis": st.floats(0, 1),
-    "remove_dc": st.booleans(),
-    "dither": st.sampled_from([0.0, 0.0, 1.0]),
-    "spectrum": st.sampled_from(["power", "magnitude"]),
-    "amplitude": st.sampled_from(["int16", "unit"]),
-    "n_filters": st.integers(2, 30),
-    "low_hertz": st.floats(0, 500),
-    "high_hertz": st.sampled_from([0.0, -200.0, 3500.0, 7600.0]),
-    "mel_scale": st.sampled_from(["htk", "slaney"]),
-    "filter_floor": st.sampled_from([1e-30, 1e-7, 1.0]),
-    "n_cepstra": st.integers(1, 30),
-    "lifter": st.sampled_from([0.0, 22.0]),
-    "energy": st.sampled_from(["none", "c0", "log_energy"]),
-    "energy_place": st.sampled_from(["first", "last"]),
-    "c0": st.sampled_from(["orthonormal", "htk"]),
-    "raw_energy": st.booleans(),
-    "snip_edges": st.booleans(),
-})
-other_options = st.fixed_dictionaries({
-    "sample_rate": st.sampled_from([8000, 16000]),
-    "deltas": st.builds(DeltaOptions, st.integers(0, 3), st.integers(1, 5),
-                        st.sampled_from(["kaldi", "htk"])),
-    "speech": st.builds(
-        SpeechOptions, st.sampled_from(["energy", "kaldi", "none", "none"]),
-        range_db=st.floats(1, 60), context_frames=st.integers(0, 5),
-        min_range_db=st.sampled_from([0.0, 4.0]), min_speech_seconds=st.sampled_from([0.0, 0.1]),
-    ),
-    "normalization": st.builds(
-        NormalizationOptions,
-        st.sampled_from(["none", "mean", "mean_variance", "sliding_mean",
-                         "sliding_mean_variance"]),
-        st.sampled_from(["speech", "all"]), st.integers(1, 20), st.booleans(), st.integers(1, 9),
-    ),
-})
+mfcc_options = st.fixed_dictionaries(
+    {
+        "window_seconds": st.floats(0.002, 0.06),
+        "hop_seconds": st.floats(0.004, 0.08),
+        "window": st.sampled_from(["hamming", "hann", "povey", "rectangular"]),
+        "preemphasis": st.floats(0, 1),
+        "remove_dc": st.booleans(),
+        "dither": st.sampled_from([0.0, 0.0, 1.0]),
+        "spectrum": st.sampled_from(["power", "magnitude"]),
+        "amplitude": st.sampled_from(["int16", "unit"]),
+        "n_filters": st.integers(2, 30),
+        "low_hertz": st.floats(0, 500),
+        "high_hertz": st.sampled_from([0.0, -200.0, 3500.0, 7600.0]),
+        "mel_scale": st.sampled_from(["htk", "slaney"]),
+        "filter_floor": st.sampled_from([1e-30, 1e-7, 1.0]),
+        "n_cepstra": st.integers(1, 30),
+        "lifter": st.sampled_from([0.0, 22.0]),
+        "energy": st.sampled_from(["none", "c0", "log_energy"]),
+        "energy_place": st.sampled_from(["first", "last"]),
+        "c0": st.sampled_from(["orthonormal", "htk"]),
+        "raw_energy": st.booleans(),
+        "snip_edges": st.booleans(),
+    }
+)
+other_options = st.fixed_dictionaries(
+    {
+        "sample_rate": st.sampled_from([8000, 16000]),
+        "deltas": st.builds(
+            DeltaOptions, st.integers(0, 3), st.integers(1, 5), st.sampled_from(["kaldi", "htk"])
+        ),
+        "speech": st.builds(
+            SpeechOptions,
+            st.sampled_from(["energy", "kaldi", "none", "none"]),
+            range_db=st.floats(1, 60),
+            context_frames=st.integers(0, 5),
+            min_range_db=st.sampled_from([0.0, 4.0]),
+            min_speech_seconds=st.sampled_from([0.0, 0.1]),
+        ),
+        "normalization": st.builds(
+            NormalizationOptions,
+            st.sampled_from(
+                ["none", "mean", "mean_variance", "sliding_mean", "sliding_mean_variance"]
+            ),
+            st.sampled_from(["speech", "all"]),
+            st.integers(1, 20),
+            st.booleans(),
+            st.integers(1, 9),
+        ),
+    }
+)
 
 
 @settings(max_examples=300)

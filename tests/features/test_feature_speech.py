@@ -121,8 +121,7 @@ def test_context_is_a_vote():
     np.testing.assert_array_equal(energy_rule(level, options), expected)
 
 
-@given(st.lists(st.floats(-16, 25), min_size=1, max_size=40), st.integers(0, 5),
-       st.floats(0.01, 1))
+@given(st.lists(st.floats(-16, 25), min_size=1, max_size=40), st.integers(0, 5), st.floats(0.01, 1))
 def test_kaldis_rule_is_its_loop(energies, context, proportion):
     energies = np.array(energies)
     options = SpeechOptions("kaldi", context_frames=context, proportion=proportion)
@@ -144,7 +143,8 @@ def test_the_detector_does_not_see_the_amplitude_of_the_features():
     for changes in ({"amplitude": "unit"}, {"remove_dc": False}, {"preemphasis": 0.0}):
         np.testing.assert_allclose(
             detection_energy(samples, RATE, dataclasses.replace(MfccOptions(), **changes)),
-            detection_energy(samples, RATE), rtol=1e-4,
+            detection_energy(samples, RATE),
+            rtol=1e-4,
         )
 
 

@@ -24,19 +24,31 @@ def trials_of(n_speakers, n_sessions, rng, speaker_spread=0.0):
     same = model == test
     score = rng.normal(0, 1.5, len(model)) + np.where(same, 1.5 + ease[model], -1.5)
     return {
-        "targets": score[same], "nontargets": score[~same], "target_speakers": model[same],
-        "nontarget_model_speakers": model[~same], "nontarget_test_speakers": test[~same],
+        "targets": score[same],
+        "nontargets": score[~same],
+        "target_speakers": model[same],
+        "nontarget_model_speakers": model[~same],
+        "nontarget_test_speakers": test[~same],
     }
 
 
 def evaluated(trials, **options):
     given_trials = dict(trials)
-    return metrics.evaluate(given_trials.pop("targets"), given_trials.pop("nontargets"),
-                            **given_trials, **options)
+    return metrics.evaluate(
+        given_trials.pop("targets"), given_trials.pop("nontargets"), **given_trials, **options
+    )
 
 
-KEYS = ["eer", "min_dcf_0.01", "act_dcf_0.01", "min_dcf_0.05", "act_dcf_0.05",
-        "cllr", "min_cllr", "auc"]
+KEYS = [
+    "eer",
+    "min_dcf_0.01",
+    "act_dcf_0.01",
+    "min_dcf_0.05",
+    "act_dcf_0.05",
+    "cllr",
+    "min_cllr",
+    "auc",
+]
 
 
 def test_figures_are_those_of_the_functions():
@@ -44,9 +56,14 @@ def test_figures_are_those_of_the_functions():
     t, n = trials["targets"], trials["nontargets"]
     result = evaluated(trials, n_bootstrap=20)
     expected = [
-        metrics.eer(t, n), metrics.min_dcf(t, n), metrics.act_dcf(t, n),
-        metrics.min_dcf(t, n, 0.05), metrics.act_dcf(t, n, 0.05),
-        metrics.cllr(t, n), metrics.min_cllr(t, n), metrics.auc(t, n),
+        metrics.eer(t, n),
+        metrics.min_dcf(t, n),
+        metrics.act_dcf(t, n),
+        metrics.min_dcf(t, n, 0.05),
+        metrics.act_dcf(t, n, 0.05),
+        metrics.cllr(t, n),
+        metrics.min_cllr(t, n),
+        metrics.auc(t, n),
     ]
     assert list(result.metrics) == KEYS
     found = [estimate.value for estimate in result.metrics.values()]
@@ -157,8 +174,13 @@ def test_without_speakers_there_are_no_intervals():
     with pytest.raises(OptionError, match="nontarget_test_speakers is missing"):
         metrics.evaluate([1.0], [0.0], target_speakers=[0], nontarget_model_speakers=[0])
     with pytest.raises(DataError, match="target_speakers must be a vector of 2 speakers"):
-        metrics.evaluate([1.0, 2.0], [0.0], target_speakers=[0],
-                         nontarget_model_speakers=[0], nontarget_test_speakers=[1])
+        metrics.evaluate(
+            [1.0, 2.0],
+            [0.0],
+            target_speakers=[0],
+            nontarget_model_speakers=[0],
+            nontarget_test_speakers=[1],
+        )
 
 
 def test_too_few_speakers_to_resample():

@@ -19,14 +19,16 @@ costs = st.floats(0.1, 10.0)
 
 
 def order_metrics(t, n, **weights):
-    return np.array([
-        metrics.eer(t, n, **weights),
-        metrics.eer(t, n, "interpolated", **weights),
-        metrics.eer(t, n, "nearest", **weights),
-        metrics.min_dcf(t, n, 0.1, **weights),
-        metrics.min_cllr(t, n, **weights),
-        metrics.auc(t, n, **weights),
-    ])
+    return np.array(
+        [
+            metrics.eer(t, n, **weights),
+            metrics.eer(t, n, "interpolated", **weights),
+            metrics.eer(t, n, "nearest", **weights),
+            metrics.min_dcf(t, n, 0.1, **weights),
+            metrics.min_cllr(t, n, **weights),
+            metrics.auc(t, n, **weights),
+        ]
+    )
 
 
 @given(scores, scores, priors, costs, costs)

@@ -144,11 +144,22 @@ def test_a_cost_of_a_miss_counts():
     assert metrics.act_dcf([2.2, 2.4], [0.0], 0.01, 10.0) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("function", [
-    metrics.eer, metrics.min_dcf, metrics.act_dcf, metrics.cllr, metrics.min_cllr, metrics.auc,
-    metrics.det_points, metrics.rocch_points, metrics.tippett, metrics.bayes_error,
-    metrics.evaluate,
-])
+@pytest.mark.parametrize(
+    "function",
+    [
+        metrics.eer,
+        metrics.min_dcf,
+        metrics.act_dcf,
+        metrics.cllr,
+        metrics.min_cllr,
+        metrics.auc,
+        metrics.det_points,
+        metrics.rocch_points,
+        metrics.tippett,
+        metrics.bayes_error,
+        metrics.evaluate,
+    ],
+)
 def test_what_cannot_be_scored_is_refused_by_name(function):
     with pytest.raises(DataError, match="nontargets must hold at least one score, got none"):
         function([1.0], [])

@@ -13,8 +13,14 @@ from voicegmm._base.errors import DataError
 
 def test_target_trials_link_models_and_tests():
     trials = [
-        (True, "a1", "x"), (True, "a2", "x"), (True, "a2", "y"), (True, "b", "z"),
-        (False, "a1", "z"), (False, "b", "y"), (False, "b", "stranger"), (False, "a1", "b"),
+        (True, "a1", "x"),
+        (True, "a2", "x"),
+        (True, "a2", "y"),
+        (True, "b", "z"),
+        (False, "a1", "z"),
+        (False, "b", "y"),
+        (False, "b", "stranger"),
+        (False, "a1", "b"),
     ]
     labels, models, tests = zip(*trials, strict=True)
     of_model, of_test = metrics.infer_speakers(labels, models, tests)
@@ -78,8 +84,10 @@ def test_identification_counts_failed_attempts_as_misses():
 def test_identification_against_a_plain_loop(n_models, n_tests, random):
     table = np.array([[random.randint(0, 4) for _ in range(n_models)] for _ in range(n_tests)])
     truth = [random.randrange(n_models) for _ in range(n_tests)]
-    won = [(row[i] == row.max()) / (row == row.max()).sum()
-           for row, i in zip(table, truth, strict=True)]
+    won = [
+        (row[i] == row.max()) / (row == row.max()).sum()
+        for row, i in zip(table, truth, strict=True)
+    ]
     order = list(range(table.size))
     random.shuffle(order)
     tests, models = np.divmod(np.array(order), n_models)

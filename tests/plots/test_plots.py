@@ -130,7 +130,9 @@ def test_names_are_taken_as_they_are():
     names = ["_hidden", "$cost$ & <b>", "語者"]
     figure = plots.det({name: system(4, 50) for name in names})
     root = ET.fromstring(plots.to_svg(figure))
-    shown = " ".join("".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text"))
+    shown = " ".join(
+        "".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")
+    )
     for name in names:
         assert name in shown
 
@@ -145,7 +147,8 @@ def test_a_long_curve_is_thinned_and_looks_the_same():
     grid = np.linspace(low, high, 500)
     drawn = np.interp(grid, x[::-1], y[::-1])
     full = np.interp(
-        grid, ndtri(np.clip(real.p_fa, 1e-9, 1 - 1e-9))[::-1],
+        grid,
+        ndtri(np.clip(real.p_fa, 1e-9, 1 - 1e-9))[::-1],
         ndtri(np.clip(real.p_miss, 1e-9, 1 - 1e-9))[::-1],
     )
     assert np.abs(drawn - full).max() < 0.02  # a five-hundredth of the axis
@@ -161,9 +164,7 @@ def test_thinning_keeps_a_short_line_whole():
 def test_tippett_shows_misleading_evidence_in_log10():
     t, n = np.log(10.0) * np.array([-1.0, 1.0, 2.0, 3.0]), np.log(10.0) * np.array([-2.0, 1.0])
     figure = plots.tippett(t, n)
-    assert texts(figure) == [
-        "Same speaker: 25 % misleading", "Different speakers: 50 % misleading"
-    ]
+    assert texts(figure) == ["Same speaker: 25 % misleading", "Different speakers: 50 % misleading"]
     x, y = figure.axes[0].lines[0].get_data()
     np.testing.assert_allclose(x[1:-1], [-2, -1, 1, 2, 3])
     np.testing.assert_allclose(y, [100, 100, 100, 75, 50, 25, 0])

@@ -9,15 +9,20 @@ from voicegmm._base.errors import OptionError
 from voicegmm.synthesis import ChannelOptions, CorpusOptions, write_corpus
 
 SMALL = CorpusOptions(
-    n_speakers=4, n_background=2, n_utterances=3, n_enrollment=2,
-    shortest_seconds=0.6, longest_seconds=0.9,
+    n_speakers=4,
+    n_background=2,
+    n_utterances=3,
+    n_enrollment=2,
+    shortest_seconds=0.6,
+    longest_seconds=0.9,
 )
 
 
 def digests(folder):
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*")) if path.is_file()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
 
 
@@ -42,8 +47,9 @@ def test_another_seed_gives_other_recordings_and_the_same_lists(small, tmp_path)
 
 
 def test_a_recording_does_not_depend_on_how_many_others_there_are(small, tmp_path):
-    write_corpus(tmp_path, replace(SMALL, n_speakers=2, n_background=1, n_utterances=2,
-                                   n_enrollment=1))
+    write_corpus(
+        tmp_path, replace(SMALL, n_speakers=2, n_background=1, n_utterances=2, n_enrollment=1)
+    )
     whole, part = digests(small), digests(tmp_path)
     recordings = [name for name in part if name.endswith(".wav")]
     assert len(recordings) == 6
@@ -54,7 +60,8 @@ def test_the_layout(small):
     recordings = sorted(str(p.relative_to(small / "wavs")) for p in small.rglob("*.wav"))
     assert recordings == [
         f"{voice}/{voice}_{number:02d}.wav"
-        for voice in ("b001", "b002", "v001", "v002", "v003", "v004") for number in (1, 2, 3)
+        for voice in ("b001", "b002", "v001", "v002", "v003", "v004")
+        for number in (1, 2, 3)
     ]
     ubm = (small / "lists/ubm.txt").read_text().splitlines()
     assert ubm == [name for name in recordings if name.startswith("b")]
@@ -62,10 +69,14 @@ def test_the_layout(small):
     assert enrollment[:3] == ["model\tfile", "v001\tv001/v001_01.wav", "v001\tv001/v001_02.wav"]
     assert len(enrollment) == 1 + 4 * 2
     assert (small / "lists/trials.txt").read_text().splitlines() == [
-        "1 v001 v001/v001_03.wav", "0 v003 v001/v001_03.wav",
-        "1 v002 v002/v002_03.wav", "0 v004 v002/v002_03.wav",
-        "0 v001 v003/v003_03.wav", "1 v003 v003/v003_03.wav",
-        "0 v002 v004/v004_03.wav", "1 v004 v004/v004_03.wav",
+        "1 v001 v001/v001_03.wav",
+        "0 v003 v001/v001_03.wav",
+        "1 v002 v002/v002_03.wav",
+        "0 v004 v002/v002_03.wav",
+        "0 v001 v003/v003_03.wav",
+        "1 v003 v003/v003_03.wav",
+        "0 v002 v004/v004_03.wav",
+        "1 v004 v004/v004_03.wav",
     ]
     assert not list(small.rglob(".*"))
 
@@ -102,14 +113,17 @@ def test_a_failure_leaves_no_half_file(tmp_path, monkeypatch):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"n_speakers": 1}, "n_speakers must be at least 2, got 1"),
-    ({"n_enrollment": 8}, "n_enrollment must be between 1 and 7, got 8"),
-    ({"longest_seconds": 1.0}, "longest_seconds must be at least 2.5, got 1.0"),
-    ({"lowest_snr_db": 40.0}, "highest_snr_db must be at least 40.0"),
-    ({"lowest_rt60_seconds": 0.0}, "lowest_rt60_seconds must be above 0"),
-    ({"between_voices": -1.0}, "between_voices must be at least 0"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_speakers": 1}, "n_speakers must be at least 2, got 1"),
+        ({"n_enrollment": 8}, "n_enrollment must be between 1 and 7, got 8"),
+        ({"longest_seconds": 1.0}, "longest_seconds must be at least 2.5, got 1.0"),
+        ({"lowest_snr_db": 40.0}, "highest_snr_db must be at least 40.0"),
+        ({"lowest_rt60_seconds": 0.0}, "lowest_rt60_seconds must be above 0"),
+        ({"between_voices": -1.0}, "between_voices must be at least 0"),
+    ],
+)
 def test_options_are_checked(changes, message):
     with pytest.raises(OptionError, match=message):
         CorpusOptions(**changes)
@@ -117,8 +131,14 @@ def test_options_are_checked(changes, message):
 
 def test_without_any_room(tmp_path):
     options = CorpusOptions(
-        n_speakers=2, n_background=1, n_utterances=2, n_enrollment=1, shortest_seconds=0.5,
-        longest_seconds=0.5, lowest_rt60_seconds=0.0, highest_rt60_seconds=0.0,
+        n_speakers=2,
+        n_background=1,
+        n_utterances=2,
+        n_enrollment=1,
+        shortest_seconds=0.5,
+        longest_seconds=0.5,
+        lowest_rt60_seconds=0.0,
+        highest_rt60_seconds=0.0,
         channel=ChannelOptions(tilt_db=0.0, peak_db=0.0),
     )
     write_corpus(tmp_path, options)

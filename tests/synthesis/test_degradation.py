@@ -56,10 +56,11 @@ def test_colors_of_noise():
         power = np.abs(np.fft.rfft(make_noise(2**17, kind, rng()))) ** 2
         hertz = np.fft.rfftfreq(2**17, 1 / 16000)
         edges = 100.0 * 2.0 ** np.arange(7)
-        return decibels(np.array([
-            power[(hertz >= low) & (hertz < high)].mean()
-            for low, high in pairwise(edges)
-        ]))
+        return decibels(
+            np.array(
+                [power[(hertz >= low) & (hertz < high)].mean() for low, high in pairwise(edges)]
+            )
+        )
 
     # Each band mean has hundreds of bins or more: its standard error is below 0.2 dB.
     np.testing.assert_allclose(np.diff(bands("white")), 0.0, atol=0.6)
@@ -123,10 +124,15 @@ def test_telephone_band():
 
 
 def test_a_channel_is_mild_drawn_and_linear(speech):
-    gains = np.array([
-        [gain_db(lambda x, s=seed: channel_filter(x, rng(s)), hertz) for hertz in (300, 2000, 7000)]
-        for seed in range(40)
-    ])
+    gains = np.array(
+        [
+            [
+                gain_db(lambda x, s=seed: channel_filter(x, rng(s)), hertz)
+                for hertz in (300, 2000, 7000)
+            ]
+            for seed in range(40)
+        ]
+    )
     assert np.abs(gains).max() < 15.0
     spread = gains.std(axis=0)
     assert np.all((spread > 0.4) & (spread < 4.0))
@@ -162,16 +168,19 @@ def test_silence_has_no_level():
         set_level(np.array([1.0, np.nan]), -20.0)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: make_noise(10, "pinkish", rng()), "kind must be one of .*did you mean 'pink'"),
-    (lambda: make_noise(0, "pink", rng()), "n_samples must be at least 1"),
-    (lambda: room_response(0.0, rng()), "rt60_seconds must be greater than 0"),
-    (lambda: NoiseOptions(n_voices=0), "n_voices must be at least 1"),
-    (lambda: RoomOptions(gap_seconds=-1.0), "gap_seconds must be at least 0"),
-    (lambda: ChannelOptions(peak_db=-1.0), "peak_db must be at least 0"),
-    (lambda: ReplayOptions(high_hertz=100.0), "high_hertz must be greater than 200.0"),
-    (lambda: band_pass(np.ones(9), 900.0, 300.0), "high_hertz must be greater than 900.0"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: make_noise(10, "pinkish", rng()), "kind must be one of .*did you mean 'pink'"),
+        (lambda: make_noise(0, "pink", rng()), "n_samples must be at least 1"),
+        (lambda: room_response(0.0, rng()), "rt60_seconds must be greater than 0"),
+        (lambda: NoiseOptions(n_voices=0), "n_voices must be at least 1"),
+        (lambda: RoomOptions(gap_seconds=-1.0), "gap_seconds must be at least 0"),
+        (lambda: ChannelOptions(peak_db=-1.0), "peak_db must be at least 0"),
+        (lambda: ReplayOptions(high_hertz=100.0), "high_hertz must be greater than 200.0"),
+        (lambda: band_pass(np.ones(9), 900.0, 300.0), "high_hertz must be greater than 900.0"),
+    ],
+)
 def test_options_are_checked(make, message):
     with pytest.raises(OptionError, match=message):
         make()

@@ -16,12 +16,28 @@ SUBTYPES = {"mu": "ULAW", "a": "ALAW"}
 
 # ITU-T G.711, tables 1a..2b, as 16-bit values (times 8 for the A-law's 13 bits, times 4 for the
 # mu-law's 14): the decision to make each end of the code what it is, the first steps, and the last.
-@pytest.mark.parametrize(("law", "code", "value"), [
-    ("mu", 0xFF, 0), ("mu", 0x7F, 0), ("mu", 0xFE, 8), ("mu", 0x7E, -8), ("mu", 0xF0, 120),
-    ("mu", 0xEF, 132), ("mu", 0x80, 32124), ("mu", 0x00, -32124), ("mu", 0x8F, 16764),
-    ("a", 0xD5, 8), ("a", 0x55, -8), ("a", 0xD4, 24), ("a", 0xC5, 264), ("a", 0x80, 5504),
-    ("a", 0x00, -5504), ("a", 0xAA, 32256), ("a", 0x2A, -32256),
-])
+@pytest.mark.parametrize(
+    ("law", "code", "value"),
+    [
+        ("mu", 0xFF, 0),
+        ("mu", 0x7F, 0),
+        ("mu", 0xFE, 8),
+        ("mu", 0x7E, -8),
+        ("mu", 0xF0, 120),
+        ("mu", 0xEF, 132),
+        ("mu", 0x80, 32124),
+        ("mu", 0x00, -32124),
+        ("mu", 0x8F, 16764),
+        ("a", 0xD5, 8),
+        ("a", 0x55, -8),
+        ("a", 0xD4, 24),
+        ("a", 0xC5, 264),
+        ("a", 0x80, 5504),
+        ("a", 0x00, -5504),
+        ("a", 0xAA, 32256),
+        ("a", 0x2A, -32256),
+    ],
+)
 def test_table_values(law, code, value):
     assert g711_decode(np.array([code], np.uint8), law)[0] == value
 

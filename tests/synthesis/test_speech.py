@@ -37,9 +37,7 @@ def pitch(samples, near, sample_rate=16000):
 def resonances(samples, order, sample_rate=16000):
     """Formants as the narrow poles of a linear prediction (autocorrelation method)."""
     emphasized = np.diff(samples) * np.hamming(len(samples) - 1)
-    r = autocorrelation(emphasized)[: order + 1] * (
-        len(emphasized) - np.arange(order + 1)
-    )
+    r = autocorrelation(emphasized)[: order + 1] * (len(emphasized) - np.arange(order + 1))
     poles = np.roots(np.append(1.0, -scipy.linalg.solve_toeplitz(r[:-1], r[1:])))
     poles = poles[poles.imag > 0.01]
     widths = -np.log(np.abs(poles)) * sample_rate / np.pi
@@ -233,13 +231,15 @@ def cepstrum(samples):
 
 def test_a_voice_is_nearer_to_itself_than_to_others():
     voices = [draw_voice(rng(seed), "male") for seed in range(6)]
-    points = np.array([
+    points = np.array(
         [
-            cepstrum(speak(vary_voice(voice, rng(seed)), rng(100 + seed), seconds=8.0).samples)
-            for seed in range(10 * n, 10 * n + 3)
+            [
+                cepstrum(speak(vary_voice(voice, rng(seed)), rng(100 + seed), seconds=8.0).samples)
+                for seed in range(10 * n, 10 * n + 3)
+            ]
+            for n, voice in enumerate(voices)
         ]
-        for n, voice in enumerate(voices)
-    ])
+    )
     within = np.mean((points - points.mean(axis=1, keepdims=True)) ** 2) * 3 / 2
     between = np.mean((points.mean(axis=1) - points.mean(axis=(0, 1))) ** 2) * 6 / 5
     assert between > 2.0 * within
@@ -266,21 +266,27 @@ def test_another_day():
     assert all(v.phone_ratios == voice.phone_ratios for v in varied)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: Voice(f0_hertz=5.0), "f0_hertz must be between 40.0 and 500.0, got 5.0"),
-    (lambda: Voice(open_quotient=1.0), "open_quotient must be between 0.2 and 0.95"),
-    (lambda: Voice(formant_ratios=(1.0,)), "formant_ratios must have 5 values, got 1"),
-    (lambda: Voice(phone_ratios=((1.0,),)), "phone_ratios must have"),
-    (lambda: draw_voice(rng(), "man"), "sex must be one of female, male; got 'man'"),
-    (lambda: speak(STEADY, rng()), "exactly one of seconds and n_syllables"),
-    (lambda: speak(STEADY, rng(), seconds=1.0, n_syllables=3), "exactly one of"),
-    (lambda: speak(STEADY, rng(), seconds=0.0), "seconds must be greater than 0"),
-    (lambda: speak(STEADY, rng(), n_syllables=0), "n_syllables must be greater than 0"),
-    (lambda: speak(STEADY, rng(), seconds=1.0, sample_rate=4000), "sample_rate must be between"),
-    (lambda: speak(STEADY, rng(), seconds=1.0, sample_rate=22050), "multiple of 200"),
-    (lambda: pronounce(STEADY, ["ü"], rng()), "unknown phone 'ü'"),
-    (lambda: pronounce(STEADY, [], rng()), "at least one phone"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Voice(f0_hertz=5.0), "f0_hertz must be between 40.0 and 500.0, got 5.0"),
+        (lambda: Voice(open_quotient=1.0), "open_quotient must be between 0.2 and 0.95"),
+        (lambda: Voice(formant_ratios=(1.0,)), "formant_ratios must have 5 values, got 1"),
+        (lambda: Voice(phone_ratios=((1.0,),)), "phone_ratios must have"),
+        (lambda: draw_voice(rng(), "man"), "sex must be one of female, male; got 'man'"),
+        (lambda: speak(STEADY, rng()), "exactly one of seconds and n_syllables"),
+        (lambda: speak(STEADY, rng(), seconds=1.0, n_syllables=3), "exactly one of"),
+        (lambda: speak(STEADY, rng(), seconds=0.0), "seconds must be greater than 0"),
+        (lambda: speak(STEADY, rng(), n_syllables=0), "n_syllables must be greater than 0"),
+        (
+            lambda: speak(STEADY, rng(), seconds=1.0, sample_rate=4000),
+            "sample_rate must be between",
+        ),
+        (lambda: speak(STEADY, rng(), seconds=1.0, sample_rate=22050), "multiple of 200"),
+        (lambda: pronounce(STEADY, ["ü"], rng()), "unknown phone 'ü'"),
+        (lambda: pronounce(STEADY, [], rng()), "at least one phone"),
+    ],
+)
 def test_arguments_are_checked(make, message):
     with pytest.raises(OptionError, match=message):
         make()

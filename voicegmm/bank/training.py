@@ -11,7 +11,7 @@ from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import DataError, ListError, VoicegmmError
 from voicegmm._base.progress import Progress, counting, silent
 from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers
-from voicegmm.features import Pipeline, PipelineOptions
+from voicegmm.features import Pipeline, PipelineOptions, front_end_for
 from voicegmm.metrics import Estimate, evaluate
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring import (
@@ -38,7 +38,8 @@ class BankOptions:
 
     Parameters
     ----------
-    features : PipelineOptions
+    features : PipelineOptions, optional
+        None: our front end for 16 kHz or for 8 kHz, as the recordings are.
     n_components : int
         Gaussians of the background model; 0: chosen from the amount of speech.
     frames_per_component : int
@@ -57,7 +58,7 @@ class BankOptions:
     seed : int
     """
 
-    features: PipelineOptions = field(default_factory=PipelineOptions)
+    features: PipelineOptions | None = None
     n_components: int = 0
     frames_per_component: int = 500
     ubm: UbmOptions = field(default_factory=UbmOptions)
@@ -141,7 +142,7 @@ def train_voices(
     others = dict(_named(outsiders, "background: "))
     _refuse_overlap(speakers, outsiders)
     paths = {file: Path(file) for files in (*own.values(), *others.values()) for file in files}
-    pipeline = Pipeline(options.features)
+    pipeline = Pipeline(options.features or front_end_for(list(paths.values())))
     store_path = work / "features.h5"
     summary = extract_to_store(
         paths, pipeline, store_path, n_workers, counting(progress, "features", len(paths))

@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from voicegmm import __version__
+from voicegmm._base.version import __version__
 from voicegmm.compute import available_cores
 
 _LIBRARIES = ("numpy", "scipy", "h5py", "soundfile", "soxr", "scikit-learn", "numba")

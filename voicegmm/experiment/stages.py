@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicegmm import __version__
 from voicegmm._base.errors import InUseError
 from voicegmm._base.files import write_text
 from voicegmm._base.options import fingerprint
+from voicegmm._base.version import __version__
 from voicegmm.experiment.environment import peak_memory_mb
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from voicegmm.features.pipeline import (
     Pipeline,
     PipelineOptions,
 )
-from voicegmm.features.presets import load_front_end
+from voicegmm.features.presets import front_end_for, load_front_end
 from voicegmm.features.speech import SpeechOptions, speech_weights
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "detection_energy",
     "filterbank",
     "frame_log_energy",
+    "front_end_for",
     "load_front_end",
     "log_filterbank",
     "mfcc",

@@ -143,9 +143,7 @@ def log_filterbank(
     return logs
 
 
-def frame_log_energy(
-    frames: FloatArray, options: MfccOptions | None = None
-) -> Float32Array:
+def frame_log_energy(frames: FloatArray, options: MfccOptions | None = None) -> Float32Array:
     """Compute the natural logarithm of the sum of squares of each frame.
 
     Parameters
@@ -200,9 +198,7 @@ def cepstra(
     return result
 
 
-def mfcc(
-    samples: FloatArray, sample_rate: int, options: MfccOptions | None = None
-) -> Float32Array:
+def mfcc(samples: FloatArray, sample_rate: int, options: MfccOptions | None = None) -> Float32Array:
     """Compute mel-frequency cepstral coefficients.
 
     Davis & Mermelstein, IEEE Trans. ASSP 28(4), 1980; in the form of HTK (HTK Book, chapter 5)
@@ -253,7 +249,8 @@ def filterbank(
     blocks = [
         log_filterbank(
             spectrum(windowed(frames, sample_rate, options), sample_rate, options),
-            sample_rate, options,
+            sample_rate,
+            options,
         )
         for frames in _frame_blocks(samples, plan, options)
     ]
@@ -305,9 +302,7 @@ def analyze(
     for frames in _frame_blocks(samples, plan, options):
         rows = slice(at, at + len(frames))
         weighted = windowed(frames, sample_rate, options)
-        logs = log_filterbank(
-            spectrum(weighted, sample_rate, options), sample_rate, options
-        )
+        logs = log_filterbank(spectrum(weighted, sample_rate, options), sample_rate, options)
         log_energy = None
         if options.energy == "log_energy":
             log_energy = frame_log_energy(frames if options.raw_energy else weighted, options)
@@ -325,9 +320,7 @@ def _detection_energy(frames: Float32Array, options: MfccOptions) -> Float32Arra
     return np.asarray(np.log(np.maximum(energy, np.float32(EPSILON))))
 
 
-def _frame_blocks(
-    samples: FloatArray, plan: Plan, options: MfccOptions
-) -> Iterator[Float32Array]:
+def _frame_blocks(samples: FloatArray, plan: Plan, options: MfccOptions) -> Iterator[Float32Array]:
     """Give the frames of a signal in blocks, at int16 amplitudes; at least one block."""
     samples = _checked(samples)
     if options.dither > 0:

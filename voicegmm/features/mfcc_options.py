@@ -174,14 +174,20 @@ def prepare(options: MfccOptions, sample_rate: int) -> Plan:
             f"n_fft must be at least the window's {n_window} samples, got {options.n_fft}"
         )
     filters = triangular_filters(
-        options.n_filters, n_fft, sample_rate,
-        options.low_hertz, options.high_hertz, options.mel_scale,
+        options.n_filters,
+        n_fft,
+        sample_rate,
+        options.low_hertz,
+        options.high_hertz,
+        options.mel_scale,
     )
     used = np.flatnonzero(filters.any(axis=0))
     first_bin, last_bin = int(used[0]), int(used[-1]) + 1
     log_scale = float(np.log(INT16_SCALE)) if options.amplitude == "unit" else 0.0
     return Plan(
-        n_window, n_hop, n_fft,
+        n_window,
+        n_hop,
+        n_fft,
         window=frozen(analysis_window(options.window, n_window), np.float32),
         filters=frozen(filters[:, first_bin:last_bin].T, np.float32),
         first_bin=first_bin,

@@ -54,9 +54,7 @@ def det_points_of(scores: SortedScores) -> DetPoints:
     thresholds = np.append(scores.scores, np.inf)
     still_miss, still_fa = np.diff(p_miss) == 0.0, np.diff(p_fa) == 0.0
     corner = np.ones(len(p_miss), dtype=np.bool_)
-    corner[1:-1] = ~(
-        (still_miss[1:] & still_miss[:-1]) | (still_fa[1:] & still_fa[:-1])
-    )
+    corner[1:-1] = ~((still_miss[1:] & still_miss[:-1]) | (still_fa[1:] & still_fa[:-1]))
     return DetPoints(thresholds[corner], p_miss[corner], p_fa[corner])
 
 

@@ -155,8 +155,13 @@ def evaluate(
     reading = _Reading(scores.scores, points)
     values = reading(scores, hull)
     trials = _speaker_trials(
-        t, n, t_kept, n_kept,
-        target_speakers, nontarget_model_speakers, nontarget_test_speakers,
+        t,
+        n,
+        t_kept,
+        n_kept,
+        target_speakers,
+        nontarget_model_speakers,
+        nontarget_test_speakers,
     )
     warnings = []
     intervals: list[tuple[float, float]] = []
@@ -202,7 +207,9 @@ class _Reading:
         self.names = [
             "eer",
             *(f"{kind}_dcf_{point.name}" for point in points for kind in ("min", "act")),
-            "cllr", "min_cllr", "auc",
+            "cllr",
+            "min_cllr",
+            "auc",
         ]
 
     def __call__(self, scores: SortedScores, hull: Rocch | None = None) -> list[float]:

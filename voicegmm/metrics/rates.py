@@ -146,9 +146,7 @@ def act_dcf(
         For p_target outside (0, 1) or a cost that is not positive.
     """
     point = OperatingPoint(p_target, c_miss, c_fa)
-    return act_dcf_of(
-        sort_scores(targets, nontargets, target_weights, nontarget_weights), point
-    )
+    return act_dcf_of(sort_scores(targets, nontargets, target_weights, nontarget_weights), point)
 
 
 def auc(

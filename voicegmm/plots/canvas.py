@@ -168,7 +168,5 @@ def to_svg(figure: "Figure") -> str:
 def _to_png(figure: "Figure") -> bytes:
     with style():
         buffer = io.BytesIO()
-        figure.savefig(
-            buffer, format="png", dpi=PNG_DOTS_PER_INCH, metadata={"Software": None}
-        )
+        figure.savefig(buffer, format="png", dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()

@@ -24,8 +24,27 @@ if TYPE_CHECKING:
 # Rates where an axis may begin, end and have a tick; where there is no room, the later in the
 # second list give way.
 TICKS = (
-    1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6,
-    0.8, 0.9, 0.95, 0.98, 0.99,
+    1e-5,
+    2e-5,
+    5e-5,
+    1e-4,
+    2e-4,
+    5e-4,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.4,
+    0.6,
+    0.8,
+    0.9,
+    0.95,
+    0.98,
+    0.99,
 )
 BY_WEIGHT = (0.001, 0.01, 0.1, 0.4, 1e-4, 0.05, 0.2, 0.02, 0.005, 0.8, 0.6, *TICKS)
 NEAREST_TICKS = 0.045  # of the length of the axis: labels do not touch
@@ -90,7 +109,10 @@ def det(
         axes.plot([], [], "o", color=GRAY, label="EER (of the convex hull)")
         for j, operating_point in enumerate(operating_points):
             axes.plot(
-                [], [], MARKERS[j % len(MARKERS)], color=GRAY,
+                [],
+                [],
+                MARKERS[j % len(MARKERS)],
+                color=GRAY,
                 label=f"minDCF, {_in_words(operating_point)}",
             )
         for _ in range(n_rows - 1 - len(operating_points)):
@@ -101,8 +123,8 @@ def det(
 
 
 def _in_words(point: OperatingPoint) -> str:
-    costs = "" if point.c_miss == point.c_fa == 1.0 else (
-        f", costs {point.c_miss:g} : {point.c_fa:g}"
+    costs = (
+        "" if point.c_miss == point.c_fa == 1.0 else (f", costs {point.c_miss:g} : {point.c_fa:g}")
     )
     return f"P(target) = {point.p_target:g}{costs}"
 
@@ -139,8 +161,12 @@ def _curve(scores: SortedScores, low: float, high: float) -> tuple[Float64Array,
 
 
 def _mark(
-    axes: "Axes", points: Sequence[tuple[float, float]], marker: str, color: str,
-    low: float, high: float,
+    axes: "Axes",
+    points: Sequence[tuple[float, float]],
+    marker: str,
+    color: str,
+    low: float,
+    high: float,
 ) -> None:
     from scipy.special import ndtri
 

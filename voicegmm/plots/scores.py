@@ -69,7 +69,9 @@ def score_histogram(
             axes.stairs(density, edges, color=color, linestyle=line, linewidth=1.5, label=label)
         for i, point in enumerate(operating_points):
             axes.axvline(
-                point.threshold, color="black", linewidth=1.1,
+                point.threshold,
+                color="black",
+                linewidth=1.1,
                 linestyle=THRESHOLD_LINES[i % len(THRESHOLD_LINES)],
                 label=f"Bayes threshold {point.threshold:.3g}, P(target) = {point.p_target:g}",
             )
@@ -82,7 +84,7 @@ def score_histogram(
     return finish(
         figure,
         f"Histogram of {len(t)} target scores, median {np.median(t):.3g}, and {len(n)} non-target "
-        f"scores, median {np.median(n):.3g}."
+        f"scores, median {np.median(n):.3g}.",
     )
 
 

@@ -45,8 +45,13 @@ def training_curve(log_likelihoods: npt.ArrayLike, *, title: str = "Training") -
         axes.plot(iterations, values, "o-", color=COLORS[0], markersize=4)
         if len(fell):
             axes.plot(
-                iterations[fell], values[fell], "X", color=COLORS[1], markersize=9,
-                markeredgecolor="white", label=f"lower than the iteration before ({len(fell)})",
+                iterations[fell],
+                values[fell],
+                "X",
+                color=COLORS[1],
+                markersize=9,
+                markeredgecolor="white",
+                label=f"lower than the iteration before ({len(fell)})",
             )
             axes.legend(loc="lower right")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -58,5 +63,5 @@ def training_curve(log_likelihoods: npt.ArrayLike, *, title: str = "Training") -
     return finish(
         figure,
         f"Mean log-likelihood of a frame over {len(values)} iterations, from {values[0]:.6g} to "
-        f"{values[-1]:.6g} nats{falls}."
+        f"{values[-1]:.6g} nats{falls}.",
     )

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from voicegmm._base.arrays import FloatArray
-from voicegmm._base.errors import AudioError, MismatchError
+from voicegmm._base.errors import AudioError, ListError, MismatchError
 from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import ArraySource, FrameSource
 
@@ -140,3 +140,21 @@ def _flat(mapping: Mapping[str, object], prefix: str = "") -> dict[str, object]:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def check_files(frames: FrameLibrary, files: Sequence[str], where: str) -> None:
+    """Refuse a list that names recordings without features.
+
+    Raises
+    ------
+    ListError
+        Telling how many there are and the first of them.
+    """
+    known = set(frames.ids)
+    missing = [file for file in dict.fromkeys(files) if file not in known]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise ListError(
+            f"{where} names {len(missing)} recordings that the features do not hold: {shown}; "
+            "extract their features too, or mend the list"
+        )

@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm import __version__
 from voicegmm._base.errors import FormatError
 from voicegmm._base.files import whole_file
 from voicegmm._base.options import canonical_json
+from voicegmm._base.version import __version__
 
 STRING = h5py.string_dtype("utf-8")
 

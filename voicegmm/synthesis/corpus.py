@@ -103,7 +103,8 @@ class CorpusOptions:
 
 
 def write_corpus(
-    folder: str | Path, options: CorpusOptions = CorpusOptions(),
+    folder: str | Path,
+    options: CorpusOptions = CorpusOptions(),
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a corpus of artificial voices.
@@ -202,16 +203,20 @@ def _write_lists(folder: Path, options: CorpusOptions) -> None:
     numbers, speakers = range(options.n_utterances), range(options.n_speakers)
     background = [
         _file(_BACKGROUND, index, number)
-        for index in range(options.n_background) for number in numbers
+        for index in range(options.n_background)
+        for number in numbers
     ]
     enrollment = [
         f"{_name(_TRIAL, index)}\t{_file(_TRIAL, index, number)}"
-        for index in speakers for number in numbers[: options.n_enrollment]
+        for index in speakers
+        for number in numbers[: options.n_enrollment]
     ]
     trials = [
         f"{int(index == model)} {_name(_TRIAL, model)} {_file(_TRIAL, index, number)}"
-        for index in speakers for number in numbers[options.n_enrollment :]
-        for model in speakers if _sex(model) == _sex(index)
+        for index in speakers
+        for number in numbers[options.n_enrollment :]
+        for model in speakers
+        if _sex(model) == _sex(index)
     ]
     folder.mkdir(parents=True, exist_ok=True)
     _write_text(folder / "ubm.txt", background)

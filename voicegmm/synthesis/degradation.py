@@ -115,7 +115,10 @@ class ReplayOptions:
 
 
 def make_noise(
-    n_samples: int, kind: NoiseKind, rng: np.random.Generator, sample_rate: int = 16000,
+    n_samples: int,
+    kind: NoiseKind,
+    rng: np.random.Generator,
+    sample_rate: int = 16000,
     options: NoiseOptions = NoiseOptions(),
 ) -> Float64Array:
     """Make noise of RMS 1.
@@ -170,8 +173,12 @@ def make_noise(
 
 
 def add_noise(
-    samples: FloatArray, snr_db: float, kind: NoiseKind, rng: np.random.Generator,
-    sample_rate: int = 16000, options: NoiseOptions = NoiseOptions(),
+    samples: FloatArray,
+    snr_db: float,
+    kind: NoiseKind,
+    rng: np.random.Generator,
+    sample_rate: int = 16000,
+    options: NoiseOptions = NoiseOptions(),
 ) -> Float32Array:
     """Add noise at a given distance below the signal, both measured over their whole length.
 
@@ -207,7 +214,9 @@ def add_noise(
 
 
 def room_response(
-    rt60_seconds: float, rng: np.random.Generator, sample_rate: int = 16000,
+    rt60_seconds: float,
+    rng: np.random.Generator,
+    sample_rate: int = 16000,
     options: RoomOptions = RoomOptions(),
 ) -> Float64Array:
     """Make the response of an artificial room: a direct sound, then decaying noise.
@@ -243,7 +252,10 @@ def room_response(
 
 
 def reverberate(
-    samples: FloatArray, rt60_seconds: float, rng: np.random.Generator, sample_rate: int = 16000,
+    samples: FloatArray,
+    rt60_seconds: float,
+    rng: np.random.Generator,
+    sample_rate: int = 16000,
     options: RoomOptions = RoomOptions(),
 ) -> Float32Array:
     """Put samples into an artificial room; what rings on after their end is cut.
@@ -299,7 +311,9 @@ def set_level(samples: FloatArray, rms_db: float) -> Float32Array:
 
 
 def channel_filter(
-    samples: FloatArray, rng: np.random.Generator, sample_rate: int = 16000,
+    samples: FloatArray,
+    rng: np.random.Generator,
+    sample_rate: int = 16000,
     options: ChannelOptions = ChannelOptions(),
 ) -> Float32Array:
     """Send samples through a microphone of its own: a random tilt and random broad peaks.
@@ -372,7 +386,9 @@ def telephone_band(samples: FloatArray, sample_rate: int = 16000) -> Float32Arra
 
 
 def replay(
-    samples: FloatArray, rng: np.random.Generator, sample_rate: int = 16000,
+    samples: FloatArray,
+    rng: np.random.Generator,
+    sample_rate: int = 16000,
     options: ReplayOptions = ReplayOptions(),
 ) -> Float32Array:
     """Play samples through a small loudspeaker into a room, as a replay attack does.

@@ -68,8 +68,13 @@ def _sonorant(
 
 
 def _fricative(
-    f1: float, f2: float, f3: float, level: float, bands: tuple[Band, ...],
-    voicing: float = 0.0, seconds: float = 0.11,
+    f1: float,
+    f2: float,
+    f3: float,
+    level: float,
+    bands: tuple[Band, ...],
+    voicing: float = 0.0,
+    seconds: float = 0.11,
 ) -> tuple[Part, ...]:
     return (Part(seconds, (f1, f2, f3, *_TUBE_HERTZ), voicing, 0.0, level, bands),)
 

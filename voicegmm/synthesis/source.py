@@ -87,8 +87,12 @@ def glottal_pulses(
 
 
 def excite(
-    voice: Voice, f0_hertz: Float64Array, voicing: Float64Array, aspiration: Float64Array,
-    rng: np.random.Generator, sample_rate: int,
+    voice: Voice,
+    f0_hertz: Float64Array,
+    voicing: Float64Array,
+    aspiration: Float64Array,
+    rng: np.random.Generator,
+    sample_rate: int,
 ) -> Float64Array:
     """Give what enters the vocal tract at the glottis: pulses and breath.
 

@@ -63,8 +63,12 @@ class Utterance:
 
 
 def speak(
-    voice: Voice, rng: np.random.Generator, *, seconds: float | None = None,
-    n_syllables: int | None = None, sample_rate: int = 16000,
+    voice: Voice,
+    rng: np.random.Generator,
+    *,
+    seconds: float | None = None,
+    n_syllables: int | None = None,
+    sample_rate: int = 16000,
 ) -> Utterance:
     """Say random syllables.
 
@@ -93,8 +97,12 @@ def speak(
 
 
 def pronounce(
-    voice: Voice, phones: Sequence[str], rng: np.random.Generator, *,
-    seconds: float | None = None, sample_rate: int = 16000,
+    voice: Voice,
+    phones: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    seconds: float | None = None,
+    sample_rate: int = 16000,
 ) -> Utterance:
     """Say given phones; a single vowel is a sustained one.
 
@@ -189,8 +197,12 @@ def _render(
         return values
 
     excitation = excite(
-        voice, at_samples(tracks.f0_hertz), at_samples(tracks.voicing),
-        at_samples(tracks.aspiration), rng, sample_rate,
+        voice,
+        at_samples(tracks.f0_hertz),
+        at_samples(tracks.voicing),
+        at_samples(tracks.aspiration),
+        rng,
+        sample_rate,
     )
     # Padded so that frame t is centered on sample t * hop.
     padded = np.zeros((n_frames + 1) * hop, dtype=np.float32)
@@ -218,8 +230,12 @@ def _render(
 
 
 def _voiced_frames(
-    voice: Voice, tracks: Tracks, block: slice, padded: Float32Array,
-    fixed: ComplexArray, sample_rate: int,
+    voice: Voice,
+    tracks: Tracks,
+    block: slice,
+    padded: Float32Array,
+    fixed: ComplexArray,
+    sample_rate: int,
 ) -> Float32Array:
     """Filter the excitation of a block of frames with the tract of each frame."""
     n_fft = 2 * (fixed.size - 1)

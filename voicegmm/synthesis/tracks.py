@@ -55,8 +55,10 @@ class Tracks:
 
 
 def draw_phones(
-    rng: np.random.Generator, voice: Voice,
-    seconds: float | None = None, n_syllables: int | None = None,
+    rng: np.random.Generator,
+    voice: Voice,
+    seconds: float | None = None,
+    n_syllables: int | None = None,
 ) -> list[str]:
     """Draw syllables in phrases, with a pause before, between and after the phrases.
 
@@ -191,7 +193,10 @@ def _draw_syllable(rng: np.random.Generator) -> list[str]:
 
 
 def _draw_ends(
-    parts: Sequence[Part], pauses: BoolArray, voice: Voice, rng: np.random.Generator,
+    parts: Sequence[Part],
+    pauses: BoolArray,
+    voice: Voice,
+    rng: np.random.Generator,
     seconds: float | None,
 ) -> Float64Array:
     """Draw where each part ends; speech follows the speaker's rate, pauses do not."""
@@ -226,8 +231,12 @@ def _formant_targets(
 
 
 def _draw_f0(
-    voice: Voice, ends: Float64Array, is_vowel: BoolArray, pauses: BoolArray,
-    times: Float64Array, rng: np.random.Generator,
+    voice: Voice,
+    ends: Float64Array,
+    is_vowel: BoolArray,
+    pauses: BoolArray,
+    times: Float64Array,
+    rng: np.random.Generator,
 ) -> Float64Array:
     """Draw the intonation: a falling line per phrase, accents on its vowels, a final fall."""
     starts = np.concatenate([[0.0], ends[:-1]])

@@ -1,0 +1,288 @@
+"""Commands on a voice bank: train, enroll, identify, verify, list, remove."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from voicegmm.cli.console import (
+    bars,
+    cores,
+    debug_option,
+    json_option,
+    metric_line,
+    print_json,
+    settings_option,
+    warn,
+    workers_option,
+)
+
+_BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="WAVS")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="The bank to write."
+)
+@click.option(
+    "--background",
+    type=click.Path(path_type=Path),
+    help="A folder like WAVS, of other people: they train the background model and calibration.",
+)
+@click.option("--components", type=int, help="Gaussians.  [default: from the amount of speech]")
+@click.option(
+    "--config",
+    help="A front end: a preset's name or a .toml file.  [default: voicegmm-16k or -8k]",
+)
+@settings_option
+@click.option(
+    "--false-accept",
+    type=float,
+    help="Share of strangers' recordings that identify may give a name.  [default: 0.05]",
+)
+@click.option("--seed", type=int, help="Of all random choices.  [default: 0]")
+@click.option("--force", is_flag=True, help="Replace a bank that exists.")
+@workers_option
+@json_option
+@debug_option
+def train(
+    folder: Path,
+    out: Path,
+    background: Path | None,
+    components: int | None,
+    config: str | None,
+    settings: tuple[str, ...],
+    false_accept: float | None,
+    seed: int | None,
+    force: bool,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Train speaker models from WAVS/<speaker>/<recording>.
+
+    Makes a bank in one file: front end, background model, speakers, calibration. Says what to
+    expect of it: measured on speakers that were left out, fold by fold.
+    """
+    from voicegmm._base.errors import VoicegmmError
+    from voicegmm.bank import BankOptions, VoiceBank
+    from voicegmm.features import load_front_end
+
+    if out.exists() and not force:
+        raise VoicegmmError(
+            f"{out} exists; add speakers with `voicegmm enroll`, or replace it with --force"
+        )
+    if not out.parent.is_dir():
+        raise VoicegmmError(f"{out}: the folder {out.parent} does not exist; make it first")
+    if settings and not config:
+        raise click.UsageError("--set lays values over a --config; name one")
+    chosen: dict[str, Any] = {
+        "features": load_front_end(config, settings) if config else None,
+        "n_components": components,
+        "max_false_accept": false_accept,
+        "seed": seed,
+    }
+    options = BankOptions(**{name: value for name, value in chosen.items() if value is not None})
+    with bars() as progress:
+        bank = VoiceBank.train(folder, options, background, cores(workers), progress)
+    bank.save(out)
+    _report_training(bank, out, as_json)
+
+
+def _report_training(bank: Any, out: Path, as_json: bool) -> None:
+    from voicegmm._base.options import to_mapping
+
+    training, voices = bank.training, bank.voices
+    ubm = voices.speakers.background
+    for reason in training.failures.values():
+        warn(reason)
+    for reason in training.left_out.values():
+        warn(f"left out: {reason}")
+    for warning in training.warnings:
+        warn(warning)
+    if as_json:
+        summary = to_mapping(
+            {
+                "bank": str(out),
+                "speakers": bank.names,
+                "n_recordings": training.n_recordings,
+                "speech_seconds": round(training.speech_seconds, 2),
+                "n_components": ubm.gmm.n_components,
+                "sample_rate": ubm.front_end.sample_rate,
+                "calibrated": bank.calibrated,
+                "metrics": {
+                    key: value for key, value in voices.expected.items() if key[:2] != "n_"
+                },
+                "identification": voices.promise,
+                "left_out": training.left_out,
+                "failures": training.failures,
+                "warnings": training.warnings,
+            }
+        )
+        print_json(summary)
+        return
+    click.echo(
+        f"{out}: {len(bank.names)} speakers from {training.n_recordings} recordings, "
+        f"{training.speech_seconds / 60:.1f} minutes of speech, {ubm.gmm.n_components} components, "
+        f"{ubm.front_end.sample_rate} Hz"
+    )
+    if not bank.calibrated:
+        click.echo("uncalibrated: identify will give no name without --force")
+        return
+    click.echo("What to expect, measured on speakers left out (95 % intervals):")
+    for key in ("eer", "verify_miss", "verify_false_accept", "cllr"):
+        click.echo("  " + metric_line(key, to_mapping(voices.expected[key])))
+    promise = voices.promise
+    for text, rate in (
+        ("strangers who are given a name", promise.false_accept),
+        ("enrolled speakers who are not", promise.miss),
+    ):
+        interval = f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+        click.echo(f"  identify: {text}: {100 * rate.value:.1f} %  {interval}")
+
+
+@click.command()
+@_BANK
+@click.argument("name")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Even from less than a second of speech.")
+@debug_option
+def enroll(bank: Path, name: str, files: tuple[Path, ...], force: bool) -> None:
+    """Add the speaker NAME from FILES, or add the FILES to a speaker who is enrolled."""
+    from voicegmm.bank import VoiceBank
+
+    opened = VoiceBank.open(bank)
+    known = name in opened.names
+    updated = opened.enroll(name, files, min_seconds=0.0 if force else 1.0, n_workers=cores(None))
+    updated.save(bank)
+    speakers = updated.voices.speakers
+    seconds = speakers.seconds[speakers.index(name)]
+    click.echo(f"{name} {'updated' if known else 'enrolled'}: {seconds:.1f} s of speech in all")
+
+
+@click.command()
+@_BANK
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(min=1), default=5, help="Speakers shown of the ranking.")
+@click.option("--force", is_flag=True, help="Name the best even where the bank is uncalibrated.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, in one line.")
+@debug_option
+def identify(bank: Path, files: tuple[Path, ...], top: int, force: bool, as_json: bool) -> int:
+    """Say who speaks in FILES, or that it is nobody known.
+
+    A likelihood ratio says how many times likelier the recording is if this speaker made it than
+    if a stranger did. A name is given where the best passes the bank's threshold.
+    """
+    from voicegmm._base.options import to_mapping
+    from voicegmm.bank import VoiceBank
+
+    opened = VoiceBank.open(bank)
+    failed = 0
+    for file in files:
+        answer = opened.identify(file, force)
+        failed += answer.status != "ok"
+        if as_json:
+            print_json({**to_mapping(answer), "calibrated": opened.calibrated})
+        else:
+            _print_identification(answer, opened, top)
+    return 1 if failed else 0
+
+
+def _print_identification(answer: Any, bank: Any, top: int) -> None:
+    import math
+
+    from voicegmm.scoring import support
+
+    if answer.status != "ok":
+        click.echo(f"{answer.file}: not judged ({answer.status}): {answer.reason}")
+        return
+    verdict = answer.speaker or "nobody known"
+    if not bank.calibrated:
+        verdict = f"{verdict} (uncalibrated)" if answer.speaker else "no answer: uncalibrated bank"
+    click.echo(f"{answer.file}: {verdict}")
+    for note in answer.notes:
+        warn(f"{answer.file}: {note}")
+    for place, candidate in enumerate(answer.ranking[:top], 1):
+        if candidate.llr is None:
+            figures = f"score {candidate.score:+.3f} nats per frame, uncalibrated"
+        else:
+            figures = (
+                f"log10 likelihood ratio {candidate.llr / math.log(10):+.2f}: "
+                f"{support(candidate.llr)}"
+            )
+        click.echo(f"  {place}. {candidate.name}: {figures}")
+    if answer.threshold is not None:
+        click.echo(f"  a name takes {answer.threshold / math.log(10):+.2f} or more")
+
+
+@click.command()
+@_BANK
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--threshold",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Natural-log likelihood ratio to pass.",
+)
+@click.option("--force", is_flag=True, help="Decide by the score where the bank is uncalibrated.")
+@json_option
+@debug_option
+def verify(bank: Path, name: str, file: Path, threshold: float, force: bool, as_json: bool) -> int:
+    """Say whether the voice in FILE is the speaker NAME's: yes or no, with the evidence."""
+    import math
+
+    from voicegmm._base.options import to_mapping
+    from voicegmm.bank import VoiceBank
+    from voicegmm.scoring import support
+
+    opened = VoiceBank.open(bank)
+    answer = opened.verify(name, file, threshold, force)
+    if as_json:
+        print_json({**to_mapping(answer), "calibrated": opened.calibrated})
+        return 0 if answer.status == "ok" else 1
+    if answer.status != "ok":
+        click.echo(f"{file}: not judged ({answer.status}): {answer.reason}")
+        return 1
+    for note in answer.notes:
+        warn(f"{file}: {note}")
+    if answer.accepted is None:
+        click.echo(f"no answer: uncalibrated bank; score {answer.score:+.3f} nats per frame")
+        return 0
+    verdict = "yes" if answer.accepted else "no"
+    if answer.llr is None:
+        click.echo(f"{verdict} (uncalibrated): score {answer.score:+.3f} nats per frame")
+        return 0
+    ratio = f"log10 likelihood ratio {answer.llr / math.log(10):+.2f}"
+    click.echo(f"{verdict}: {ratio}: {support(answer.llr)}")
+    return 0
+
+
+@click.command("list")
+@_BANK
+@json_option
+@debug_option
+def list_speakers(bank: Path, as_json: bool) -> None:
+    """List the speakers of a bank."""
+    from voicegmm.bank import VoiceBank
+
+    speakers = VoiceBank.open(bank).voices.speakers
+    if as_json:
+        print_json(dict(zip(speakers.ids, speakers.seconds.tolist(), strict=True)))
+        return
+    for name, seconds in zip(speakers.ids, speakers.seconds, strict=True):
+        click.echo(f"{name}\t{seconds:.1f} s of speech")
+
+
+@click.command()
+@_BANK
+@click.argument("name")
+@debug_option
+def remove(bank: Path, name: str) -> None:
+    """Take the speaker NAME out of a bank; the file is written anew without them."""
+    from voicegmm.bank import VoiceBank
+
+    rest = VoiceBank.open(bank).remove(name)
+    rest.save(bank)
+    click.echo(f"{name} removed; {len(rest.names)} speakers remain")

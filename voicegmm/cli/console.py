@@ -1,0 +1,151 @@
+"""What commands share: options, progress bars, the printing of figures."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def debug_option(command: F) -> F:
+    """Add --debug, which `main` looks for."""
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, help="Show where an error arose."
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Add --json."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
+    )(command)
+
+
+def workers_option(command: F) -> F:
+    """Add --workers."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=None,
+        show_default="all cores",
+        help="Threads. The result is the same for any number.",
+    )(command)
+
+
+def settings_option(command: F) -> F:
+    """Add --set."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Lay a value over the config, as ubm.n_components=256. May be given several times.",
+    )(command)
+
+
+def cores(workers: int | None) -> int:
+    """Give the number of workers: as asked, or all cores."""
+    from voicegmm.compute import available_cores
+
+    return workers or available_cores()
+
+
+class Bars:
+    """Progress bars on a terminal; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar: Any = None
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Tell how far a stage is."""
+        if not self._shown:
+            return
+        if stage != self._stage:
+            self.close()
+            from tqdm import tqdm
+
+            self._stage = stage
+            self._bar = tqdm(total=total or None, desc=stage, file=sys.stderr, leave=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar, self._stage = None, ""
+
+
+@contextmanager
+def bars() -> Any:
+    """Give a `Progress` that draws bars on a terminal."""
+    shown = Bars()
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def warn(message: str) -> None:
+    """Print a warning, in one line, on standard error."""
+    click.echo(f"warning: {' '.join(message.split())}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object in one line."""
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+_PERCENT = ("eer", "verify_miss", "verify_false_accept")
+_NAMES = {
+    "eer": "EER",
+    "cllr": "Cllr",
+    "min_cllr": "minCllr",
+    "auc": "AUC",
+    "verify_miss": "misses at a ratio of 1",
+    "verify_false_accept": "false accepts at a ratio of 1",
+}
+
+
+def metric_name(key: str) -> str:
+    """Give a metric's name as the field writes it: min_dcf_0.01 is minDCF(0.01)."""
+    for prefix, name in (("min_dcf_", "minDCF"), ("act_dcf_", "actDCF")):
+        if key.startswith(prefix):
+            return f"{name}({key.removeprefix(prefix)})"
+    return _NAMES.get(key, key)
+
+
+def metric_line(key: str, estimate: Mapping[str, float | None]) -> str:
+    """Give a metric with its interval: "EER  5.12 %  [3.90, 6.81]"."""
+    scale, unit, digits = (100.0, " %", 2) if key in _PERCENT else (1.0, "", 3)
+    value, low, high = (estimate[name] for name in ("value", "low", "high"))
+    text = "infinite" if value is None else f"{scale * value:.{digits}f}{unit}"
+    if low is not None and high is not None:
+        text += f"  [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
+    return f"{metric_name(key):14} {text}"
+
+
+def print_figures(results: Mapping[str, Any]) -> None:
+    """Print the figures of an evaluation."""
+    known = f", {results['n_speakers']} speakers" if results.get("n_speakers") else ""
+    trials = f"{results['n_targets']} target and {results['n_nontargets']} non-target trials"
+    click.echo(trials + known)
+    failed = results["n_failed_targets"] + results["n_failed_nontargets"]
+    if failed:
+        click.echo(f"{failed} trials could not be scored; the figures are of the others")
+    for key, estimate in results["metrics"].items():
+        click.echo(metric_line(key, estimate))
+    for key, estimate in results.get("failures_rejected", {}).items():
+        if key == "eer":
+            click.echo(f"{metric_line(key, estimate)}  with failures counted as rejections")
+    if results.get("closed_set"):
+        closed = results["closed_set"]
+        rate, tests = closed["identification_rate"], closed["n_tests"]
+        click.echo(f"{'identified':14} {100 * rate:.2f} %  of {tests} tests, closed set")
+    for warning in results["warnings"]:
+        warn(warning)

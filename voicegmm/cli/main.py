@@ -1,0 +1,94 @@
+"""The entry point: the group of commands, and what becomes of errors."""
+
+import logging
+import sys
+import traceback
+
+import click
+
+from voicegmm._base.errors import VoicegmmError
+from voicegmm._base.version import __version__
+from voicegmm.cli import bank, batch, demo, evaluation, run
+from voicegmm.cli.console import warn
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="voicegmm")
+def voicegmm() -> None:
+    """Gaussian mixture models of voices.
+
+    Try `voicegmm demo`: it makes its own voices and needs no data.
+
+    \b
+    People's voices   train, enroll, identify, verify, list, remove
+    Experiments       run, or step by step: features extract, ubm train, adapt, score, evaluate
+    Any file of ours  info
+
+    Every command takes --debug, which shows where an error arose.
+    """  # noqa: D301 - click reads the \\b
+
+
+for _command in (
+    demo.demo,
+    bank.train,
+    bank.enroll,
+    bank.identify,
+    bank.verify,
+    bank.list_speakers,
+    bank.remove,
+    run.run,
+    batch.features,
+    batch.ubm,
+    batch.adapt,
+    batch.score,
+    evaluation.evaluate,
+    evaluation.info,
+):
+    voicegmm.add_command(_command)
+
+
+class _WarningsToConsole(logging.Handler):
+    """Show what the library warns of, a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one warning."""
+        warn(record.getMessage())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; exit with 0, with 1 for an error of ours, with 2 for wrong usage."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    handler = _WarningsToConsole(logging.WARNING)
+    logging.getLogger("voicegmm").addHandler(handler)
+    try:
+        code = voicegmm.main(arguments, prog_name="voicegmm", standalone_mode=False)
+        status = code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except VoicegmmError as error:
+        status = _fail(" ".join(str(error).split()), debug)
+    except (KeyboardInterrupt, click.Abort):
+        status = _fail("interrupted; what was finished is kept", debug)
+    except MemoryError:
+        status = _fail("not enough memory for this; see the options of the command", debug)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; nobody is left to be told.
+        sys.stderr.close()
+        status = 1
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        status = _fail(f"this should not happen: {told} (run it with --debug and report it)", debug)
+    finally:
+        logging.getLogger("voicegmm").removeHandler(handler)
+    sys.exit(status)
+
+
+def _fail(message: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"error: {message}", err=True)
+    return 1

@@ -1,0 +1,68 @@
+"""The command that runs a recipe."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from voicegmm.cli.console import (
+    bars,
+    cores,
+    debug_option,
+    json_option,
+    print_figures,
+    print_json,
+    settings_option,
+    workers_option,
+)
+
+
+@click.command()
+@click.argument("recipe", metavar="RECIPE")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="The folder of the corpus."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The run folder.  [default: runs/<name>]"
+)
+@settings_option
+@workers_option
+@json_option
+@debug_option
+def run(
+    recipe: str,
+    data: Path,
+    out: Path | None,
+    settings: tuple[str, ...],
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Run RECIPE, a recipe.toml or a preset's name, on a corpus.
+
+    Stages that are up to date in the run folder are skipped.
+    """
+    from voicegmm.experiment import load_recipe, run_recipe
+
+    loaded = load_recipe(recipe, settings)
+    folder = out or Path("runs") / loaded.recipe.name
+    with bars() as progress:
+        done = run_recipe(loaded, data, folder, cores(workers), progress)
+    print_run(done, as_json)
+
+
+def print_run(done: Any, as_json: bool) -> None:
+    """Print what a run gave: figures, and where everything is."""
+    from voicegmm.experiment import FILES
+
+    if as_json:
+        print_json({"folder": str(done.folder), **done.results})
+        return
+    print_figures(done.results)
+    seconds = sum(stage["seconds"] for stage in done.results["stages"].values())
+    skipped = [name for name, stage in done.results["stages"].items() if stage["skipped"]]
+    note = f" ({', '.join(skipped)}: unchanged, from an earlier run)" if skipped else ""
+    click.echo(f"{seconds:.0f} s of work{note}")
+    for name, what in FILES.items():
+        if (done.folder / name).exists():
+            click.echo(f"  {done.folder / name}: {what}")
+    click.echo(f"report: {(done.folder / 'report.html').resolve()}")
