@@ -1,0 +1,222 @@
+"""The report of a run, or of a score table alone: one page that needs nothing but a browser."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voicegmm._base.errors import FormatError
+from voicegmm._base.files import write_text
+from voicegmm.experiment.report_figures import draw_scores, draw_training
+from voicegmm.experiment.report_tables import (
+    equal_error_threshold,
+    figure_rows,
+    model_rows,
+    operating_points,
+    worst_nontargets,
+    worst_targets,
+)
+from voicegmm.scoring import ScoreTable, read_scores
+from voicegmm.store import load_background
+
+N_WORST = 20
+MOST_MODELS, MOST_FAILURES = 500, 200  # rows of a table, so that a page of many stays light
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run folder knows beyond the scores.
+
+    Parameters
+    ----------
+    facts : tuple of (str, str)
+        What was run, in words.
+    log_likelihoods : tuple of float
+        Training curve of the background model.
+    options, environment : dict
+    stages : dict
+        Name -> seconds, peak_memory_mb, skipped.
+    files : dict of str to str
+        Those that exist, and what each is.
+    """
+
+    facts: tuple[tuple[str, str], ...] = ()
+    log_likelihoods: tuple[float, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_report(folder: Path, files: Mapping[str, str]) -> None:
+    """Write report.html of a run folder: the same folder gives the same bytes.
+
+    Parameters
+    ----------
+    folder : path
+        With results.json, config.json, environment.json, stages.json, scores.tsv and ubm.h5.
+    files : mapping of str to str
+        What each file of a run folder is; those that exist are listed.
+
+    Raises
+    ------
+    FormatError
+        If one of the files is missing or damaged.
+    ListError
+        If the score table is.
+    """
+    results = _read_json(folder / "results.json")
+    options = _read_json(folder / "config.json")
+    background = load_background(folder / "ubm.h5")
+    table = read_scores(folder / "scores.tsv")
+    gmm, iterations = background.gmm, background.iterations
+    facts = [
+        (
+            "Background model",
+            f"{gmm.n_components:,} Gaussians in {gmm.means.shape[1]} dimensions, trained on "
+            f"{background.n_frames:,.0f} frames in {len(iterations)} iterations",
+        ),
+    ]
+    relevance = options.get("adaptation", {}).get("relevance")
+    if relevance is not None:
+        adapted = f"adapted from it with a relevance factor of {relevance:g}"
+        facts.append(("Speaker models", adapted))
+    data = options.get("data", {})
+    lists = [data[name] for name in ("background", "enrollments", "trials") if data.get(name)]
+    if lists:
+        facts.append(("Lists", ", ".join(lists)))
+    run = _Run(
+        tuple(facts),
+        tuple(iteration.log_likelihood for iteration in iterations),
+        options,
+        _read_json(folder / "environment.json"),
+        _read_json(folder / "stages.json"),
+        # The report is listed whether or not an older one stands there already.
+        {name: what for name, what in files.items() if name == REPORT or (folder / name).exists()},
+    )
+    title = str(results.get("name") or folder.name)
+    write_text(folder / REPORT, _page(table, results, title, run))
+
+
+def write_score_report(
+    path: Path, table: ScoreTable, results: Mapping[str, Any], title: str
+) -> None:
+    """Write the report of a score table: the page of `write_report`, with what is known.
+
+    Parameters
+    ----------
+    path : path
+        The HTML file.
+    table : ScoreTable
+        With labels.
+    results : mapping
+        Figures, counts and warnings as `voicegmm.scoring.evaluation.as_mapping` gives them.
+    title : str
+
+    Raises
+    ------
+    VoicegmmError
+        If the file cannot be written.
+    """
+    write_text(path, _page(table, results, title, _Run()))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FormatError(f"{path}: no such file; a run folder holds one, run again") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise FormatError(f"{path}: must hold a JSON object")
+    return content
+
+
+def _page(table: ScoreTable, results: Mapping[str, Any], title: str, run: _Run) -> str:
+    metrics: Mapping[str, Any] = results.get("metrics", {})
+    figures, missing = draw_scores(table, operating_points(metrics), title)
+    if run.options:
+        of_training, without = draw_training(run.log_likelihoods)
+        figures, missing = figures + of_training, missing + without
+    rows = figure_rows(metrics)
+    threshold = equal_error_threshold(table)
+    models = model_rows(table, threshold)
+    failures = sorted(table.failures().values(), key=lambda failure: (-failure[2], failure))
+    return _rendered(
+        {
+            "title": title,
+            "description": results.get("description", ""),
+            "facts": [*run.facts, *_trial_facts(table, results)],
+            "figures": rows,
+            "cards": _cards([row.key for row in rows], rows),
+            "confidence": results.get("confidence", 0.95),
+            "n_replicates": results.get("n_replicates", 0),
+            "failures_rejected": figure_rows(results.get("failures_rejected", {})),
+            "closed_set": results.get("closed_set", {}),
+            "warnings": results.get("warnings", []),
+            "plots": figures,
+            "missing_plots": missing,
+            "calibrated": table.llrs is not None,
+            "failures": failures[:MOST_FAILURES],
+            "n_failures": len(failures),
+            "n_failed": int((~table.scored).sum()),
+            "worst_nontargets": worst_nontargets(table, N_WORST),
+            "worst_targets": worst_targets(table, N_WORST),
+            "models": models[:MOST_MODELS],
+            "n_models": len(models),
+            "threshold": threshold,
+            "run": run,
+        }
+    )
+
+
+def _trial_facts(table: ScoreTable, results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    labels, scored = table.trials.labels, table.scored
+    n_targets, n_nontargets = (int((scored & (labels == label)).sum()) for label in (1, 0))
+    n_failed = int((~scored).sum())
+    n_speakers = results.get("n_speakers")
+    trials = f"{n_targets:,} target and {n_nontargets:,} non-target trials with a score"
+    facts = [
+        ("Trials", f"{trials}, {n_failed:,} without"),
+        ("Models", f"{len(table.trials.models):,}, tried on {len(table.trials.tests):,} tests"),
+    ]
+    if n_speakers is not None:
+        facts.append(("Speakers", f"{n_speakers:,}"))
+    scores = "calibrated log-likelihood ratios" if table.llrs is not None else "not calibrated"
+    return [*facts, ("Scores", scores)]
+
+
+def _cards(keys: Sequence[str], rows: Sequence[Any]) -> list[Any]:
+    """Choose what stands in large type: EER, the first costs, Cllr and minCllr."""
+    first = [next((k for k in keys if k.startswith(f"{kind}_dcf_")), "") for kind in ("min", "act")]
+    wanted = ["eer", *first, "cllr", "min_cllr"]
+    return [rows[keys.index(key)] for key in wanted if key in keys]
+
+
+def _rendered(context: Mapping[str, Any]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["grouped"] = lambda number: f"{number:,}"
+    environment.filters["fixed"] = lambda number, n=3: f"{number:.{n}f}"
+    environment.filters["plain"] = _plain
+    return environment.get_template("report.html.j2").render(context)
+
+
+def _plain(value: Any) -> str:
+    """Write a single option as its config file does."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "none"
+    return str(value) if value != "" else '""'

@@ -1,0 +1,217 @@
+"""What the tables of a report hold: figures with intervals, errors, speakers, failures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from voicegmm._base.arrays import BoolArray, IntArray
+from voicegmm.metrics import OperatingPoint, sort_scores
+from voicegmm.metrics.hull import cumulative_rates
+from voicegmm.scoring import ScoreTable, support
+
+_NAMES = {
+    "eer": "Equal error rate (EER)",
+    "cllr": "Cllr, in bits",
+    "min_cllr": "minCllr, in bits",
+    "auc": "Area under the ROC curve (AUC)",
+    "identification_rate": "Closed-set identification rate",
+}
+_IN_PERCENT = ("eer", "identification_rate")
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """A figure as it is printed.
+
+    Parameters
+    ----------
+    key : str
+        As in results.json.
+    name : str
+        In words.
+    value, low, high : str
+        With the unit; `low` and `high` are empty where there is no interval.
+    """
+
+    key: str
+    name: str
+    value: str
+    low: str = ""
+    high: str = ""
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial whose score speaks for the wrong side.
+
+    Parameters
+    ----------
+    model, test : str
+    score : float
+        Calibrated log-likelihood ratio (natural) where there is one, else the score.
+    words : str
+        What the ratio means; empty for uncalibrated scores.
+    """
+
+    model: str
+    test: str
+    score: float
+    words: str
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """How the trials of a model went.
+
+    Parameters
+    ----------
+    model : str
+    n_targets, n_nontargets : int
+        Trials with a score.
+    mean_target : float or None
+        Mean score of the targets; None where there are none.
+    misses, false_accepts : int
+        Errors at the threshold of equal error.
+    n_failed : int
+        Trials without a score.
+    """
+
+    model: str
+    n_targets: int
+    n_nontargets: int
+    mean_target: float | None
+    misses: int
+    false_accepts: int
+    n_failed: int
+
+
+def figure_rows(metrics: Mapping[str, Mapping[str, float | None]]) -> list[FigureRow]:
+    """Give the figures of results.json in words: EER, costs by operating point, Cllr, the rest.
+
+    Parameters
+    ----------
+    metrics : mapping
+        Name -> {"value", "low", "high"}, fractions; None for a value stands for infinity, and for
+        both ends when there is no interval.
+    """
+    rows = []
+    for key in sorted(metrics, key=_place):
+        estimate = metrics[key]
+        low, high = estimate.get("low"), estimate.get("high")
+        ends = ("", "") if low is None else (_printed(key, low), _printed(key, high))
+        rows.append(FigureRow(key, figure_name(key), _printed(key, estimate.get("value")), *ends))
+    return rows
+
+
+def _place(key: str) -> tuple[int, float, str]:
+    """Order figures as they are quoted, minDCF before actDCF; JSON sorts them by letter."""
+    point = point_of(key)
+    if point is not None:
+        return 1, point.p_target, key.replace("act", "~")
+    known = ("eer", "", "cllr", "min_cllr")
+    return (known.index(key) if key in known else len(known)), 0.0, key
+
+
+def figure_name(key: str) -> str:
+    """Give the name of a figure in words."""
+    for prefix, word in (("min_dcf_", "minDCF"), ("act_dcf_", "actDCF")):
+        point = point_of(key) if key.startswith(prefix) else None
+        if point is not None:
+            equal = point.c_miss == point.c_fa
+            costs = "" if equal else f", costs {point.c_miss:g} : {point.c_fa:g}"
+            return f"{word} at P(target) = {point.p_target:g}{costs}"
+    return _NAMES.get(key, key)
+
+
+def point_of(key: str) -> OperatingPoint | None:
+    """Read the operating point from a figure's name, as min_dcf_0.01 or act_dcf_0.01_10_1."""
+    _, found, name = key.partition("_dcf_")
+    parts = [float(part) for part in name.split("_")] if found else []
+    return OperatingPoint(*parts) if len(parts) in (1, 3) else None
+
+
+def operating_points(metrics: Mapping[str, Any]) -> list[OperatingPoint]:
+    """Give the operating points that figures were read at, in their order."""
+    points = [point_of(key) for key in metrics if key.startswith("min_dcf_")]
+    return [point for point in points if point is not None]
+
+
+def _printed(key: str, value: float | None) -> str:
+    if value is None:
+        return "∞"
+    return f"{100 * value:.2f} %" if key in _IN_PERCENT else f"{value:.4f}"
+
+
+def both_classes(table: ScoreTable) -> tuple[BoolArray, BoolArray]:
+    """Give which trials are scored targets and which are scored non-targets, (n_trials,) each."""
+    labels, scored = table.trials.labels, table.scored
+    return scored & (labels == 1), scored & (labels == 0)
+
+
+def equal_error_threshold(table: ScoreTable) -> float | None:
+    """Give the score at which misses and false accepts are most nearly as frequent.
+
+    Returns
+    -------
+    float or None
+        Accept at or above it; infinite when only rejecting everything is as fair. None where a
+        class has no score.
+    """
+    targets, nontargets = both_classes(table)
+    if not (targets.any() and nontargets.any()):
+        return None
+    scores = sort_scores(table.best[targets], table.best[nontargets])
+    p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
+    thresholds = np.append(scores.scores, np.inf)
+    return float(thresholds[np.argmin(np.abs(p_miss - p_fa))])
+
+
+def worst_nontargets(table: ScoreTable, n_rows: int) -> list[TrialRow]:
+    """Give the non-targets that score highest, highest first."""
+    _, nontargets = both_classes(table)
+    which = np.flatnonzero(nontargets)
+    return _trial_rows(table, which[np.argsort(-table.best[which], kind="stable")][:n_rows])
+
+
+def worst_targets(table: ScoreTable, n_rows: int) -> list[TrialRow]:
+    """Give the targets that score lowest, lowest first."""
+    targets, _ = both_classes(table)
+    which = np.flatnonzero(targets)
+    return _trial_rows(table, which[np.argsort(table.best[which], kind="stable")][:n_rows])
+
+
+def _trial_rows(table: ScoreTable, which: IntArray) -> list[TrialRow]:
+    trials = table.trials
+    rows = []
+    for i in which.tolist():
+        score = float(table.best[i])
+        model, test = trials.models[trials.model_index[i]], trials.tests[trials.test_index[i]]
+        rows.append(TrialRow(model, test, score, "" if table.llrs is None else support(score)))
+    return rows
+
+
+def model_rows(table: ScoreTable, threshold: float | None) -> list[ModelRow]:
+    """Give how the trials of each model went: most errors first, then by name."""
+    trials = table.trials
+    n_models = len(trials.models)
+    targets, nontargets = both_classes(table)
+    # A trial without a score is an error of neither kind: a comparison with NaN is false.
+    accepted = table.best >= (np.inf if threshold is None else threshold)
+    missed, falsely = targets & ~accepted, nontargets & accepted
+    if threshold is None:
+        missed = np.zeros_like(missed)
+
+    def count(which: BoolArray) -> IntArray:
+        return np.bincount(trials.model_index[which], minlength=n_models)
+
+    total = np.bincount(trials.model_index[targets], table.best[targets], n_models)
+    columns = [count(which) for which in (targets, nontargets, missed, falsely, ~table.scored)]
+    rows = []
+    for model, mean_of, n_targets, n_nontargets, misses, accepts, n_failed in zip(
+        trials.models, total.tolist(), *(column.tolist() for column in columns), strict=True
+    ):
+        mean = mean_of / n_targets if n_targets else None
+        rows.append(ModelRow(model, n_targets, n_nontargets, mean, misses, accepts, n_failed))
+    return sorted(rows, key=lambda row: (-row.misses - row.false_accepts, row.model))
