@@ -352,4 +352,4 @@ def _prepare(path: Path, data: Path, lists: Path) -> None:
 
 
 def _pretty(value: Any) -> str:
-    return json.dumps(json.loads(canonical_json(value)), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(to_mapping(value), indent=1, ensure_ascii=False) + "\n"
