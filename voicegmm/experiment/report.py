@@ -1,7 +1,7 @@
 """The report of a run, or of a score table alone: one page that needs nothing but a browser."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from voicegmm._base.errors import FormatError
 from voicegmm._base.files import write_text
 from voicegmm.experiment.report_figures import draw_scores, draw_training
 from voicegmm.experiment.report_tables import (
+    FigureRow,
+    both_classes,
     equal_error_threshold,
     figure_rows,
     model_rows,
@@ -17,12 +19,13 @@ from voicegmm.experiment.report_tables import (
     worst_nontargets,
     worst_targets,
 )
-from voicegmm.scoring import ScoreTable, read_scores
+from voicegmm.scoring import BackgroundModel, ScoreTable, read_scores
 from voicegmm.store import load_background
 
 N_WORST = 20
 MOST_MODELS, MOST_FAILURES = 500, 200  # rows of a table, so that a page of many stays light
 REPORT = "report.html"
+OWN_STAGE = "report"  # not known while the report is written: a later report shall be the same
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class _Run:
     ----------
     facts : tuple of (str, str)
         What was run, in words.
+    uncalibrated_because : str
+        Why the scores are not calibrated, where the run knows it.
     log_likelihoods : tuple of float
         Training curve of the background model.
     options, environment : dict
@@ -43,6 +48,7 @@ class _Run:
     """
 
     facts: tuple[tuple[str, str], ...] = ()
+    uncalibrated_because: str = ""
     log_likelihoods: tuple[float, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -68,36 +74,9 @@ def write_report(folder: Path, files: Mapping[str, str]) -> None:
         If the score table is.
     """
     results = _read_json(folder / "results.json")
-    options = _read_json(folder / "config.json")
-    background = load_background(folder / "ubm.h5")
     table = read_scores(folder / "scores.tsv")
-    gmm, iterations = background.gmm, background.iterations
-    facts = [
-        (
-            "Background model",
-            f"{gmm.n_components:,} Gaussians in {gmm.means.shape[1]} dimensions, trained on "
-            f"{background.n_frames:,.0f} frames in {len(iterations)} iterations",
-        ),
-    ]
-    relevance = options.get("adaptation", {}).get("relevance")
-    if relevance is not None:
-        adapted = f"adapted from it with a relevance factor of {relevance:g}"
-        facts.append(("Speaker models", adapted))
-    data = options.get("data", {})
-    lists = [data[name] for name in ("background", "enrollments", "trials") if data.get(name)]
-    if lists:
-        facts.append(("Lists", ", ".join(lists)))
-    run = _Run(
-        tuple(facts),
-        tuple(iteration.log_likelihood for iteration in iterations),
-        options,
-        _read_json(folder / "environment.json"),
-        _read_json(folder / "stages.json"),
-        # The report is listed whether or not an older one stands there already.
-        {name: what for name, what in files.items() if name == REPORT or (folder / name).exists()},
-    )
     title = str(results.get("name") or folder.name)
-    write_text(folder / REPORT, _page(table, results, title, run))
+    write_text(folder / REPORT, _page(table, results, title, _read_run(folder, files)))
 
 
 def write_score_report(
@@ -123,6 +102,41 @@ def write_score_report(
     write_text(path, _page(table, results, title, _Run()))
 
 
+def _read_run(folder: Path, files: Mapping[str, str]) -> _Run:
+    options = _read_json(folder / "config.json")
+    background = load_background(folder / "ubm.h5")
+    stages = _read_json(folder / "stages.json")
+    calibration = folder / "calibration.json"
+    return _Run(
+        tuple(_model_facts(background, options)),
+        str(_read_json(calibration).get("reason", "")) if calibration.exists() else "",
+        tuple(iteration.log_likelihood for iteration in background.iterations),
+        options,
+        _read_json(folder / "environment.json"),
+        {name: known for name, known in stages.items() if name != OWN_STAGE},
+        # The report is listed whether or not an older one stands there already.
+        {name: what for name, what in files.items() if name == REPORT or (folder / name).exists()},
+    )
+
+
+def _model_facts(
+    background: BackgroundModel, options: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    gmm = background.gmm
+    yield (
+        "Background model",
+        f"{gmm.n_components:,} Gaussians in {gmm.n_dims} dimensions, trained on "
+        f"{background.n_frames:,.0f} frames in {len(background.iterations)} iterations",
+    )
+    relevance = options.get("adaptation", {}).get("relevance")
+    if relevance is not None:
+        yield "Speaker models", f"adapted from it with a relevance factor of {relevance:g}"
+    data = options.get("data", {})
+    lists = [data[name] for name in ("background", "enrollments", "trials") if data.get(name)]
+    if lists:
+        yield "Lists", ", ".join(lists)
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -137,10 +151,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _page(table: ScoreTable, results: Mapping[str, Any], title: str, run: _Run) -> str:
     metrics: Mapping[str, Any] = results.get("metrics", {})
-    figures, missing = draw_scores(table, operating_points(metrics), title)
+    plots, missing = draw_scores(table, operating_points(metrics), title)
     if run.options:
         of_training, without = draw_training(run.log_likelihoods)
-        figures, missing = figures + of_training, missing + without
+        plots, missing = plots + of_training, missing + without
     rows = figure_rows(metrics)
     threshold = equal_error_threshold(table)
     models = model_rows(table, threshold)
@@ -149,15 +163,15 @@ def _page(table: ScoreTable, results: Mapping[str, Any], title: str, run: _Run) 
         {
             "title": title,
             "description": results.get("description", ""),
-            "facts": [*run.facts, *_trial_facts(table, results)],
+            "facts": [*run.facts, *_trial_facts(table, results, run.uncalibrated_because)],
             "figures": rows,
-            "cards": _cards([row.key for row in rows], rows),
+            "cards": _cards(rows),
             "confidence": results.get("confidence", 0.95),
             "n_replicates": results.get("n_replicates", 0),
             "failures_rejected": figure_rows(results.get("failures_rejected", {})),
             "closed_set": results.get("closed_set", {}),
             "warnings": results.get("warnings", []),
-            "plots": figures,
+            "plots": plots,
             "missing_plots": missing,
             "calibrated": table.llrs is not None,
             "failures": failures[:MOST_FAILURES],
@@ -173,27 +187,34 @@ def _page(table: ScoreTable, results: Mapping[str, Any], title: str, run: _Run) 
     )
 
 
-def _trial_facts(table: ScoreTable, results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    labels, scored = table.trials.labels, table.scored
-    n_targets, n_nontargets = (int((scored & (labels == label)).sum()) for label in (1, 0))
-    n_failed = int((~scored).sum())
+def _trial_facts(
+    table: ScoreTable, results: Mapping[str, Any], uncalibrated_because: str
+) -> Iterator[tuple[str, str]]:
+    targets, nontargets = both_classes(table)
+    yield (
+        "Trials",
+        f"{int(targets.sum()):,} target and {int(nontargets.sum()):,} non-target trials with a "
+        f"score, {int((~table.scored).sum()):,} trials without",
+    )
+    models, tests = table.trials.models, table.trials.tests
+    yield "Models", f"{len(models):,}, tried on {len(tests):,} tests"
     n_speakers = results.get("n_speakers")
-    trials = f"{n_targets:,} target and {n_nontargets:,} non-target trials with a score"
-    facts = [
-        ("Trials", f"{trials}, {n_failed:,} without"),
-        ("Models", f"{len(table.trials.models):,}, tried on {len(table.trials.tests):,} tests"),
-    ]
     if n_speakers is not None:
-        facts.append(("Speakers", f"{n_speakers:,}"))
-    scores = "calibrated log-likelihood ratios" if table.llrs is not None else "not calibrated"
-    return [*facts, ("Scores", scores)]
+        yield "Speakers", f"{n_speakers:,}"
+    because = f": {uncalibrated_because}" if uncalibrated_because else ""
+    calibrated = table.llrs is not None
+    yield (
+        "Scores",
+        "calibrated log-likelihood ratios" if calibrated else f"not calibrated{because}",
+    )
 
 
-def _cards(keys: Sequence[str], rows: Sequence[Any]) -> list[Any]:
+def _cards(rows: Sequence[FigureRow]) -> list[FigureRow]:
     """Choose what stands in large type: EER, the first costs, Cllr and minCllr."""
-    first = [next((k for k in keys if k.startswith(f"{kind}_dcf_")), "") for kind in ("min", "act")]
-    wanted = ["eer", *first, "cllr", "min_cllr"]
-    return [rows[keys.index(key)] for key in wanted if key in keys]
+    shown = {"eer", "cllr", "min_cllr"}
+    for kind in ("min_dcf_", "act_dcf_"):
+        shown |= set([row.key for row in rows if row.key.startswith(kind)][:1])
+    return [row for row in rows if row.key in shown]
 
 
 def _rendered(context: Mapping[str, Any]) -> str:
@@ -210,11 +231,22 @@ def _rendered(context: Mapping[str, Any]) -> str:
     environment.filters["grouped"] = lambda number: f"{number:,}"
     environment.filters["fixed"] = lambda number, n=3: f"{number:.{n}f}"
     environment.filters["plain"] = _plain
+    environment.tests["nested"] = _is_nested
+    environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:].rstrip('.')}."
     return environment.get_template("report.html.j2").render(context)
 
 
+def _is_nested(value: Any) -> bool:
+    """Whether an option is a table, or a list of tables."""
+    return isinstance(value, dict) or (
+        isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+    )
+
+
 def _plain(value: Any) -> str:
-    """Write a single option as its config file does."""
+    """Write a single option as its config file does, a list without its brackets."""
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:

@@ -121,7 +121,7 @@ def figure_name(key: str) -> str:
         if point is not None:
             equal = point.c_miss == point.c_fa
             costs = "" if equal else f", costs {point.c_miss:g} : {point.c_fa:g}"
-            return f"{word} at P(target) = {point.p_target:g}{costs}"
+            return f"{word} at P(target)\u00a0=\u00a0{point.p_target:g}{costs}"
     return _NAMES.get(key, key)
 
 

@@ -1,0 +1,399 @@
+"""The report: what stands in it, what can never run in it, and that it comes out the same."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from voicegmm._base.errors import FormatError
+from voicegmm._base.options import to_mapping
+from voicegmm.corpus import Trials
+from voicegmm.experiment import FILES, Recipe
+from voicegmm.experiment.report import MOST_MODELS, write_report, write_score_report
+from voicegmm.experiment.report_figures import with_own_ids
+from voicegmm.features import PipelineOptions
+from voicegmm.mixture import DiagonalGMM, Iteration
+from voicegmm.scoring import BackgroundModel, ScoreTable, write_scores
+from voicegmm.scoring.evaluation import EvaluationOptions, as_mapping, evaluate_table
+from voicegmm.store import save_background
+
+EVIL = "<script>alert(1)</script>"
+BAD = "alert('\"&amp;{{ 7 * 7 }}.wav"
+VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
+LOADING = {"script", "link", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
+
+
+class Page(HTMLParser):
+    """A page taken apart; refuses tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.texts = [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        assert len(dict(attrs)) == len(attrs), f"an attribute stands twice: {attrs}"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"closed but not open: {tag}"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "title"} & set(self.open):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).replace("\u00a0", " ").split())
+
+    def values(self, name):
+        return [attrs[name] for _, attrs in self.tags if name in attrs]
+
+    def count(self, tag):
+        return sum(found == tag for found, _ in self.tags)
+
+
+def make_table(n_models=6, n_tests=24, calibrated=True, n_failed=0, names="v{:03d}".format):
+    """Give scores of every model on every test; the voice of test i is model i % n_models."""
+    rng = np.random.default_rng(7)
+    model, test = np.repeat(np.arange(n_models), n_tests), np.tile(np.arange(n_tests), n_models)
+    labels = (test % n_models == model).astype(np.int8)
+    scores = rng.normal(np.where(labels == 1, 0.5, -0.5), 0.4)
+    failed = test < n_failed
+    scores[failed] = np.nan
+    trials = Trials(
+        tuple(names(i) for i in range(n_models)),
+        tuple(f"test {i}.wav" for i in range(n_tests)),
+        model,
+        test,
+        labels,
+    )
+    return ScoreTable(
+        trials,
+        scores,
+        tuple("no speech" if f else "ok" for f in failed),
+        tuple(
+            f"test {i}.wav: too quiet <b>&" if f else "" for i, f in zip(test, failed, strict=True)
+        ),
+        5.0 * scores if calibrated else None,
+    )
+
+
+def figures_of(table, n_bootstrap=100):
+    return as_mapping(*evaluate_table(table, EvaluationOptions(n_bootstrap=n_bootstrap)))
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def make_run(folder, table, **more):
+    """Write what a run leaves in its folder, without running anything."""
+    folder.mkdir()
+    gmm = DiagonalGMM(np.full(4, 0.25), np.arange(12.0).reshape(4, 3), np.ones((4, 3)))
+    iterations = tuple(Iteration(-10.0 + 0.5 * i, 0, 0, 0.1) for i in range(5))
+    save_background(
+        folder / "ubm.h5",
+        BackgroundModel(gmm, PipelineOptions(), iterations=iterations, n_frames=12345.0),
+    )
+    write_scores(folder / "scores.tsv", table)
+    results = {"name": "a run", "description": "for a test", "failures": [], **figures_of(table)}
+    write_json(folder / "results.json", results | more)
+    write_json(folder / "config.json", to_mapping(Recipe("a run")))
+    environment = {"voicegmm": "9.8.7", "blas": [{"version": "0.3"}, {"version": "0.4"}]}
+    write_json(folder / "environment.json", environment)
+    stage = {"fingerprint": "f", "seconds": 12.34, "peak_memory_mb": 99.6, "skipped": False}
+    write_json(folder / "stages.json", {"scores": stage, "features": stage | {"skipped": True}})
+    return folder
+
+
+def read_page(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("report") / "run", make_table(n_failed=2))
+    write_report(folder, FILES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    table = make_table(calibrated=False, n_failed=1, names=lambda i: f"{EVIL}{i}{BAD}")
+    folder = tmp_path_factory.mktemp("report") / "hostile"
+    make_run(folder, table, name=EVIL, description=BAD, warnings=[f"{EVIL} of {BAD}"])
+    write_json(folder / "config.json", {EVIL: {"text": EVIL, "list": [EVIL], "tables": [{BAD: 1}]}})
+    reason = f"only {EVIL}"
+    write_json(folder / "calibration.json", {"calibration": None, "reason": reason})
+    write_report(folder, FILES)
+    return folder
+
+
+def test_figures_stand_in_the_page_as_in_the_results(run):
+    page = read_page(run / "report.html")
+    results = json.loads((run / "results.json").read_text("utf-8"))
+    eer, cllr = results["metrics"]["eer"], results["metrics"]["cllr"]
+    assert f"{100 * eer['value']:.2f} % {100 * eer['low']:.2f} to {100 * eer['high']:.2f} %" in (
+        page.text
+    )
+    assert f"Cllr, in bits {cllr['value']:.4f} {cllr['low']:.4f} {cllr['high']:.4f}" in page.text
+    assert "minDCF at P(target) = 0.01" in page.text
+    assert "22 target and 110 non-target trials with a score, 12 trials without" in page.text
+    assert "4 Gaussians in 3 dimensions, trained on 12,345 frames in 5 iterations" in page.text
+    assert "95 % interval from 100 resamplings of the speakers" in page.text
+    assert page.text.index("EER") < page.text.index("minDCF") < page.text.index("Cllr")
+    for warning in results["warnings"]:
+        assert warning[1:] in page.text
+
+
+def test_everything_else_of_a_run_stands_in_the_page(run):
+    page = read_page(run / "report.html")
+    plots = [value for value in page.values("id") if value.startswith("plot-")]
+    assert plots == ["plot-det", "plot-histogram", "plot-tippett", "plot-training"]
+    assert page.count("figcaption") == page.count("svg") == page.count("desc") == 4
+    assert all(a.get("role") == "img" for tag, a in page.tags if tag == "svg")
+    assert "no speech test 0.wav: too quiet <b>& 6" in page.text
+    assert "scores 12.3 100 in this run features 12.3 100 from an earlier run" in page.text
+    assert "relevance 10.0" in page.text
+    assert "p_targets 0.01, 0.05" in page.text
+    assert "voicegmm 9.8.7" in page.text
+    assert "version 0.3 version 0.4" in page.text
+    for heading in ("Equal error rate (EER)", "Detection cost", "Cllr", "Log-likelihood ratio"):
+        assert heading in page.text
+    listed = [value for value in page.values("href") if "." in value]
+    exist = {path.name for path in run.iterdir()}
+    assert listed == [name for name in FILES if name in exist]
+    assert "report.html" in listed
+    assert "run.log" not in listed
+
+
+def test_worst_errors_are_the_worst(run):
+    page = read_page(run / "report.html")
+    table = make_table(n_failed=2)
+    of = table.trials.labels
+    worst = np.nanmax(np.where(of == 0, table.best, np.nan))
+    lowest = np.nanmin(np.where(of == 1, table.best, np.nan))
+    after = page.text.split("The worst errors")[1]
+    strangers, speakers = after.split("Speakers least like themselves")
+    assert float(re.search(r"In words v\d+ test \d+\.wav (-?[\d.]+)", strangers)[1]) == (
+        pytest.approx(worst, abs=5e-4)
+    )
+    assert float(re.search(r"In words v\d+ test \d+\.wav (-?[\d.]+)", speakers)[1]) == (
+        pytest.approx(lowest, abs=5e-4)
+    )
+    assert "support for" in strangers
+
+
+@pytest.mark.parametrize("which", ["run", "hostile"])
+def test_page_is_whole_and_loads_nothing(which, request):
+    text = (request.getfixturevalue(which) / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    targets = [value for name in ("href", "xlink:href") for value in page.values(name)]
+    targets += [f"#{value}" for value in page.values("aria-labelledby")]
+    targets += re.findall(r"url\(([^)]*)\)", text)
+    inside = [value[1:] for value in targets if value.startswith("#")]
+    assert inside
+    assert set(inside) <= set(ids)
+    assert {value for value in targets if not value.startswith("#")} <= set(FILES)
+    assert not {tag for tag, _ in page.tags} & LOADING
+    assert not page.values("src") + page.values("srcset")
+    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
+    assert "@import" not in text
+    # What is left are names of XML, which nothing fetches.
+    assert set(re.findall(r'\S*="https?://[^"]*"', text)) <= {
+        'xmlns="http://www.w3.org/2000/svg"',
+        'xmlns:xlink="http://www.w3.org/1999/xlink"',
+    }
+    assert len(re.findall("https?:", text)) == len(re.findall(r'xmlns(?::xlink)?="http:', text))
+
+
+@pytest.mark.parametrize("which", ["run", "hostile"])
+def test_page_can_be_read_aloud_and_by_keyboard(which, request):
+    page = read_page(request.getfixturevalue(which) / "report.html")
+    assert page.count("h1") == page.count("main") == page.count("title") - page.count("svg") == 1
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    assert page.count("table") == page.count("caption")
+    assert all(attrs.get("scope") in ("row", "col") for tag, attrs in page.tags if tag == "th")
+    regions = [attrs for _, attrs in page.tags if attrs.get("class") == "scroll"]
+    assert len(regions) == page.count("table")
+    assert all(attrs["tabindex"] == "0" and attrs["role"] == "region" for attrs in regions)
+
+
+def test_names_never_become_markup(hostile):
+    text = (hostile / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "<script" not in text
+    assert f"{EVIL}0{BAD}" in page.text
+    assert f"{EVIL} – voicegmm report" in html.unescape(re.search("<title>(.*)</title>", text)[1])
+    assert f"{EVIL} of {BAD}" in page.text
+    assert f"text {EVIL}" in page.text
+    assert f"not calibrated: only {EVIL}" in page.text
+
+
+def test_uncalibrated_scores_are_called_so(hostile):
+    page = read_page(hostile / "report.html")
+    assert "There is no Tippett plot: the scores are not calibrated" in page.text
+    assert "plot-tippett" not in page.values("id")
+    assert "Cllr, in bits" not in page.text.replace("minCllr, in bits", "")
+    assert "actDCF at" not in page.text
+    assert "In words" not in page.text
+    assert "Bayes threshold" not in page.text
+
+
+def test_same_inputs_give_the_same_bytes(run):
+    first = (run / "report.html").read_bytes()
+    stages = json.loads((run / "stages.json").read_text("utf-8"))
+    own = {"report": {"seconds": 1.5, "peak_memory_mb": 77.0, "skipped": False}}
+    write_json(run / "stages.json", stages | own)
+    write_report(run, FILES)
+    assert (run / "report.html").read_bytes() == first
+
+
+def test_score_table_alone_gives_the_same_page_without_the_run(tmp_path):
+    table = make_table()
+    write_score_report(tmp_path / "r.html", table, figures_of(table, 0), "scores.tsv")
+    page = read_page(tmp_path / "r.html")
+    assert page.count("svg") == 3
+    assert "Nothing: every trial has a score." in page.text
+    assert "All figures, without intervals" in page.text
+    assert "How it was made" not in page.text
+    assert "run" not in page.values("id")
+    assert "#run" not in page.values("href")
+
+
+@pytest.mark.parametrize(("label", "absent"), [(1, "non-target"), (0, "target")])
+def test_class_without_scores_leaves_the_plots_out_and_says_so(tmp_path, label, absent):
+    trials = Trials.of([("m", f"{i}.wav", label) for i in range(3)])
+    table = ScoreTable(trials, np.arange(3.0), ("ok",) * 3, ("",) * 3)
+    write_score_report(tmp_path / "r.html", table, {}, "one class")
+    page = read_page(tmp_path / "r.html")
+    assert page.count("svg") == 0
+    assert f"There are no plots of the scores: no {absent} trial has one." in page.text
+    assert "There are no figures" in page.text
+    assert f"No {absent} trial has a score." in page.text
+    assert "there is no threshold of equal error" in page.text
+
+
+def test_infinite_figures_are_printed_as_such(tmp_path):
+    table = make_table()
+    metrics = {"cllr": {"value": None, "low": 0.25, "high": None}, "eer": {"value": 0.125}}
+    write_score_report(tmp_path / "r.html", table, {"metrics": metrics}, "endless")
+    text = read_page(tmp_path / "r.html").text
+    assert "Cllr, in bits ∞ 0.2500 ∞" in text
+    assert "Equal error rate (EER) 12.50 % – –" in text
+
+
+def test_page_of_many_trials_stays_light(tmp_path):
+    table = make_table(n_models=600, n_tests=60)
+    write_score_report(tmp_path / "r.html", table, figures_of(table, 0), "many")
+    assert (tmp_path / "r.html").stat().st_size < 1_000_000
+    assert (
+        f"The {MOST_MODELS} models with most errors, of 600" in read_page(tmp_path / "r.html").text
+    )
+
+
+@pytest.mark.parametrize("name", ["results.json", "config.json", "stages.json"])
+def test_missing_or_damaged_files_are_named(tmp_path, name):
+    folder = make_run(tmp_path / "run", make_table())
+    (folder / name).write_text("[1]", encoding="utf-8")
+    with pytest.raises(FormatError, match=rf"{name}: must hold a JSON object"):
+        write_report(folder, FILES)
+    (folder / name).write_text("{", encoding="utf-8")
+    with pytest.raises(FormatError, match=rf"{name}: cannot be read"):
+        write_report(folder, FILES)
+    (folder / name).unlink()
+    with pytest.raises(FormatError, match=rf"{name}: no such file"):
+        write_report(folder, FILES)
+    assert not (folder / "report.html").exists()
+
+
+def test_ids_are_renamed_in_tags_alone():
+    svg = (
+        '<svg><metadata>m</metadata><g id="a"/><use xlink:href="#a"/><text> id="a" #a</text></svg>'
+    )
+    assert with_own_ids(svg, "det") == (
+        '<svg><g id="det-a"/><use xlink:href="#det-a"/><text> id="a" #a</text></svg>'
+    )
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Give browse(*arguments) -> what headless Chromium prints; skips where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((found for found in map(shutil.which, names) if found), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(names)} is installed")
+    profile = tmp_path_factory.mktemp("profile")
+
+    def browse(*arguments):
+        quiet = (
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            f"--user-data-dir={profile}",
+        )
+        done = subprocess.run(
+            [program, *quiet, *arguments], capture_output=True, timeout=120, check=True
+        )
+        return done.stdout.decode()
+
+    return browse
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "ground"), [(1, "#ffffff"), (0, "#14171b")])
+def test_page_is_light_or_dark_as_the_reader_wants(browser, run, tmp_path, scheme, ground):
+    from matplotlib.image import imread
+
+    shot = tmp_path / "shot.png"
+    browser(
+        f"--blink-settings=preferredColorScheme={scheme}",
+        "--window-size=1000,2500",
+        f"--screenshot={shot}",
+        (run / "report.html").as_uri(),
+    )
+    picture = np.round(255 * imread(shot)[..., :3]).astype(int)
+    wanted = np.array([int(ground[i : i + 2], 16) for i in (1, 3, 5)])
+    assert (picture[2, 2] == wanted).all()
+    # The plots are drawn for white paper and stand on it in the dark as well.
+    assert (picture == 255).all(axis=-1).mean() > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["run", "hostile"])
+def test_page_fits_a_phone(browser, which, request, tmp_path):
+    page = (request.getfixturevalue(which) / "report.html").read_text(encoding="utf-8")
+    wrapper = tmp_path / "phone.html"
+    measure = "document.title = this.contentDocument.documentElement.scrollWidth"
+    wrapper.write_text(
+        f'<iframe width="400" style="border: 0" onload="{measure}" '
+        f'srcdoc="{html.escape(page)}"></iframe>',
+        encoding="utf-8",
+    )
+    seen = browser("--dump-dom", wrapper.as_uri())
+    assert re.search("<title>([^<]*)</title>", seen)[1] == "400"
