@@ -23,3 +23,28 @@ def shared():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory):
+    """A small corpus of artificial voices: wavs/<voice>/*.wav and lists/."""
+    from voicegmm.synthesis import CorpusOptions, write_corpus
+
+    folder = tmp_path_factory.mktemp("voices")
+    options = CorpusOptions(
+        n_speakers=12, n_background=12, n_utterances=4, n_enrollment=2,
+        shortest_seconds=1.5, longest_seconds=2.0, within_voice=0.6,
+    )  # fmt: skip
+    write_corpus(folder, options)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def speaker_folders(voices, tmp_path_factory):
+    """The enrolled voices as a folder of speakers, and the background voices as another."""
+    root = tmp_path_factory.mktemp("folders")
+    for name, letter in (("known", "v"), ("background", "b")):
+        (root / name).mkdir()
+        for speaker in sorted((voices / "wavs").glob(f"{letter}*")):
+            (root / name / speaker.name).symlink_to(speaker)
+    return root

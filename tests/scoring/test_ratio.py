@@ -194,9 +194,8 @@ def test_unknown_names_are_refused_before_any_work(small_world):
 
 def test_frames_of_another_front_end_are_refused(small_world):
     background, frames = small_world
-    other = library(
-        {"x": np.zeros((5, 60), np.float32)}, front_end=PipelineOptions(mfcc=MfccOptions(lifter=0.0))
-    )
+    another = PipelineOptions(mfcc=MfccOptions(lifter=0.0))
+    other = library({"x": np.zeros((5, 60), np.float32)}, front_end=another)
     with pytest.raises(
         MismatchError, match=r"mfcc\.lifter is 0\.0 in the frames, 22\.0 in the model"
     ):

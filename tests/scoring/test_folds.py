@@ -1,0 +1,158 @@
+"""The rehearsal: nobody who is a stranger may be known, and what is promised must hold."""
+
+import numpy as np
+import pytest
+
+from voicegmm._base.errors import DataError
+from voicegmm.corpus import Enrollment
+from voicegmm.features import FrameSet, PipelineOptions
+from voicegmm.mixture import EmOptions, InitialOptions, MapOptions
+from voicegmm.scoring import (
+    FoldOptions,
+    MemoryFrames,
+    UbmOptions,
+    enroll,
+    promise_identification,
+    rehearse,
+    train_background,
+)
+from voicegmm.scoring import folds as folds_module
+
+UBM = UbmOptions(4, InitialOptions(50, 2), EmOptions(4))
+
+
+def world(n_speakers, n_files=4, spread=0.35, seed=0, prefix="s"):
+    rng = np.random.default_rng(seed)
+    sets, recordings = {}, {}
+    for number in range(n_speakers):
+        center = spread * rng.standard_normal(60)
+        recordings[f"{prefix}{number}"] = [f"{prefix}{number}/{take}" for take in range(n_files)]
+        for file in recordings[f"{prefix}{number}"]:
+            session = center + 0.15 * rng.standard_normal(60)
+            frames = (session + 2 * rng.standard_normal((60, 60))).astype(np.float32)
+            sets[file] = FrameSet(frames, np.ones(60), np.arange(60), 60, 0.01)
+    return MemoryFrames(PipelineOptions(), sets), recordings
+
+
+@pytest.mark.parametrize("design", ["insiders", "outsiders"])
+def test_strangers_are_in_neither_background_nor_enrollment(monkeypatch, design):
+    frames, recordings = world(12)
+    trained, met = [], []
+
+    def spy_train(frames, files, *rest):
+        trained.append(set(files))
+        return train_background(frames, files, *rest)
+
+    def spy_enroll(background, frames, enrollments, *rest):
+        met.append({e.model: set(e.files) for e in enrollments})
+        return enroll(background, frames, enrollments, *rest)
+
+    monkeypatch.setattr(folds_module, "train_background", spy_train)
+    monkeypatch.setattr(folds_module, "enroll", spy_enroll)
+    found = rehearse(frames, recordings, FoldOptions(design, n_folds=3), UBM, MapOptions(), seed=5)
+    names = np.array(found.speakers)
+    for fold in range(3):
+        here = found.fold == fold
+        strangers = set(names[found.voice[here & found.stranger]])
+        assert len(strangers) == 4
+        heard = {file.split("/")[0] for file in trained[fold]}
+        assert not strangers & heard
+        if design == "insiders":
+            assert not strangers & set(met[fold])
+            assert heard == set(met[fold])
+        else:
+            assert strangers == set(met[fold])
+    assert not (found.nontargets & (found.model == found.voice)).any()
+    assert set(names[found.voice[found.stranger]]) == set(recordings)
+    assert np.isfinite(found.scores).all()
+
+
+def test_tests_are_never_among_what_enrolled(monkeypatch):
+    frames, recordings = world(10)
+    seen = []
+
+    def spy(background, frames, enrollments, *rest):
+        seen.append({e.model: set(e.files) for e in enrollments})
+        return enroll(background, frames, enrollments, *rest)
+
+    tried = []
+    original = folds_module.score_trials
+
+    def spy_score(voices, frames, trials, **rest):
+        tried.append(set(trials.tests))
+        return original(voices, frames, trials, **rest)
+
+    monkeypatch.setattr(folds_module, "enroll", spy)
+    monkeypatch.setattr(folds_module, "score_trials", spy_score)
+    rehearse(frames, recordings, FoldOptions("insiders", 2), UBM, MapOptions(), seed=1)
+    for enrolled, tests in zip(seen, tried, strict=True):
+        assert not set.union(*enrolled.values()) & tests
+
+
+def test_the_promise_holds_for_new_strangers():
+    """Enroll 20 voices; the promised rates hold on 60 strangers and on new recordings."""
+    frames, everyone = world(80, n_files=6, seed=3)
+    names = list(everyone)
+    known = {name: everyone[name][:4] for name in names[:20]}
+    found = rehearse(frames, known, FoldOptions("insiders", 5), UBM, MapOptions(), seed=0)
+    calibration = found.calibration()
+    promise = promise_identification(found, found.calibrated(), 20, 0.1)
+    files = [file for group in known.values() for file in group]
+    background, _ = train_background(frames, files, UBM, 0)
+    models, _ = enroll(
+        background, frames, [Enrollment(n, tuple(f)) for n, f in known.items()], MapOptions()
+    )
+    from voicegmm.scoring import log_likelihood_ratios
+
+    def best(file):
+        ratios = calibration.apply(log_likelihood_ratios(models, frames.sets[file].frames))
+        return models.ids[int(ratios.argmax())], ratios.max()
+
+    accepted = [best(f)[1] > promise.threshold for n in names[20:] for f in everyone[n]]
+    missed = [
+        best(f)[0] != n or best(f)[1] <= promise.threshold for n in known for f in everyone[n][4:]
+    ]
+    low, high = promise.false_accept.low, promise.false_accept.high
+    assert low - 0.05 <= np.mean(accepted) <= high + 0.05
+    assert np.mean(missed) <= promise.miss.high + 0.05
+    assert promise.false_accept.n_speakers == 20
+
+
+def test_more_enrolled_speakers_raise_the_promised_false_accepts():
+    frames, recordings = world(12)
+    found = rehearse(frames, recordings, FoldOptions("outsiders", 3), UBM, MapOptions(), seed=0)
+    few = promise_identification(found, found.calibrated(), 3, 0.1)
+    many = promise_identification(found, found.calibrated(), 300, 0.1)
+    assert many.threshold >= few.threshold
+    assert many.n_enrolled == 300
+
+
+def test_those_who_are_enrolled_in_earnest_meet_the_strangers():
+    frames, recordings = world(22, seed=2)
+    names = list(recordings)
+    earnest = [Enrollment(name, tuple(recordings[name])) for name in names[:10]]
+    others = {name: recordings[name] for name in names[10:]}
+    found = rehearse(
+        frames, others, FoldOptions("outsiders", 3), UBM, MapOptions(), 0, in_earnest=earnest
+    )
+    assert set(names[:10]) <= set(found.speakers)
+    assert found.n_enrolled == 10 + 4 - 1
+
+
+def test_too_few_speakers_are_refused():
+    frames, recordings = world(9)
+    with pytest.raises(DataError, match="at least 10 speakers with two usable .* there are 9"):
+        rehearse(frames, recordings, FoldOptions("insiders"), UBM, MapOptions(), 0)
+    single = {name: files[:1] for name, files in recordings.items()}
+    with pytest.raises(DataError, match="there are 0"):
+        rehearse(frames, single, FoldOptions("insiders", min_speakers=2), UBM, MapOptions(), 0)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    frames, recordings = world(10)
+    one, two = (
+        rehearse(frames, recordings, FoldOptions("insiders", 2), UBM, MapOptions(), 4, (), workers)
+        for workers in (1, 2)
+    )
+    assert (one.scores == two.scores).all()
+    assert (one.fold == two.fold).all()
