@@ -158,6 +158,16 @@ def test_speaker_folders(tmp_path):
     assert len(find_recordings(tmp_path)) == 4
 
 
+def test_links_to_folders_are_followed_and_circles_end(tmp_path):
+    make_tree(tmp_path, "real/s1/x.wav", "real/s1/y.wav")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/s1").symlink_to(tmp_path / "real/s1")
+    (tmp_path / "real/s1/again").symlink_to(tmp_path / "real")
+    assert [s.name for s in scan_speakers(tmp_path / "linked")] == ["s1"]
+    assert len(scan_speakers(tmp_path / "linked")[0].files) == 2
+    assert len(find_recordings(tmp_path / "real")) == 2
+
+
 def test_folders_without_recordings_are_refused(tmp_path):
     with pytest.raises(ListError, match="no recordings in sub-folders"):
         scan_speakers(tmp_path)

@@ -96,7 +96,7 @@ def test_the_promise_holds_for_new_strangers():
     known = {name: everyone[name][:4] for name in names[:20]}
     found = rehearse(frames, known, FoldOptions("insiders", 5), UBM, MapOptions(), seed=0)
     calibration = found.calibration()
-    promise = promise_identification(found, found.calibrated(), 20, 0.1)
+    promise = promise_identification(found, found.calibration(), 20, 0.1)
     files = [file for group in known.values() for file in group]
     background, _ = train_background(frames, files, UBM, 0)
     models, _ = enroll(
@@ -121,8 +121,8 @@ def test_the_promise_holds_for_new_strangers():
 def test_more_enrolled_speakers_raise_the_promised_false_accepts():
     frames, recordings = world(12)
     found = rehearse(frames, recordings, FoldOptions("outsiders", 3), UBM, MapOptions(), seed=0)
-    few = promise_identification(found, found.calibrated(), 3, 0.1)
-    many = promise_identification(found, found.calibrated(), 300, 0.1)
+    few = promise_identification(found, found.calibration(), 3, 0.1)
+    many = promise_identification(found, found.calibration(), 300, 0.1)
     assert many.threshold >= few.threshold
     assert many.n_enrolled == 300
 

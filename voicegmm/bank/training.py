@@ -63,7 +63,7 @@ class BankOptions:
     frames_per_component: int = 500
     ubm: UbmOptions = field(default_factory=UbmOptions)
     adaptation: MapOptions = field(default_factory=MapOptions)
-    n_folds: int = 10
+    n_folds: int = 5
     min_speakers: int = 10
     max_false_accept: float = 0.05
     min_enroll_seconds: float = 1.0
@@ -261,7 +261,7 @@ def _judge(
         return Voices(voices.speakers, uncalibrated_because=f"{error}; {remedy}")
     ratios = rehearsal.calibrated()
     promise = promise_identification(
-        rehearsal, ratios, len(voices.speakers.ids), options.max_false_accept, options.seed
+        rehearsal, calibration, len(voices.speakers.ids), options.max_false_accept, options.seed
     )
     return Voices(
         voices.speakers, calibration, promise, expected_figures(rehearsal, ratios, options.seed)

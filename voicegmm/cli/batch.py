@@ -205,9 +205,7 @@ def adapt(
 @click.command()
 @click.argument("speakers", type=_PATH, metavar="SPEAKERS")
 @click.argument("store", type=_PATH, metavar="FEATURES")
-@click.option(
-    "--trials", type=_PATH, required=True, help="List of VoxCeleb's, NIST's or our kind."
-)
+@click.option("--trials", type=_PATH, required=True, help="List of VoxCeleb's, NIST's or our kind.")
 @click.option("--segments", type=_PATH, help="List: segment<TAB>file, for tests of several files.")
 @_OUT
 @workers_option

@@ -1,5 +1,6 @@
 """Folders of recordings: one sub-folder a speaker."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,9 @@ class SpeakerFolder:
 
 
 def find_recordings(folder: str | Path) -> tuple[Path, ...]:
-    """Find the recordings below a folder, sorted; hidden files and folders are passed over.
+    """Find the recordings below a folder, sorted.
+
+    Links are followed; hidden files and folders are passed over.
 
     Raises
     ------
@@ -40,14 +43,20 @@ def find_recordings(folder: str | Path) -> tuple[Path, ...]:
         what = "is a file, not a folder" if folder.exists() else "no such folder; check the path"
         raise ListError(f"{folder}: {what}")
     found = []
-    for path in sorted(folder.rglob("*")):
-        below = path.relative_to(folder)
-        if any(part.startswith(".") for part in below.parts):
+    seen: set[str] = set()
+    for place, below, names in os.walk(folder, followlinks=True):
+        # A link to a folder counts as that folder; a link to where we came from ends there.
+        real = os.path.realpath(place)
+        below[:] = [] if real in seen else [name for name in below if name[0] != "."]
+        if real in seen:
             continue
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.is_dir():
-            checked_name(str(below), "the file name")
-            found.append(path)
-    return tuple(found)
+        seen.add(real)
+        for name in names:
+            if name[0] != "." and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                path = Path(place) / name
+                checked_name(str(path.relative_to(folder)), "the file name")
+                found.append(path)
+    return tuple(sorted(found))
 
 
 def scan_speakers(folder: str | Path) -> tuple[SpeakerFolder, ...]:

@@ -22,6 +22,7 @@ from voicegmm.experiment.stages import RunFolder, run_folder, stamps_of
 from voicegmm.features import Pipeline
 from voicegmm.scoring import (
     Calibration,
+    ScoreTable,
     Voices,
     enroll,
     read_scores,
@@ -314,10 +315,7 @@ class _Run:
         def work() -> None:
             table = read_scores(self.path("scores.tsv"))
             figures = as_mapping(*evaluate_table(table, recipe.evaluation))
-            failures = [
-                {"status": status, "reason": reason, "n_trials": count}
-                for status, reason, count in table.failures().values()
-            ]
+            failures = _failures(self.path("features.h5"), table)
             figures["warnings"] = [*warnings, *figures["warnings"]]
             results = {
                 "name": recipe.name,
@@ -335,6 +333,23 @@ class _Run:
         return self.folder.stage(
             "report", [evaluation], ["report.html"], lambda: write_report(self.folder.path, FILES)
         )
+
+
+def _failures(store: Path, table: ScoreTable) -> list[dict[str, Any]]:
+    """List what could not be used: what cost trials, then recordings that cost none."""
+    costly = table.failures()
+    found = [
+        {"status": status, "reason": reason, "n_trials": count}
+        for status, reason, count in costly.values()
+    ]
+    with FeatureStore(store) as frames:
+        statuses = [frames.status(file) for file in frames.ids]
+    found += [
+        {"status": status.status, "reason": status.reason, "n_trials": 0}
+        for status in statuses
+        if not status.ok and " ".join(status.reason.split()) not in costly
+    ]
+    return found
 
 
 def _prepare(path: Path, data: Path, lists: Path) -> None:

@@ -94,7 +94,7 @@ def train_calibration(
     if slope <= 0:
         raise DataError("targets do not score above non-targets: these scores cannot be calibrated")
     slope = slope / spread
-    return Calibration(slope, offset - slope * centre, targets.size, nontargets.size)
+    return Calibration(float(slope), float(offset - slope * centre), targets.size, nontargets.size)
 
 
 def _newton(

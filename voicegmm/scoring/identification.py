@@ -3,13 +3,14 @@
 import numpy as np
 
 from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
+from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.folds import Rehearsal
 from voicegmm.scoring.voices import IdentificationPromise, Rate
 
 
 def promise_identification(
     rehearsal: Rehearsal,
-    ratios: Float64Array,
+    calibration: Calibration,
     n_enrolled: int,
     max_false_accept: float,
     seed: int = 0,
@@ -24,8 +25,8 @@ def promise_identification(
     Parameters
     ----------
     rehearsal : Rehearsal
-    ratios : (n,) float64 array
-        Calibrated ratios of its trials.
+    calibration : Calibration
+        Learned from all folds; it only says what threshold a score is.
     n_enrolled : int
         Number of speakers that are enrolled in earnest.
     max_false_accept : float
@@ -37,6 +38,7 @@ def promise_identification(
     -------
     IdentificationPromise
     """
+    ratios = calibration.apply(rehearsal.scores)
     best_wrong, own, voice, fold, stranger = _per_test(rehearsal, ratios)
     growth = max(n_enrolled / max(rehearsal.n_enrolled, 1.0), 1.0)
     accepted_share = min(max_false_accept / growth, 1.0)

@@ -1,0 +1,206 @@
+"""The folder workflow on artificial voices."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from voicegmm import VoiceBank
+from voicegmm._base.errors import ListError, VoicegmmError
+from voicegmm.bank import BankOptions
+from voicegmm.bank.training import choose_components
+from voicegmm.mixture import EmOptions, InitialOptions
+from voicegmm.scoring import UbmOptions
+
+QUICK = BankOptions(
+    n_components=16, n_folds=4, ubm=UbmOptions(1, InitialOptions(100, 3), EmOptions(6))
+)
+
+
+@pytest.fixture(scope="session")
+def bank(speaker_folders):
+    return VoiceBank.train(speaker_folders / "known", QUICK, n_workers=2)
+
+
+def wav(path, samples, rate=16_000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate)
+    return path
+
+
+def test_a_trained_bank_is_calibrated_and_says_what_to_expect(bank):
+    assert bank.calibrated
+    assert len(bank.names) == 12
+    expected = bank.voices.expected
+    assert expected["eer"].low <= expected["eer"].value <= expected["eer"].high
+    promise = bank.voices.promise
+    assert promise.n_enrolled == 12
+    assert 0 <= promise.false_accept.value <= promise.false_accept.high <= 1
+    assert bank.training.failures == {}
+
+
+def test_enrolled_voices_rank_first_and_strangers_get_no_name(bank, voices, speaker_folders):
+    """These recordings enrolled them: a sanity check of the chain, not a measurement."""
+    named = [bank.identify(next((voices / "wavs" / name).glob("*.wav"))) for name in bank.names]
+    assert [answer.ranking[0].name for answer in named] == list(bank.names)
+    for answer in named:
+        passed = answer.ranking[0].llr > answer.threshold
+        assert answer.speaker == (answer.ranking[0].name if passed else None)
+    strangers = [
+        bank.identify(next(folder.glob("*.wav")))
+        for folder in sorted((speaker_folders / "background").iterdir())
+    ]
+    assert np.mean([answer.speaker is not None for answer in strangers]) <= 0.35
+
+
+def test_verify_agrees_with_identify(bank, voices):
+    file = next((voices / "wavs/v003").glob("*.wav"))
+    ranking = {c.name: c for c in bank.identify(file).ranking}
+    for name in ("v003", "v004"):
+        answer = bank.verify(name, file)
+        # One model alone and one among many are products of other shapes.
+        assert answer.llr == pytest.approx(ranking[name].llr, abs=1e-3)
+        assert answer.accepted == (answer.llr > 0)
+    assert bank.verify("v003", file, threshold=1e9).accepted is False
+    with pytest.raises(ListError, match="'v3' is not enrolled; enrolled are: v001, v002"):
+        bank.verify("v3", file)
+
+
+def test_a_bank_reads_back_equal(bank, voices, tmp_path):
+    bank.save(tmp_path / "v.h5")
+    again = VoiceBank.open(tmp_path / "v.h5")
+    file = next((voices / "wavs/v001").glob("*.wav"))
+    assert again.identify(file) == bank.identify(file)
+    assert again.voices.promise == bank.voices.promise
+
+
+def test_training_twice_gives_the_same_bytes(speaker_folders, bank, tmp_path):
+    bank.save(tmp_path / "a.h5")
+    again = VoiceBank.train(speaker_folders / "known", QUICK, n_workers=1)
+    for one, two in (
+        (bank.voices.speakers.means, again.voices.speakers.means),
+        (bank.voices.speakers.counts, again.voices.speakers.counts),
+    ):
+        np.testing.assert_array_equal(one, two)
+    assert again.voices.calibration == bank.voices.calibration
+
+
+def test_enroll_update_and_remove(bank, voices):
+    files = sorted((voices / "wavs/b001").glob("*.wav"))
+    more = bank.enroll("Zoë B", files[:2])
+    assert more.names == (*bank.names, "Zoë B")
+    assert bank.names == VoiceBank(bank.voices).names
+    assert more.identify(files[2]).ranking[0].name == "Zoë B"
+    updated = more.enroll("Zoë B", files[2:3])
+    seconds = [b.voices.speakers.seconds[b.names.index("Zoë B")] for b in (more, updated)]
+    assert seconds[1] > seconds[0]
+    both = bank.enroll("Zoë B", files[:3])
+    np.testing.assert_allclose(
+        updated.voices.speakers.means[-1], both.voices.speakers.means[-1], rtol=1e-3, atol=1e-3
+    )
+    assert updated.remove("Zoë B").names == bank.names
+    with pytest.raises(ListError, match="'nobody' is not enrolled"):
+        bank.remove("nobody")
+
+
+def test_what_cannot_be_enrolled(bank, tmp_path, voices):
+    short = next((voices / "wavs/b001").glob("*.wav"))
+    samples, rate = soundfile.read(short)
+    blip = wav(tmp_path / "blip.wav", samples[rate // 2 : rate])
+    with pytest.raises(VoicegmmError, match=r"s of speech in 1 recordings, at least 1 s .*--force"):
+        bank.enroll("x", [blip])
+    assert bank.enroll("x", [blip], min_seconds=0).names[-1] == "x"
+    silence = wav(tmp_path / "silence.wav", np.zeros(32_000))
+    with pytest.raises(VoicegmmError, match=r"silence\.wav: .*\(x was not enrolled\)"):
+        bank.enroll("x", [short, silence])
+    for name in ("a\tb", "", " x"):
+        with pytest.raises(ListError, match="must not be empty, hold a tab"):
+            bank.enroll(name, [short])
+    with pytest.raises(VoicegmmError, match="at least one recording"):
+        bank.enroll("x", [])
+
+
+def test_a_recording_that_cannot_be_judged_never_gets_a_number(bank, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "text.wav").write_text("hello")
+    cases = {
+        wav(tmp_path / "silence.wav", np.zeros(32_000)): "no speech",
+        wav(tmp_path / "noise.wav", 0.1 * rng.standard_normal(48_000)): "no speech",
+        wav(tmp_path / "short.wav", 0.1 * rng.standard_normal(100)): "too short",
+        tmp_path / "text.wav": "unreadable",
+        tmp_path / "missing.wav": "unreadable",
+    }
+    for path, status in cases.items():
+        answer = bank.identify(path)
+        assert (answer.status, answer.speaker, answer.ranking) == (status, None, ())
+        assert path.name in answer.reason
+        verified = bank.verify("v001", path)
+        assert (verified.status, verified.accepted, verified.llr) == (status, None, None)
+
+
+def test_few_speakers_are_uncalibrated(voices, tmp_path):
+    for name in ("v001", "v002", "v003"):
+        (tmp_path / name).symlink_to(voices / "wavs" / name)
+    bank = VoiceBank.train(tmp_path, QUICK)
+    assert not bank.calibrated
+    assert "there are 3; add speakers, or give" in bank.voices.uncalibrated_because
+    assert "uncalibrated" in bank.training.warnings[-1]
+    file = next((voices / "wavs/v001").glob("*.wav"))
+    answer = bank.identify(file)
+    assert answer.speaker is None
+    assert answer.ranking[0].llr is None
+    forced = bank.identify(file, force=True)
+    assert (forced.speaker, forced.forced) == ("v001", True)
+    assert bank.verify("v001", file).accepted is None
+    assert bank.verify("v001", file, force=True).accepted is True
+
+
+def test_a_background_calibrates_a_single_speaker(voices, speaker_folders, tmp_path):
+    (tmp_path / "v001").symlink_to(voices / "wavs/v001")
+    bank = VoiceBank.train(tmp_path, QUICK, background=speaker_folders / "background")
+    assert bank.calibrated
+    assert bank.names == ("v001",)
+    assert bank.identify(next((voices / "wavs/v002").glob("*.wav"))).ranking[0].name == "v001"
+
+
+def test_a_background_of_the_same_people_is_refused(speaker_folders, voices, tmp_path):
+    with pytest.raises(ListError, match="the background shares the recording"):
+        VoiceBank.train(speaker_folders / "known", QUICK, background=speaker_folders / "known")
+    (tmp_path / "v001").symlink_to(voices / "wavs/b001")
+    with pytest.raises(ListError, match="the background shares the speaker 'v001'"):
+        VoiceBank.train(speaker_folders / "known", QUICK, background=tmp_path)
+
+
+def test_speakers_that_cannot_be_used_are_left_out_and_told(voices, tmp_path):
+    for name in ("v001", "v002"):
+        (tmp_path / name).symlink_to(voices / "wavs" / name)
+    wav(tmp_path / "mute" / "x.wav", np.zeros(16_000))
+    (tmp_path / "empty").mkdir()
+    bank = VoiceBank.train(tmp_path, QUICK)
+    assert bank.names == ("v001", "v002")
+    assert set(bank.training.left_out) == {"mute", "empty"}
+    assert "holds no recording" in bank.training.left_out["empty"]
+    assert "x.wav" in bank.training.left_out["mute"]
+    assert list(bank.training.failures) == [str(tmp_path / "mute" / "x.wav")]
+
+
+def test_nobody_can_be_enrolled(tmp_path):
+    with pytest.raises(ListError, match="no recordings in sub-folders"):
+        VoiceBank.train(tmp_path, QUICK)
+    wav(tmp_path / "mute" / "x.wav", np.zeros(16_000))
+    with pytest.raises(VoicegmmError, match=r"none of 1 recordings can be used"):
+        VoiceBank.train(tmp_path, QUICK)
+
+
+def test_recordings_of_8_khz_choose_the_narrow_front_end(voices, tmp_path):
+    for name in ("v001", "v002"):
+        for file in (voices / "wavs" / name).glob("*.wav"):
+            wav(tmp_path / name / file.name, soundfile.read(file)[0][::2], 8000)
+    bank = VoiceBank.train(tmp_path, QUICK)
+    assert bank.voices.speakers.background.front_end.sample_rate == 8000
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "n_components"), [(10, 8), (5000, 8), (20_000, 32), (185_000, 256), (10**8, 512)]
+)
+def test_components_follow_the_amount_of_speech(n_frames, n_components):
+    assert choose_components(n_frames, 500) == n_components
