@@ -12,6 +12,16 @@ settings.load_profile("voicegmm")
 SHARED = Path(os.environ.get("VOICEGMM_SHARED") or Path(__file__).parents[1] / ".." / "shared")
 
 
+_WANTED = "shared data missing"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many tests were skipped for want of the shared corpora and oracles."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(_WANTED in str(report.longrepr) for report in skipped)
+    terminalreporter.write_line(f"{count} tests skipped for want of shared data")
+
+
 @pytest.fixture(scope="session")
 def shared():
     """Give shared("oracles/kaldi/plda.npz") -> Path; the test is skipped where it is missing."""
@@ -19,7 +29,7 @@ def shared():
     def find(relative: str) -> Path:
         path = (SHARED / relative).resolve()
         if not path.exists():
-            pytest.skip(f"shared data missing: {relative} (set VOICEGMM_SHARED)")
+            pytest.skip(f"{_WANTED}: {relative} (set VOICEGMM_SHARED)")
         return path
 
     return find
