@@ -35,7 +35,7 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
     "--config",
     help="A front end: a preset's name or a .toml file.  [default: voicegmm-16k or -8k]",
 )
-@settings_option
+@settings_option("mfcc.n_cepstra=16")
 @click.option(
     "--false-accept",
     type=float,
@@ -141,7 +141,7 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
         click.echo(f"  identify: {text}: {100 * rate.value:.1f} %  {interval}")
 
 
-@click.command()
+@click.command(short_help="Add a speaker, or more speech of one.")
 @_BANK
 @click.argument("name")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -215,7 +215,7 @@ def _print_identification(answer: Any, bank: Any, top: int) -> None:
         click.echo(f"  a name takes {answer.threshold / math.log(10):+.2f} or more")
 
 
-@click.command()
+@click.command(short_help="Say whether a recording is a speaker's: yes or no.")
 @_BANK
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -275,7 +275,7 @@ def list_speakers(bank: Path, as_json: bool) -> None:
         click.echo(f"{name}\t{seconds:.1f} s of speech")
 
 
-@click.command()
+@click.command(short_help="Take a speaker out of a bank.")
 @_BANK
 @click.argument("name")
 @debug_option

@@ -33,7 +33,7 @@ def features() -> None:
     show_default=True,
     help="A front end: a preset's name or a .toml file.",
 )
-@settings_option
+@settings_option("mfcc.n_cepstra=16")
 @click.option(
     "--root", type=_PATH, help="The folder that LIST is relative to.  [default: where LIST lies]"
 )
@@ -161,7 +161,7 @@ def train(
     )
 
 
-@click.command()
+@click.command(short_help="Make speaker models from a background model.")
 @click.argument("ubm", type=_PATH, metavar="UBM")
 @click.argument("store", type=_PATH, metavar="FEATURES")
 @click.option(
@@ -202,7 +202,7 @@ def adapt(
     click.echo(f"{out}: {len(models.ids)} speakers")
 
 
-@click.command()
+@click.command(short_help="Score a list of trials.")
 @click.argument("speakers", type=_PATH, metavar="SPEAKERS")
 @click.argument("store", type=_PATH, metavar="FEATURES")
 @click.option("--trials", type=_PATH, required=True, help="List of VoxCeleb's, NIST's or our kind.")

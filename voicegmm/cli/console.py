@@ -36,15 +36,15 @@ def workers_option(command: F) -> F:
     )(command)
 
 
-def settings_option(command: F) -> F:
-    """Add --set."""
+def settings_option(example: str) -> Callable[[F], F]:
+    """Add --set, with an example in its help."""
     return click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Lay a value over the config, as ubm.n_components=256. May be given several times.",
-    )(command)
+        help=f"Lay a value over the config, as {example}. May be given several times.",
+    )
 
 
 def cores(workers: int | None) -> int:

@@ -8,7 +8,7 @@ from voicegmm.cli.console import bars, cores, debug_option, json_option, workers
 from voicegmm.cli.run import print_run
 
 
-@click.command()
+@click.command(short_help="Run the whole chain on artificial voices.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

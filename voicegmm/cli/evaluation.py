@@ -10,7 +10,7 @@ from voicegmm.cli.console import debug_option, json_option, print_figures, print
 _PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Evaluate scores: EER, minDCF, Cllr.")
 @click.argument("scores", type=_PATH, metavar="SCORES")
 @click.option("--key", type=_PATH, help="A trial list with labels, where the scores have none.")
 @click.option("--report", type=_PATH, help="Write an HTML report.")
@@ -38,7 +38,7 @@ def evaluate(scores: Path, key: Path | None, report: Path | None, as_json: bool)
         click.echo(f"report: {report}")
 
 
-@click.command()
+@click.command(short_help="Say what any of our files is.")
 @click.argument("file", type=_PATH)
 @json_option
 @debug_option

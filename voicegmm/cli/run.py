@@ -17,7 +17,7 @@ from voicegmm.cli.console import (
 )
 
 
-@click.command()
+@click.command(short_help="Run a recipe on a corpus.")
 @click.argument("recipe", metavar="RECIPE")
 @click.option(
     "--data", type=click.Path(path_type=Path), required=True, help="The folder of the corpus."
@@ -25,7 +25,7 @@ from voicegmm.cli.console import (
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The run folder.  [default: runs/<name>]"
 )
-@settings_option
+@settings_option("ubm.n_components=256")
 @workers_option
 @json_option
 @debug_option
