@@ -139,6 +139,30 @@ def test_those_who_are_enrolled_in_earnest_meet_the_strangers():
     assert found.n_enrolled == 10 + 4 - 1
 
 
+def test_folds_enroll_as_in_earnest(monkeypatch):
+    frames, recordings = world(12)
+    sizes = []
+
+    def spy(background, frames, enrollments, *rest):
+        sizes.append({len(e.files) for e in enrollments})
+        return enroll(background, frames, enrollments, *rest)
+
+    monkeypatch.setattr(folds_module, "enroll", spy)
+    earnest = [Enrollment("x", ("s0/0",))]
+    for design, options, wanted in (
+        ("insiders", {}, 3),
+        ("outsiders", {"in_earnest": earnest, "meet": False}, 1),
+    ):
+        sizes.clear()
+        folds = FoldOptions(design, 2)
+        found = rehearse(frames, recordings, folds, UBM, MapOptions(), 0, **options)
+        assert sizes == [{wanted}] * 2
+        assert "x" not in found.speakers
+    sizes.clear()
+    rehearse(frames, recordings, FoldOptions("insiders", 2, n_enroll=2), UBM, MapOptions(), 0)
+    assert sizes == [{2}] * 2
+
+
 def test_too_few_speakers_are_refused():
     frames, recordings = world(9)
     with pytest.raises(DataError, match="at least 10 speakers with two usable .* there are 9"):
@@ -151,7 +175,9 @@ def test_too_few_speakers_are_refused():
 def test_the_same_seed_gives_the_same_bits():
     frames, recordings = world(10)
     one, two = (
-        rehearse(frames, recordings, FoldOptions("insiders", 2), UBM, MapOptions(), 4, (), workers)
+        rehearse(
+            frames, recordings, FoldOptions("insiders", 2), UBM, MapOptions(), 4, n_workers=workers
+        )
         for workers in (1, 2)
     )
     assert (one.scores == two.scores).all()

@@ -252,8 +252,8 @@ def _judge(
             options.adaptation,
             options.seed,
             enrollments if others else (),
-            n_workers,
-            lambda done, total: progress("calibration", done, total),
+            n_workers=n_workers,
+            progress=lambda done, total: progress("calibration", done, total),
         )
         calibration = rehearsal.calibration()
     except DataError as error:

@@ -242,7 +242,8 @@ class _Run:
                     log.warning("the scores are uncalibrated: %s", error)
             write_text(self.path("calibration.json"), _pretty(found))
 
-        parts = [ubm, recipe.calibration, recipe.adaptation, recipe.seed]
+        sizes = [len(enrollment.files) for enrollment in protocol.enrollments]
+        parts = [ubm, recipe.calibration, recipe.adaptation, recipe.seed, sizes]
         return self.folder.stage("calibration", parts, ["calibration.json"], work)
 
     def _calibrate(self, protocol: Protocol) -> Calibration:
@@ -258,6 +259,8 @@ class _Run:
                 recipe.ubm,
                 recipe.adaptation,
                 recipe.seed,
+                protocol.enrollments,
+                meet=False,
                 n_workers=self.n_workers,
                 progress=lambda done, total: self.progress("calibration", done, total),
             )

@@ -42,7 +42,8 @@ class FoldOptions:
     n_folds : int
         At least 2; fewer where there are fewer speakers.
     n_enroll : int
-        Recordings that enroll a speaker in a fold; 0: half of them. The rest are tests.
+        Recordings that enroll a speaker in a fold; the rest are tests. 0: as many as enroll a
+        speaker in earnest (the median), where other speakers do; else three of four.
     min_speakers : int
         With fewer speakers there is no calibration.
     p_target : float
@@ -129,7 +130,7 @@ class _Fold:
 
 def _halves(files: Sequence[str], n_enroll: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Cut a speaker's recordings into those that enroll and those that are tried."""
-    cut = min(n_enroll or (len(files) + 1) // 2, max(len(files) - 1, 1))
+    cut = min(n_enroll or (3 * len(files) + 2) // 4, len(files) - 1)
     return tuple(files[:cut]), tuple(files[cut:])
 
 
@@ -184,6 +185,7 @@ def rehearse(
     adaptation: MapOptions,
     seed: int,
     in_earnest: Sequence[Enrollment] = (),
+    meet: bool = True,
     n_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Rehearsal:
@@ -201,7 +203,9 @@ def rehearse(
     seed : int
         Of the folds and of each background model.
     in_earnest : sequence of Enrollment
-        With "outsiders": the speakers who are enrolled in earnest, whom strangers shall meet too.
+        With "outsiders": the speakers who are enrolled in earnest.
+    meet : bool
+        Whether the fold's speakers are tried on the models of those too.
     n_workers : int
     progress : callable, optional
         Called with the folds done and their number.
@@ -217,6 +221,9 @@ def rehearse(
     """
     several = {name: usable(frames, files) for name, files in recordings.items()}
     several = {name: files for name, files in several.items() if len(files) > 1}
+    n_enroll = options.n_enroll
+    if in_earnest and not n_enroll:
+        n_enroll = int(np.median([len(enrollment.files) for enrollment in in_earnest]))
     if len(several) < options.min_speakers:
         raise DataError(
             f"calibration needs at least {options.min_speakers} speakers with two usable "
@@ -227,9 +234,9 @@ def rehearse(
     names = [list(several)[place] for place in order]
     members = [names[start::n_folds] for start in range(n_folds)]
     if options.design == "insiders":
-        folds = _insiders(several, members, options.n_enroll)
+        folds = _insiders(several, members, n_enroll)
     else:
-        folds = _outsiders(several, members, options.n_enroll, in_earnest)
+        folds = _outsiders(several, members, n_enroll, in_earnest if meet else ())
     parts = []
     for number, fold in enumerate(folds):
         parts.append(_fold_scores(frames, fold, ubm, adaptation, seed, n_workers))
