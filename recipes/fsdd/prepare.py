@@ -28,12 +28,15 @@ TAKES = sorted(range(50), key=str)
 TEST = [take for take in TAKES if take < 5]
 TRAIN = [take for take in TAKES if take >= 5]
 ENROLL = [take for take in TRAIN if take < 15]
+# Tests for choosing options, so that the test takes stay unseen: fifteen of the training takes.
+DEVELOP = [take for take in TRAIN if take >= 15 and take % 15 < 5]
 
 
 def prepare(data: Path, lists: Path) -> None:
-    """Write ubm.txt, enrol.tsv, trials.txt, trials_long.txt and segments.tsv.
+    """Write the lists of the protocol, and those for choosing options.
 
-    With the public layout, files.tsv too.
+    ubm.txt, enrol.tsv and trials.txt; trials_long.txt with segments.tsv; ubm_dev.txt and
+    trials_dev.txt. With the public layout, files.tsv too.
 
     Parameters
     ----------
@@ -59,6 +62,7 @@ def prepare(data: Path, lists: Path) -> None:
             f"{data}: not the Free Spoken Digit Dataset; expected its folder recordings "
             "(or a copy: <speaker>/<digit>_<speaker>_<take>.flac, with the lists in protocol)"
         )
+    develop(lists)
 
 
 def copy_lists(source: Path, lists: Path) -> None:
@@ -112,6 +116,15 @@ def compute_lists(lists: Path) -> None:
     )
     segments = {f"{s}-{take:02}": s for s in SPEAKERS for take in TEST}
     write_trials(lists / "trials_long.txt", against_all(segments))
+
+
+def develop(lists: Path) -> None:
+    """Write lists for choosing options: some training takes are tests, the others train."""
+    kept = [take for take in TRAIN if take not in DEVELOP]
+    training = (recording(s, d, take) for d in DIGITS for s in SPEAKERS for take in kept)
+    write_files(lists / "ubm_dev.txt", training)
+    tests = {recording(s, d, take): s for d in DIGITS for s in SPEAKERS for take in DEVELOP}
+    write_trials(lists / "trials_dev.txt", against_all(tests))
 
 
 def recording(speaker: str, digit: int, take: int) -> str:
