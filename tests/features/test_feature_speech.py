@@ -52,7 +52,7 @@ def test_loudness_and_offset_do_not_matter(gain, offset):
 def test_range_is_in_db():
     # 40 dB lie between the parts.
     assert weights(bursts(), SpeechOptions(range_db=35)).mean() < 0.6
-    assert weights(bursts(), SpeechOptions(range_db=45)).mean() == 1
+    assert weights(bursts(), SpeechOptions(range_db=45, rise=0)).mean() == 1
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_hum_has_no_speech(rate, hertz):
 def test_a_steady_noise_has_no_speech_unless_asked(rate):
     noise = 0.1 * np.random.default_rng(2).standard_normal(2 * rate)
     refused(noise, rate=rate)
-    assert weights(noise, SpeechOptions(min_range_db=0), rate).all()
+    assert weights(noise, SpeechOptions(min_range_db=0, rise=0), rate).all()
     assert weights(noise, SpeechOptions("none"), rate).all()
 
 
@@ -114,11 +114,26 @@ def test_a_short_burst_is_not_enough():
     assert 3 <= kept.sum() <= 5
 
 
+def test_noise_between_words_is_kept_out_where_it_is_near_the_speech():
+    rng = np.random.default_rng(3)
+    speech = np.tile([True] * 30 + [False] * 20, 4)
+    level = np.where(speech, -20.0, -38.0) + rng.uniform(-2, 2, len(speech))
+    rise = SpeechOptions()
+    np.testing.assert_array_equal(energy_rule(level, 0.01, rise), speech)
+    assert energy_rule(level, 0.01, SpeechOptions(rise=0)).all()
+    # Less than a second is a word cut out: its quiet frames are speech.
+    assert energy_rule(level[:99], 0.01, rise).all()
+    # Digital silence says nothing of the noise.
+    silence = np.full(100, -200.0)
+    padded = energy_rule(np.concatenate([silence, level]), 0.01, rise)
+    np.testing.assert_array_equal(padded, np.concatenate([np.zeros(100, bool), speech]))
+
+
 def test_context_is_a_vote():
     level = np.array([0, -50, 0, 0, 0, -50, -50, -50, 0, -50.0])
     options = SpeechOptions(context_frames=1, proportion=0.5)
     expected = [1, 1, 1, 1, 1, 0, 0, 0, 0, 1]
-    np.testing.assert_array_equal(energy_rule(level, options), expected)
+    np.testing.assert_array_equal(energy_rule(level, 0.01, options), expected)
 
 
 @given(st.lists(st.floats(-16, 25), min_size=1, max_size=40), st.integers(0, 5), st.floats(0.01, 1))

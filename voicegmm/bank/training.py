@@ -60,7 +60,7 @@ class BankOptions:
 
     features: PipelineOptions | None = None
     n_components: int = 0
-    frames_per_component: int = 500
+    frames_per_component: int = 250
     ubm: UbmOptions = field(default_factory=UbmOptions)
     adaptation: MapOptions = field(default_factory=MapOptions)
     n_folds: int = 5

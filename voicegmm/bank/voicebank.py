@@ -110,7 +110,7 @@ class VoiceBank:
         name : str
         files : sequence of path
         min_seconds : float
-            Speech that the recordings must hold together.
+            Speech that the recordings must hold together, with what enrolled the speaker before.
         n_workers : int
 
         Raises
@@ -130,9 +130,10 @@ class VoiceBank:
         data, weights = frames.read(list(paths))
         statistics = accumulate(speakers.background.gmm, data, weights)
         seconds = statistics.n_frames * front_end.mfcc.hop_seconds
-        if seconds < min_seconds:
+        known = speakers.seconds[speakers.index(name)] if name in speakers.ids else 0.0
+        if known + seconds < min_seconds:
             raise VoicegmmError(
-                f"{name}: {seconds:.2f} s of speech in {len(paths)} recordings, "
+                f"{name}: {known + seconds:.2f} s of speech in {len(paths)} recordings, "
                 f"at least {min_seconds:g} s are needed; record more, or use --force"
             )
         enrolled = speakers.with_speaker(name, statistics, seconds)

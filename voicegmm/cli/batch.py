@@ -103,7 +103,7 @@ def ubm() -> None:
 @click.argument("store", type=_PATH, metavar="FEATURES")
 @_OUT
 @click.option("--components", type=int, help="Gaussians.  [default: 256]")
-@click.option("--iterations", type=int, help="The most EM iterations.  [default: 20]")
+@click.option("--iterations", type=int, help="The most EM iterations.  [default: 10]")
 @click.option("--list", "listed", type=_PATH, help="Recordings to train on.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all random choices.")
 @workers_option
@@ -120,14 +120,18 @@ def train(
     as_json: bool,
 ) -> None:
     """Train a universal background model from a feature store."""
+    from dataclasses import replace
+
     from voicegmm.corpus import read_files
-    from voicegmm.mixture import EmOptions
     from voicegmm.scoring import UbmOptions, train_background
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, save_background
 
-    em = EmOptions() if iterations is None else EmOptions(n_iterations=iterations)
-    options = UbmOptions(em=em) if components is None else UbmOptions(components, em=em)
+    options = UbmOptions()
+    if components is not None:
+        options = replace(options, n_components=components)
+    if iterations is not None:
+        options = replace(options, em=replace(options.em, n_iterations=iterations))
     with FeatureStore(store) as frames, bars() as progress:
         files = read_files(listed) if listed else frames.ids
         check_files(frames, files, str(listed or store))
@@ -137,7 +141,7 @@ def train(
             options,
             seed,
             cores(workers),
-            lambda number, _: progress("EM", number, em.n_iterations),
+            lambda number, _: progress("EM", number, options.em.n_iterations),
         )
     save_background(out, model)
     for warning in fitted.warnings:

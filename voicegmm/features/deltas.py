@@ -26,7 +26,7 @@ class DeltaOptions:
     """
 
     order: int = 2
-    window: int = 2
+    window: int = 3
     rule: str = "kaldi"
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class DeltaOptions:
 
 
 def deltas(
-    frames: FloatArray, order: int = 2, window: int = 2, rule: str = "kaldi"
+    frames: FloatArray, order: int = 2, window: int = 3, rule: str = "kaldi"
 ) -> Float32Array:
     """Append regression deltas to frames.
 

@@ -10,6 +10,7 @@ from voicegmm._base.errors import AudioError, DataError
 
 _DB = 10 / np.log(10)
 _INT16_FULL_SCALE = 32768.0
+_QUIET_PERCENT = 10
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,18 @@ class SpeechOptions:
     Parameters
     ----------
     method : {"energy", "kaldi", "none"}
-        "energy": less than `range_db` below the loudest frame, and above `floor_db`. "kaldi":
-        log energy above `threshold` + `mean_scale` times its mean (compute-vad-energy). "none":
+        "energy": less than `range_db` below the loudest frame, above the quiet ones by
+        `rise` of the way up to it, and above `floor_db`. "kaldi": log energy above `threshold` + `mean_scale` times its mean (compute-vad-energy). "none":
         every frame.
     range_db : float
         In dB, greater than 0 and at most 200.
+    rise : float
+        How far above the quiet frames (the 10th percentile of those above `floor_db`) a frame must
+        lie, as a share of the way from there to the loudest, in dB; 0 to 0.99. It keeps the noise
+        between words out where that is less than `range_db` below the speech. 0 does not look.
+    rise_min_seconds : float
+        Shorter recordings are single words, cut out: their quiet frames are speech too, and `rise`
+        is not used. At least 0.
     floor_db : float
         Frames below this level never count as speech, in dB relative to full scale, -200 to 0.
         -85 lies above the last bit of 16-bit samples (-90): digital silence, dithered or not.
@@ -43,6 +51,8 @@ class SpeechOptions:
 
     method: str = "energy"
     range_db: float = 30.0
+    rise: float = 0.4
+    rise_min_seconds: float = 1.0
     floor_db: float = -85.0
     threshold: float = 5.5
     mean_scale: float = 0.5
@@ -54,6 +64,8 @@ class SpeechOptions:
     def __post_init__(self) -> None:
         one_of("method", self.method, ("energy", "kaldi", "none"))
         within("range_db", self.range_db, 1e-3, 200.0)
+        within("rise", self.rise, 0.0, 0.99)
+        within("rise_min_seconds", self.rise_min_seconds, 0.0, 1e6)
         within("floor_db", self.floor_db, -200.0, 0.0)
         within("threshold", self.threshold, -1e3, 1e3)
         within("mean_scale", self.mean_scale, 0.0, 100.0)
@@ -108,23 +120,31 @@ def speech_weights(
         return np.ones(len(energy), dtype=np.float32)
     level = _DB * (energy - np.log(n_window) - 2 * np.log(_INT16_FULL_SCALE))
     by_kaldi = options.method == "kaldi"
-    kept = kaldi_rule(energy, options) if by_kaldi else energy_rule(level, options)
+    kept = kaldi_rule(energy, options) if by_kaldi else energy_rule(level, hop_seconds, options)
     _refuse_speechless(kept, level, hop_seconds, options, source)
     return kept.astype(np.float32)
 
 
-def energy_rule(level_db: FloatArray, options: SpeechOptions) -> BoolArray:
+def energy_rule(level_db: FloatArray, hop_seconds: float, options: SpeechOptions) -> BoolArray:
     """Keep frames near the loudest one and above the floor.
 
     Parameters
     ----------
     level_db : (n_frames,) float array
         Level of each frame in dB relative to full scale.
+    hop_seconds : float
+        From one frame to the next.
     options : SpeechOptions
-        `range_db`, `floor_db`, `context_frames` and `proportion` count.
+        All but `threshold`, `mean_scale` and what refuses a recording count.
     """
     audible = np.asarray(level_db > options.floor_db)
-    near = level_db > np.max(level_db) - options.range_db
+    loudest = float(np.max(level_db))
+    threshold = loudest - options.range_db
+    long_enough = len(level_db) * hop_seconds >= options.rise_min_seconds
+    if options.rise and long_enough and audible.any():
+        quiet = float(np.percentile(level_db[audible], _QUIET_PERCENT))
+        threshold = max(threshold, quiet + options.rise * (loudest - quiet))
+    near = level_db > threshold
     # Neighbors can vouch for a frame, but not for one of digital silence.
     return _agreed(near & audible, options) & audible
 

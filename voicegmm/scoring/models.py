@@ -46,7 +46,7 @@ class UbmOptions:
 
     n_components: int = 256
     initial: InitialOptions = field(default_factory=InitialOptions)
-    em: EmOptions = field(default_factory=EmOptions)
+    em: EmOptions = field(default_factory=lambda: EmOptions(n_iterations=10))
 
     def __post_init__(self) -> None:
         at_least("n_components", self.n_components, 1)
