@@ -1,11 +1,13 @@
 """The folder workflow on artificial voices."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
 
 from voicegmm import VoiceBank
-from voicegmm._base.errors import ListError, VoicegmmError
+from voicegmm._base.errors import ListError, OptionError, VoicegmmError
 from voicegmm.bank import BankOptions
 from voicegmm.bank.training import choose_components
 from voicegmm.mixture import EmOptions, InitialOptions
@@ -43,7 +45,8 @@ def test_enrolled_voices_rank_first_and_strangers_get_no_name(bank, voices, spea
     named = [bank.identify(next((voices / "wavs" / name).glob("*.wav"))) for name in bank.names]
     assert [answer.ranking[0].name for answer in named] == list(bank.names)
     for answer in named:
-        passed = answer.ranking[0].llr > answer.threshold
+        ratio = bank.voices.calibration.apply(answer.ranking[0].score)
+        passed = ratio > answer.threshold and not answer.notes
         assert answer.speaker == (answer.ranking[0].name if passed else None)
     strangers = [
         bank.identify(next(folder.glob("*.wav")))
@@ -61,6 +64,8 @@ def test_verify_agrees_with_identify(bank, voices):
         assert answer.llr == pytest.approx(ranking[name].llr, abs=1e-3)
         assert answer.accepted == (answer.llr > 0)
     assert bank.verify("v003", file, threshold=1e9).accepted is False
+    with pytest.raises(OptionError, match="threshold must be a finite number, got nan"):
+        bank.verify("v003", file, threshold=float("nan"))
     with pytest.raises(ListError, match="'v3' is not enrolled; enrolled are: v001, v002"):
         bank.verify("v3", file)
 
@@ -117,6 +122,42 @@ def test_what_cannot_be_enrolled(bank, tmp_path, voices):
             bank.enroll(name, [short])
     with pytest.raises(VoicegmmError, match="at least one recording"):
         bank.enroll("x", [])
+    with pytest.raises(VoicegmmError, match="is given twice"):
+        bank.enroll("x", [short, short.parent / "." / short.name])
+
+
+def test_too_little_speech_decides_nothing(bank, voices, tmp_path):
+    samples, rate = soundfile.read(next((voices / "wavs/v001").glob("*.wav")))
+    cut = wav(tmp_path / "cut.wav", samples[rate // 4 : rate * 3 // 4])
+    answer = bank.identify(cut)
+    assert 0 < answer.seconds < bank.voices.calibration.min_seconds
+    assert answer.speaker is None
+    assert "nothing is decided without --force" in answer.notes[-1]
+    assert bank.verify("v001", cut).accepted is None
+    assert bank.verify("v001", cut).llr is not None
+    assert bank.verify("v001", cut, force=True).accepted is not None
+
+
+def test_ratios_stay_within_what_the_calibration_can_show(bank, voices):
+    limit = bank.voices.calibration.limit
+    extreme = VoiceBank(
+        replace(bank.voices, calibration=replace(bank.voices.calibration, slope=1e3))
+    )
+    answer = extreme.identify(next((voices / "wavs/v001").glob("*.wav")))
+    assert all(abs(candidate.llr) <= limit for candidate in answer.ranking)
+    assert answer.ranking[-1].at_limit
+
+
+def test_who_is_enrolled_later_counts_in_the_promise(bank, voices):
+    more = bank
+    for name in ("b001", "b002", "b003", "b004", "b005", "b006"):
+        more = more.enroll(name, sorted((voices / "wavs" / name).glob("*.wav")))
+    assert more.voices.promise.n_enrolled == 18
+    assert more.voices.promise.threshold >= bank.voices.promise.threshold
+    fewer = more
+    for name in more.names[12:]:
+        fewer = fewer.remove(name)
+    assert fewer.voices.promise == bank.voices.promise
 
 
 def test_a_recording_that_cannot_be_judged_never_gets_a_number(bank, tmp_path):

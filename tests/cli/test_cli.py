@@ -90,7 +90,7 @@ def test_the_folder_workflow(typed, bank, voices, speaker_folders):
     assert "support for" in out
     code, out, _ = typed("verify", bank, "v002", known)
     assert code == 0
-    assert out.startswith(("yes: ", "no: "))
+    assert out.startswith(("yes: ", "no: ", "no answer: "))
     code, out, _ = typed("verify", bank, "v002", known, "--json")
     assert isinstance(json.loads(out)["accepted"], bool)
     stranger = sorted((voices / "wavs/b002").glob("*.wav"))
@@ -106,7 +106,7 @@ def test_the_folder_workflow(typed, bank, voices, speaker_folders):
     code, out, _ = typed("info", bank)
     assert "format: voicegmm/speakers" in out
     code, out, _ = typed("remove", bank, "New One")
-    assert out == "New One removed; 12 speakers remain\n"
+    assert out.startswith("New One removed; 12 speakers remain. ")
 
 
 def test_several_files_of_which_some_are_bad(typed, bank, voices, tmp_path):
@@ -218,8 +218,9 @@ def test_every_kind_of_audio_goes_through(typed, bank, voices, tmp_path):
         path = tmp_path / f"né à {rate}.wav"
         stereo = np.stack([soxr.resample(samples, 16_000, rate)] * 2, axis=1)
         soundfile.write(path, stereo, rate, subtype)
-        code, out, err = typed("identify", bank, path, "--json")
+        code, out, _ = typed("identify", bank, path, "--json")
         assert (code, json.loads(out)["status"]) == (0, "ok")
         assert json.loads(out)["notes"]
-    code, _, err = typed("identify", bank, tmp_path / "né à 8000.wav")
-    assert "below the 16000 Hz" in err
+    code, out, _ = typed("identify", bank, tmp_path / "né à 8000.wav")
+    assert "  note: " in out
+    assert "below the 16000 Hz" in out

@@ -74,12 +74,28 @@ def test_what_cannot_be_calibrated_is_refused():
     [
         (0.0, "no support either way"),
         (np.log(1.9), "no support either way"),
-        (np.log(5.04), "weak support for the same voice (about 5.0 times likelier)"),
-        (-np.log(47.3), "moderate support for a different voice (about 47 times likelier)"),
-        (np.log(2345), "strong support for the same voice (about 2,300 times likelier)"),
-        (np.log(2e6), "extremely strong support for the same voice (about over a million times"),
-        (-1e9, "extremely strong support for a different voice"),
+        (
+            np.log(5.04),
+            "weak support for this speaker: such a recording is about 5.0 times likelier",
+        ),
+        (-np.log(47.3), "moderate support for another speaker: such a recording is about 47 times"),
+        (np.log(2345), "strong support for this speaker: such a recording is about 2,300 times"),
+        (np.log(2e6), "extremely strong support for this speaker: such a recording is over a mill"),
+        (-99.0, "extremely strong support for another speaker: such a recording is over a million"),
     ],
 )
 def test_words(llr, words):
     assert support(llr).startswith(words)
+
+
+def test_words_at_the_limit_and_beyond_words():
+    assert "is at least 3,500 times likelier from this voice than from another" in support(
+        np.log(3456), at_limit=True
+    )
+    with pytest.raises(ValueError, match="must be finite"):
+        support(np.nan)
+
+
+def test_a_calibration_shows_no_more_than_its_trials_can():
+    assert Calibration(1.0, 0.0, 50, 2000).limit == pytest.approx(np.log(2000))
+    assert Calibration(1.0, 0.0).limit == 0

@@ -6,15 +6,20 @@ import pytest
 from voicegmm._base.errors import DataError
 from voicegmm.corpus import Enrollment
 from voicegmm.features import FrameSet, PipelineOptions
-from voicegmm.mixture import EmOptions, InitialOptions, MapOptions
+from voicegmm.mixture import DiagonalGMM, EmOptions, InitialOptions, MapOptions
 from voicegmm.scoring import (
+    BackgroundModel,
     FoldOptions,
     MemoryFrames,
+    SpeakerModels,
     UbmOptions,
+    Voices,
     enroll,
+    open_set_tests,
     promise_identification,
     rehearse,
     train_background,
+    with_speakers,
 )
 from voicegmm.scoring import folds as folds_module
 
@@ -51,42 +56,54 @@ def test_strangers_are_in_neither_background_nor_enrollment(monkeypatch, design)
     monkeypatch.setattr(folds_module, "enroll", spy_enroll)
     found = rehearse(frames, recordings, FoldOptions(design, n_folds=3), UBM, MapOptions(), seed=5)
     names = np.array(found.speakers)
+    per_fold = len(met) // 3
     for fold in range(3):
         here = found.fold == fold
         strangers = set(names[found.voice[here & found.stranger]])
         assert len(strangers) == 4
-        heard = {file.split("/")[0] for file in trained[fold]}
-        assert not strangers & heard
-        if design == "insiders":
-            assert not strangers & set(met[fold])
-            assert heard == set(met[fold])
-        else:
-            assert strangers == set(met[fold])
+        assert not strangers & {file.split("/")[0] for file in trained[fold]}
+        for enrolled in met[per_fold * fold : per_fold * (fold + 1)]:
+            if design == "insiders":
+                assert not strangers & set(enrolled)
+            else:
+                assert strangers == set(enrolled)
+    own = found.test[found.targets]
+    assert len(own) == len(set(own)), "a recording of an enrolled speaker counts once"
     assert not (found.nontargets & (found.model == found.voice)).any()
     assert set(names[found.voice[found.stranger]]) == set(recordings)
     assert np.isfinite(found.scores).all()
 
 
-def test_tests_are_never_among_what_enrolled(monkeypatch):
+def test_tests_are_never_among_what_enrolled_or_trained(monkeypatch):
     frames, recordings = world(10)
-    seen = []
+    heard = []
+
+    def spy_train(frames, files, *rest):
+        trained = set(files)
+        heard.append(trained)
+        return train_background(frames, files, *rest)
+
+    enrolled = []
 
     def spy(background, frames, enrollments, *rest):
-        seen.append({e.model: set(e.files) for e in enrollments})
+        enrolled.append({file for e in enrollments for file in e.files})
         return enroll(background, frames, enrollments, *rest)
 
-    tried = []
     original = folds_module.score_trials
+    tried = []
 
     def spy_score(voices, frames, trials, **rest):
-        tried.append(set(trials.tests))
+        assert not set(trials.tests) & enrolled[-1]
+        assert not set(trials.tests) & heard[-1]
+        tried.extend(trials.tests)
         return original(voices, frames, trials, **rest)
 
+    monkeypatch.setattr(folds_module, "train_background", spy_train)
     monkeypatch.setattr(folds_module, "enroll", spy)
     monkeypatch.setattr(folds_module, "score_trials", spy_score)
-    rehearse(frames, recordings, FoldOptions("insiders", 2), UBM, MapOptions(), seed=1)
-    for enrolled, tests in zip(seen, tried, strict=True):
-        assert not set.union(*enrolled.values()) & tests
+    for design in ("insiders", "outsiders"):
+        rehearse(frames, recordings, FoldOptions(design, 2), UBM, MapOptions(), seed=1)
+    assert tried
 
 
 def test_the_promise_holds_for_new_strangers():
@@ -96,7 +113,7 @@ def test_the_promise_holds_for_new_strangers():
     known = {name: everyone[name][:4] for name in names[:20]}
     found = rehearse(frames, known, FoldOptions("insiders", 5), UBM, MapOptions(), seed=0)
     calibration = found.calibration()
-    promise = promise_identification(found, found.calibration(), 20, 0.1)
+    promise = promise_identification(open_set_tests(found), found.calibration(), 20, 0.1)
     files = [file for group in known.values() for file in group]
     background, _ = train_background(frames, files, UBM, 0)
     models, _ = enroll(
@@ -118,13 +135,34 @@ def test_the_promise_holds_for_new_strangers():
     assert promise.false_accept.n_speakers == 20
 
 
+def background_of():
+    return BackgroundModel(
+        DiagonalGMM([1.0], np.zeros((1, 60)), np.ones((1, 60))), PipelineOptions()
+    )
+
+
 def test_more_enrolled_speakers_raise_the_promised_false_accepts():
     frames, recordings = world(12)
     found = rehearse(frames, recordings, FoldOptions("outsiders", 3), UBM, MapOptions(), seed=0)
-    few = promise_identification(found, found.calibration(), 3, 0.1)
-    many = promise_identification(found, found.calibration(), 300, 0.1)
+    few = promise_identification(open_set_tests(found), found.calibration(), 3, 0.1)
+    many = promise_identification(open_set_tests(found), found.calibration(), 300, 0.1)
     assert many.threshold >= few.threshold
     assert many.n_enrolled == 300
+    voices = Voices(
+        SpeakerModels(background_of(), (), np.empty((0, 1, 60)), np.empty((0, 1)), np.empty(0)),
+        found.calibration(),
+        few,
+        open_set=open_set_tests(found),
+    )
+    more = with_speakers(
+        voices,
+        SpeakerModels(
+            background_of(), tuple("abcde"), np.zeros((5, 1, 60)), np.ones((5, 1)), np.ones(5)
+        ),
+    )
+    assert more.promise == promise_identification(
+        voices.open_set, found.calibration(), 5, few.max_false_accept
+    )
 
 
 def test_those_who_are_enrolled_in_earnest_meet_the_strangers():
@@ -150,17 +188,18 @@ def test_folds_enroll_as_in_earnest(monkeypatch):
     monkeypatch.setattr(folds_module, "enroll", spy)
     earnest = [Enrollment("x", ("s0/0",))]
     for design, options, wanted in (
-        ("insiders", {}, 3),
-        ("outsiders", {"in_earnest": earnest, "meet": False}, 1),
+        # On themselves from three of four, as strangers' opponents from all.
+        ("insiders", {}, [{3}, {4}]),
+        ("outsiders", {"in_earnest": earnest, "meet": False}, [{1}]),
     ):
         sizes.clear()
         folds = FoldOptions(design, 2)
         found = rehearse(frames, recordings, folds, UBM, MapOptions(), 0, **options)
-        assert sizes == [{wanted}] * 2
+        assert sizes == wanted * 2
         assert "x" not in found.speakers
     sizes.clear()
     rehearse(frames, recordings, FoldOptions("insiders", 2, n_enroll=2), UBM, MapOptions(), 0)
-    assert sizes == [{2}] * 2
+    assert sizes == [{2}, {4}] * 2
 
 
 def test_too_few_speakers_are_refused():

@@ -14,6 +14,7 @@ from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
     IdentificationPromise,
+    OpenSetTests,
     Rate,
     SpeakerModels,
     Status,
@@ -54,8 +55,16 @@ def speakers(rng, names=("Zoë B", "al")):
     return Voices(
         voices,
         Calibration(2.0, -1.0, 10, 100),
-        IdentificationPromise(1.5, n, rate, rate),
+        IdentificationPromise(1.5, 0.05, n, rate, rate),
         {"eer": Estimate(0.1, 0.05, 0.2), "n_targets": Estimate(10.0)},
+        OpenSetTests(
+            rng.standard_normal(4),
+            np.array([1.0, -np.inf, 2.0, -np.inf]),
+            np.arange(4),
+            np.array([0, 0, 1, 1]),
+            np.array([False, True, False, True]),
+            7.5,
+        ),
         not_enrolled={"x": "x: silence"},
     )
 
@@ -82,6 +91,8 @@ def test_models_read_back_equal(tmp_path_factory, seed):
     assert back.speakers.adaptation == voices.speakers.adaptation
     for name in ("calibration", "promise", "expected", "not_enrolled", "uncalibrated_because"):
         assert getattr(back, name) == getattr(voices, name)
+    for name in ("best_wrong", "own", "voice", "fold", "stranger", "n_met"):
+        np.testing.assert_array_equal(getattr(back.open_set, name), getattr(voices.open_set, name))
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path):

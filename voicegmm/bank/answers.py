@@ -15,12 +15,16 @@ class Candidate:
     score : float
         Mean log-likelihood ratio per frame against the background model.
     llr : float, optional
-        Calibrated natural-log likelihood ratio; None where the bank is not calibrated.
+        Calibrated natural-log likelihood ratio; None where the bank is not calibrated. Held within
+        what the calibration's trials can show (`Calibration.limit`).
+    at_limit : bool
+        Whether it was held: the evidence is at least this strong.
     """
 
     name: str
     score: float
     llr: float | None
+    at_limit: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,10 @@ class Identification:
         Calibrated ratio that the best must pass; None where the bank is not calibrated.
     forced : bool
         A name was given although nothing says what the score means.
+    seconds : float
+        Speech that was judged.
     notes : tuple of str
-        What is doubtful about the recording.
+        What is doubtful about the recording or the answer.
     """
 
     file: str
@@ -51,6 +57,7 @@ class Identification:
     ranking: tuple[Candidate, ...] = ()
     threshold: float | None = None
     forced: bool = False
+    seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
 
@@ -69,10 +76,14 @@ class Verification:
         Mean log-likelihood ratio per frame against the background model.
     llr : float, optional
         Calibrated natural-log likelihood ratio.
+    at_limit : bool
+        As in `Candidate`.
     threshold : float, optional
         What `llr` (or, forced, `score`) must pass.
     forced : bool
         As in `Identification`.
+    seconds : float
+        Speech that was judged.
     notes : tuple of str
     """
 
@@ -83,6 +94,8 @@ class Verification:
     accepted: bool | None = None
     score: float | None = None
     llr: float | None = None
+    at_limit: bool = False
     threshold: float | None = None
     forced: bool = False
+    seconds: float = 0.0
     notes: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ from voicegmm.scoring import (
     UbmOptions,
     Voices,
     enroll,
+    open_set_tests,
     promise_identification,
     rehearse,
     train_background,
@@ -256,16 +257,16 @@ def _judge(
             progress=lambda done, total: progress("calibration", done, total),
         )
         calibration = rehearsal.calibration()
+        ratios = rehearsal.calibrated()
     except DataError as error:
         remedy = "add speakers, or give other people's speech with --background"
         return Voices(voices.speakers, uncalibrated_because=f"{error}; {remedy}")
-    ratios = rehearsal.calibrated()
+    tests = open_set_tests(rehearsal)
     promise = promise_identification(
-        rehearsal, calibration, len(voices.speakers.ids), options.max_false_accept, options.seed
+        tests, calibration, len(voices.speakers.ids), options.max_false_accept, options.seed
     )
-    return Voices(
-        voices.speakers, calibration, promise, expected_figures(rehearsal, ratios, options.seed)
-    )
+    expected = expected_figures(rehearsal, ratios, options.seed)
+    return Voices(voices.speakers, calibration, promise, expected, tests)
 
 
 def expected_figures(rehearsal: Rehearsal, ratios: np.ndarray, seed: int) -> dict[str, Estimate]:

@@ -3,19 +3,19 @@
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from voicegmm._base.errors import VoicegmmError
+from voicegmm._base.errors import OptionError, VoicegmmError
 from voicegmm._base.progress import Progress, silent
 from voicegmm.bank.answers import Candidate, Identification, Verification
 from voicegmm.bank.training import BankOptions, Training, train_voices
 from voicegmm.corpus.lists import checked_name
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.mixture import accumulate
-from voicegmm.scoring import Status, Voices, log_likelihood_ratios
+from voicegmm.scoring import Status, Voices, log_likelihood_ratios, with_speakers
 from voicegmm.store import extract_to_memory, load_voices, save_voices
 
 
@@ -121,6 +121,10 @@ class VoiceBank:
         checked_name(name, "the speaker's name")
         if not files:
             raise VoicegmmError(f"{name}: give at least one recording to enroll from")
+        resolved = [Path(file).resolve() for file in files]
+        for number, path in enumerate(resolved):
+            if path in resolved[:number]:
+                raise VoicegmmError(f"{path} is given twice; it would count as twice the speech")
         speakers = self.voices.speakers
         front_end = speakers.background.front_end
         paths = {str(file): Path(file) for file in files}
@@ -137,7 +141,7 @@ class VoiceBank:
                 f"at least {min_seconds:g} s are needed; record more, or use --force"
             )
         enrolled = speakers.with_speaker(name, statistics, seconds)
-        return VoiceBank(replace(self.voices, speakers=enrolled))
+        return VoiceBank(with_speakers(self.voices, enrolled))
 
     def remove(self, name: str) -> "VoiceBank":
         """Take a speaker out of the bank.
@@ -150,7 +154,7 @@ class VoiceBank:
         speakers = self.voices.speakers
         speakers.index(name)
         rest = speakers.chosen([other for other in speakers.ids if other != name])
-        return VoiceBank(replace(self.voices, speakers=rest))
+        return VoiceBank(with_speakers(self.voices, rest))
 
     def identify(self, file: str | os.PathLike[str], force: bool = False) -> Identification:
         """Say who speaks in a recording, or that it is nobody known.
@@ -165,20 +169,23 @@ class VoiceBank:
         made = self._frames(file)
         if isinstance(made, Status):
             return Identification(str(file), made.status, made.reason)
-        ranking = self._ranking(made)
-        promise = self.voices.promise
-        speaker, best = None, ranking[0] if ranking else None
-        if best and promise and best.llr is not None:
-            speaker = best.name if best.llr > promise.threshold else None
-        elif best and force:
-            speaker = best.name if best.score > 0 else None
+        ranking, promise = self._ranking(made), self.voices.promise
+        doubts = self._doubts(made)
+        speaker = None
+        if ranking and promise and self.voices.calibration:
+            ratio = float(self.voices.calibration.apply(ranking[0].score))
+            if ratio > promise.threshold and (force or not doubts):
+                speaker = ranking[0].name
+        elif ranking and force and ranking[0].score > 0:
+            speaker = ranking[0].name
         return Identification(
             str(file),
             speaker=speaker,
             ranking=ranking,
             threshold=promise.threshold if promise else None,
-            forced=force and promise is None,
-            notes=made.notes,
+            forced=force and (promise is None or bool(doubts)),
+            seconds=made.speech_seconds,
+            notes=(*made.notes, *doubts),
         )
 
     def verify(
@@ -207,20 +214,41 @@ class VoiceBank:
             If nobody of that name is enrolled.
         """
         self.voices.speakers.index(name)
+        if not np.isfinite(threshold):
+            raise OptionError(f"threshold must be a finite number, got {threshold}")
         made = self._frames(file)
         if isinstance(made, Status):
             return Verification(str(file), name, made.status, made.reason)
         (candidate,) = self._ranking(made, [name])
-        judged = candidate.llr if candidate.llr is not None else candidate.score if force else None
+        doubts = self._doubts(made)
+        calibration = self.voices.calibration
+        accepted = None
+        if calibration and (force or not doubts):
+            accepted = bool(calibration.apply(candidate.score) > threshold)
+        elif force:
+            accepted = candidate.score > threshold
         return Verification(
             str(file),
             name,
-            accepted=None if judged is None else judged > threshold,
+            accepted=accepted,
             score=candidate.score,
             llr=candidate.llr,
+            at_limit=candidate.at_limit,
             threshold=threshold,
-            forced=force and candidate.llr is None,
-            notes=made.notes,
+            forced=force and (calibration is None or bool(doubts)),
+            seconds=made.speech_seconds,
+            notes=(*made.notes, *doubts),
+        )
+
+    def _doubts(self, made: FrameSet) -> tuple[str, ...]:
+        """Say why nothing should be decided from a recording."""
+        calibration = self.voices.calibration
+        if calibration is None or made.speech_seconds >= calibration.min_seconds:
+            return ()
+        return (
+            f"{made.speech_seconds:.1f} s of speech: this bank knows what its scores mean from "
+            f"{calibration.min_seconds:.1f} s on, with less the ratios are too extreme; "
+            "nothing is decided without --force",
         )
 
     def _frames(self, file: str | os.PathLike[str]) -> FrameSet | Status:
@@ -233,6 +261,12 @@ class VoiceBank:
         chosen = speakers.chosen(names) if names is not None else speakers
         scores = log_likelihood_ratios(chosen, made.frames, made.weights)
         calibration = self.voices.calibration
-        llrs = calibration.apply(scores).tolist() if calibration else [None] * len(scores)
         order = np.argsort(-scores, kind="stable")
-        return tuple(Candidate(chosen.ids[i], float(scores[i]), llrs[i]) for i in order)
+        if calibration is None:
+            return tuple(Candidate(chosen.ids[i], float(scores[i]), None) for i in order)
+        ratios, limit = calibration.apply(scores), calibration.limit
+        held = np.clip(ratios, -limit, limit)
+        return tuple(
+            Candidate(chosen.ids[i], float(scores[i]), float(held[i]), bool(held[i] != ratios[i]))
+            for i in order
+        )

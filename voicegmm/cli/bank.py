@@ -133,12 +133,30 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
     for key in ("eer", "verify_miss", "verify_false_accept", "cllr"):
         click.echo("  " + metric_line(key, to_mapping(voices.expected[key])))
     promise = voices.promise
+    asked, found = promise.max_false_accept, promise.false_accept.value
     for text, rate in (
         ("strangers who are given a name", promise.false_accept),
         ("enrolled speakers who are not", promise.miss),
     ):
         interval = f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
         click.echo(f"  identify: {text}: {100 * rate.value:.1f} %  {interval}")
+    if found > 1.5 * asked:
+        click.echo(
+            f"  {100 * asked:g} % was asked for; so few recordings of strangers cannot settle a "
+            "threshold that keeps it: add speakers, or --background"
+        )
+    if promise.miss.value > 0.5:
+        warn("more than half of the enrolled speakers' recordings will get no name")
+
+
+def _print_promise(bank: Any) -> None:
+    promise = bank.voices.promise
+    if promise:
+        rate = promise.false_accept
+        click.echo(
+            f"{promise.n_enrolled} speakers: strangers who will be given a name: "
+            f"{100 * rate.value:.1f} %  [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+        )
 
 
 @click.command(short_help="Add a speaker, or more speech of one.")
@@ -158,12 +176,19 @@ def enroll(bank: Path, name: str, files: tuple[Path, ...], force: bool) -> None:
     speakers = updated.voices.speakers
     seconds = speakers.seconds[speakers.index(name)]
     click.echo(f"{name} {'updated' if known else 'enrolled'}: {seconds:.1f} s of speech in all")
+    _print_promise(updated)
 
 
 @click.command()
 @_BANK
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(min=1), default=5, help="Speakers shown of the ranking.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Speakers shown of the ranking.",
+)
 @click.option("--force", is_flag=True, help="Name the best even where the bank is uncalibrated.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, in one line.")
 @debug_option
@@ -197,18 +222,20 @@ def _print_identification(answer: Any, bank: Any, top: int) -> None:
         click.echo(f"{answer.file}: not judged ({answer.status}): {answer.reason}")
         return
     verdict = answer.speaker or "nobody known"
-    if not bank.calibrated:
+    if not bank.names:
+        verdict = "nobody known: nobody is enrolled"
+    elif not bank.calibrated:
         verdict = f"{verdict} (uncalibrated)" if answer.speaker else "no answer: uncalibrated bank"
-    click.echo(f"{answer.file}: {verdict}")
+    click.echo(f"{answer.file}: {verdict}  ({answer.seconds:.1f} s of speech)")
     for note in answer.notes:
-        warn(f"{answer.file}: {note}")
+        click.echo(f"  note: {note}")
     for place, candidate in enumerate(answer.ranking[:top], 1):
         if candidate.llr is None:
             figures = f"score {candidate.score:+.3f} nats per frame, uncalibrated"
         else:
             figures = (
                 f"log10 likelihood ratio {candidate.llr / math.log(10):+.2f}: "
-                f"{support(candidate.llr)}"
+                f"{support(candidate.llr, candidate.at_limit)}"
             )
         click.echo(f"  {place}. {candidate.name}: {figures}")
     if answer.threshold is not None:
@@ -245,17 +272,16 @@ def verify(bank: Path, name: str, file: Path, threshold: float, force: bool, as_
     if answer.status != "ok":
         click.echo(f"{file}: not judged ({answer.status}): {answer.reason}")
         return 1
-    for note in answer.notes:
-        warn(f"{file}: {note}")
-    if answer.accepted is None:
-        click.echo(f"no answer: uncalibrated bank; score {answer.score:+.3f} nats per frame")
-        return 0
-    verdict = "yes" if answer.accepted else "no"
+    verdict = {True: "yes", False: "no", None: "no answer"}[answer.accepted]
     if answer.llr is None:
-        click.echo(f"{verdict} (uncalibrated): score {answer.score:+.3f} nats per frame")
-        return 0
-    ratio = f"log10 likelihood ratio {answer.llr / math.log(10):+.2f}"
-    click.echo(f"{verdict}: {ratio}: {support(answer.llr)}")
+        figures = f"uncalibrated bank; score {answer.score:+.3f} nats per frame"
+    else:
+        passed = f", {threshold / math.log(10):+.2f} is asked for" if threshold else ""
+        ratio = f"log10 likelihood ratio {answer.llr / math.log(10):+.2f}{passed}"
+        figures = f"{ratio}: {support(answer.llr, answer.at_limit)}"
+    click.echo(f"{verdict}: {figures}  ({answer.seconds:.1f} s of speech)")
+    for note in answer.notes:
+        click.echo(f"  note: {note}")
     return 0
 
 
@@ -285,4 +311,7 @@ def remove(bank: Path, name: str) -> None:
 
     rest = VoiceBank.open(bank).remove(name)
     rest.save(bank)
-    click.echo(f"{name} removed; {len(rest.names)} speakers remain")
+    click.echo(
+        f"{name} removed; {len(rest.names)} speakers remain. What the background model learned "
+        "from this voice stays in it until it is trained again"
+    )

@@ -21,8 +21,8 @@ class SpeechOptions:
     ----------
     method : {"energy", "kaldi", "none"}
         "energy": less than `range_db` below the loudest frame, above the quiet ones by
-        `rise` of the way up to it, and above `floor_db`. "kaldi": log energy above `threshold` + `mean_scale` times its mean (compute-vad-energy). "none":
-        every frame.
+        `rise` of the way up to it, and above `floor_db`. "kaldi": log energy above `threshold` +
+        `mean_scale` times its mean (compute-vad-energy). "none": every frame.
     range_db : float
         In dB, greater than 0 and at most 200.
     rise : float

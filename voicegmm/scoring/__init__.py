@@ -11,7 +11,11 @@ from voicegmm.scoring.frames import (
     failure_of,
     usable,
 )
-from voicegmm.scoring.identification import promise_identification
+from voicegmm.scoring.identification import (
+    open_set_tests,
+    promise_identification,
+    with_speakers,
+)
 from voicegmm.scoring.models import (
     BackgroundModel,
     SpeakerModels,
@@ -21,7 +25,7 @@ from voicegmm.scoring.models import (
 )
 from voicegmm.scoring.ratio import log_likelihood_ratios, score_trials
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
-from voicegmm.scoring.voices import IdentificationPromise, Rate, Voices
+from voicegmm.scoring.voices import IdentificationPromise, OpenSetTests, Rate, Voices
 from voicegmm.scoring.words import support
 
 __all__ = [
@@ -32,6 +36,7 @@ __all__ = [
     "FrameLibrary",
     "IdentificationPromise",
     "MemoryFrames",
+    "OpenSetTests",
     "Rate",
     "Rehearsal",
     "ScoreTable",
@@ -43,6 +48,7 @@ __all__ = [
     "enroll",
     "failure_of",
     "log_likelihood_ratios",
+    "open_set_tests",
     "promise_identification",
     "read_scores",
     "rehearse",
@@ -51,5 +57,6 @@ __all__ = [
     "train_background",
     "train_calibration",
     "usable",
+    "with_speakers",
     "write_scores",
 ]

@@ -9,6 +9,8 @@ from voicegmm._base.arrays import Float64Array
 from voicegmm._base.checks import above, within
 from voicegmm._base.errors import DataError
 
+_MOST_SHOWN = 1_000_000
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -21,12 +23,16 @@ class Calibration:
     offset : float
     n_targets, n_nontargets : int
         Trials it was learned from.
+    min_seconds : float
+        Speech in the shortest tests it was learned from; with less, scores spread more widely than
+        it knows.
     """
 
     slope: float
     offset: float
     n_targets: int = 0
     n_nontargets: int = 0
+    min_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         above("slope", self.slope, 0)
@@ -35,6 +41,15 @@ class Calibration:
     def apply(self, scores: npt.ArrayLike) -> Float64Array:
         """Give slope * score + offset; NaN stays NaN."""
         return self.slope * np.asarray(scores, np.float64) + self.offset
+
+    @property
+    def limit(self) -> float:
+        """The greatest natural-log ratio, for or against, that so many trials can show.
+
+        Ratios beyond it are extrapolated: n voices of other people cannot show that something
+        happens to fewer than one in n.
+        """
+        return float(np.log(max(min(self.n_nontargets, _MOST_SHOWN), 1)))
 
 
 def train_calibration(

@@ -7,15 +7,16 @@ measured on them holds for voices that were never heard.
 Two designs, by who will be enrolled in earnest:
 
 - *insiders*: the enrolled speakers train the background model too, for there is no other speech.
-  The speakers outside the fold are enrolled from the first part of their recordings and tried
-  with the rest; the fold's speakers are tried as strangers.
+  The fold's speakers are tried as strangers on models made from all recordings of the others, as
+  they will be in earnest. The speakers of the next fold are tried on themselves, on models made
+  from the first part of their recordings, with the rest.
 - *outsiders*: other people's speech trains the background model. The fold's speakers are enrolled
   (beside those who are enrolled in earnest, if any) with a background model of the other folds, so
   that everyone who is tried or enrolled is unknown to it, as in earnest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from voicegmm.scoring.frames import FrameLibrary, usable
 from voicegmm.scoring.models import UbmOptions, enroll, train_background
 from voicegmm.scoring.ratio import score_trials
 from voicegmm.scoring.voices import Voices
+
+_SHORT_PERCENT = 5  # tests shorter than this percentile of the rehearsed ones are doubtful
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Rehearsal:
     model, voice : (n,) int array
         Into `speakers`: whose model, whose voice.
     scores : (n,) float64 array
+    seconds : (n_tests,) float64 array
+        Speech in each test.
     stranger : (n,) bool array
         Whether the background model and the enrolled speakers knew nothing of this voice (but for
         its own model, with "outsiders").
@@ -90,6 +95,7 @@ class Rehearsal:
     model: IntArray
     voice: IntArray
     scores: Float64Array
+    seconds: Float64Array
     stranger: BoolArray
     n_enrolled: float
 
@@ -105,8 +111,11 @@ class Rehearsal:
         return self.stranger & ~self.targets
 
     def calibration(self, p_target: float = 0.5) -> Calibration:
-        """Learn the calibration from all folds."""
-        return train_calibration(self.scores[self.targets], self.scores[self.nontargets], p_target)
+        """Learn the calibration from all folds; it is good from their shortest tests on."""
+        learned = train_calibration(
+            self.scores[self.targets], self.scores[self.nontargets], p_target
+        )
+        return replace(learned, min_seconds=float(np.percentile(self.seconds, _SHORT_PERCENT)))
 
     def calibrated(self, p_target: float = 0.5) -> Float64Array:
         """Calibrate each fold by the others: what calibrated scores will be worth, (n,)."""
@@ -123,12 +132,13 @@ class Rehearsal:
 @dataclass(frozen=True, eq=False)
 class _Fold:
     background: tuple[str, ...]
-    enrollments: tuple[Enrollment, ...]
-    tests: tuple[tuple[str, str], ...]  # (recording, whose voice)
+    # What is tried on what: enrollments, and (recording, whose voice) of the tests.
+    groups: tuple[tuple[tuple[Enrollment, ...], tuple[tuple[str, str], ...]], ...]
     strangers: frozenset[str]
+    n_met: int  # models of others that a stranger meets
 
 
-def _halves(files: Sequence[str], n_enroll: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _parted(files: Sequence[str], n_enroll: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Cut a speaker's recordings into those that enroll and those that are tried."""
     cut = min(n_enroll or (3 * len(files) + 2) // 4, len(files) - 1)
     return tuple(files[:cut]), tuple(files[cut:])
@@ -138,21 +148,25 @@ def _insiders(
     recordings: Mapping[str, Sequence[str]], folds: Sequence[Sequence[str]], n_enroll: int
 ) -> list[_Fold]:
     made = []
-    for strangers in folds:
+    for number, strangers in enumerate(folds):
         known = {
-            name: _halves(files, n_enroll)
+            name: _parted(files, n_enroll)
             for name, files in recordings.items()
             if name not in strangers
         }
-        made.append(
-            _Fold(
-                tuple(file for files, _ in known.values() for file in files),
-                tuple(Enrollment(name, files) for name, (files, _) in known.items()),
-                tuple((file, name) for name, (_, rest) in known.items() for file in rest)
-                + tuple((file, name) for name in strangers for file in recordings[name]),
-                frozenset(strangers),
-            )
+        # Each speaker's own recordings are tried in one fold only: tried in all, they would count
+        # as so much more evidence than they are.
+        tried = folds[(number + 1) % len(folds)]
+        own = (
+            tuple(Enrollment(name, files) for name, (files, _) in known.items()),
+            tuple((file, name) for name in tried for file in known[name][1]),
         )
+        others = (
+            tuple(Enrollment(name, tuple(recordings[name])) for name in known),
+            tuple((file, name) for name in strangers for file in recordings[name]),
+        )
+        background = tuple(file for files, _ in known.values() for file in files)
+        made.append(_Fold(background, (own, others), frozenset(strangers), len(known)))
     return made
 
 
@@ -164,16 +178,16 @@ def _outsiders(
 ) -> list[_Fold]:
     made = []
     for members in folds:
-        parted = {name: _halves(recordings[name], n_enroll) for name in members}
+        parted = {name: _parted(recordings[name], n_enroll) for name in members}
         others = (files for name, files in recordings.items() if name not in parted)
-        made.append(
-            _Fold(
-                tuple(file for files in others for file in files),
-                (*(Enrollment(name, files) for name, (files, _) in parted.items()), *in_earnest),
-                tuple((file, name) for name, (_, rest) in parted.items() for file in rest),
-                frozenset(members),
-            )
+        background = tuple(file for files in others for file in files)
+        enrollments = (
+            *(Enrollment(name, files) for name, (files, _) in parted.items()),
+            *in_earnest,
         )
+        tests = tuple((file, name) for name, (_, rest) in parted.items() for file in rest)
+        groups = ((enrollments, tests),)
+        made.append(_Fold(background, groups, frozenset(members), len(enrollments) - 1))
     return made
 
 
@@ -237,65 +251,75 @@ def rehearse(
         folds = _insiders(several, members, n_enroll)
     else:
         folds = _outsiders(several, members, n_enroll, in_earnest if meet else ())
-    parts = []
+    parts: list[_Part] = []
     for number, fold in enumerate(folds):
-        parts.append(_fold_scores(frames, fold, ubm, adaptation, seed, n_workers))
+        parts += _fold_scores(frames, number, fold, ubm, adaptation, seed, n_workers)
         if progress:
             progress(number + 1, n_folds)
     return _pooled(parts, folds)
 
 
-_Scored = tuple[Trials, Float64Array]
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The trials of one group of a fold."""
+
+    fold: int
+    trials: Trials
+    voices: tuple[str, ...]  # of each test
+    scores: Float64Array
+    seconds: Float64Array  # of each test
+    strangers: frozenset[str]
 
 
 def _fold_scores(
     frames: FrameLibrary,
+    number: int,
     fold: _Fold,
     ubm: UbmOptions,
     adaptation: MapOptions,
     seed: int,
     n_workers: int,
-) -> _Scored:
+) -> list[_Part]:
     background, _ = train_background(frames, fold.background, ubm, seed, n_workers)
-    models, _ = enroll(background, frames, fold.enrollments, adaptation, n_workers)
-    trials = Trials.of(
-        (name, file, int(name == voice)) for file, voice in fold.tests for name in models.ids
-    )
-    return trials, score_trials(Voices(models), frames, trials, n_workers=n_workers).scores
-
-
-def _pooled(parts: Sequence[_Scored], folds: Sequence[_Fold]) -> Rehearsal:
-    speakers: dict[str, int] = {}
-    columns: list[list[IntArray]] = []
-    scores, strangers, met, n_tests = [], [], [], 0
-    for number, ((trials, values), fold) in enumerate(zip(parts, folds, strict=True)):
-        voice_of = dict(fold.tests)
-        model = np.array([speakers.setdefault(name, len(speakers)) for name in trials.models])
-        voice = np.array(
-            [speakers.setdefault(voice_of[name], len(speakers)) for name in trials.tests]
+    hop = frames.front_end.mfcc.hop_seconds
+    parts = []
+    for enrollments, tests in fold.groups:
+        models, _ = enroll(background, frames, enrollments, adaptation, n_workers)
+        trials = Trials.of(
+            (name, file, int(name == voice)) for file, voice in tests for name in models.ids
         )
-        unknown = np.array([voice_of[name] in fold.strangers for name in trials.tests])
+        scores = score_trials(Voices(models), frames, trials, n_workers=n_workers).scores
+        seconds = np.array([frames.count(file) * hop for file in trials.tests])
+        voices = tuple(dict(tests)[file] for file in trials.tests)
+        parts.append(_Part(number, trials, voices, scores, seconds, fold.strangers))
+    return parts
+
+
+def _pooled(parts: Sequence[_Part], folds: Sequence[_Fold]) -> Rehearsal:
+    speakers: dict[str, int] = {}
+
+    def numbered(names: Sequence[str]) -> IntArray:
+        return np.array([speakers.setdefault(name, len(speakers)) for name in names])
+
+    columns = []
+    n_tests = 0
+    for part in parts:
+        trials = part.trials
+        unknown = np.array([voice in part.strangers for voice in part.voices])
         columns.append(
-            [
-                np.full(len(trials), number),
+            (
+                np.full(len(trials), part.fold),
                 trials.test_index + n_tests,
-                model[trials.model_index],
-                voice[trials.test_index],
-            ]
+                numbered(trials.models)[trials.model_index],
+                numbered(part.voices)[trials.test_index],
+                part.scores,
+                unknown[trials.test_index],
+            )
         )
         n_tests += len(trials.tests)
-        scores.append(values)
-        strangers.append(unknown[trials.test_index])
-        own = any(enrollment.model in fold.strangers for enrollment in fold.enrollments)
-        met.append(len(trials.models) - own)
-    fold_, test, model_, voice_ = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return Rehearsal(
-        tuple(speakers),
-        fold_,
-        test,
-        model_,
-        voice_,
-        np.concatenate(scores),
-        np.concatenate(strangers),
-        float(np.mean(met)),
+    fold, test, model, voice, scores, stranger = (
+        np.concatenate(column) for column in zip(*columns, strict=True)
     )
+    seconds = np.concatenate([part.seconds for part in parts])
+    n_met = float(np.mean([one.n_met for one in folds]))
+    return Rehearsal(tuple(speakers), fold, test, model, voice, scores, seconds, stranger, n_met)

@@ -1,15 +1,35 @@
 """Who is this, or is it nobody I know: open-set identification and what to expect of it."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
+from voicegmm._base.arrays import BoolArray, IntArray
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.folds import Rehearsal
-from voicegmm.scoring.voices import IdentificationPromise, Rate
+from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.voices import IdentificationPromise, OpenSetTests, Rate, Voices
+
+
+def open_set_tests(rehearsal: Rehearsal) -> OpenSetTests:
+    """Reduce a rehearsal to one line a test: the best wrong score, and its own."""
+    n_tests = int(rehearsal.test.max()) + 1
+    best_wrong = np.full(n_tests, -np.inf)
+    own = np.full(n_tests, -np.inf)
+    wrong = ~rehearsal.targets
+    np.maximum.at(best_wrong, rehearsal.test[wrong], rehearsal.scores[wrong])
+    np.maximum.at(own, rehearsal.test[~wrong], rehearsal.scores[~wrong])
+    voice = np.empty(n_tests, np.int64)
+    fold = np.empty(n_tests, np.int64)
+    stranger = np.empty(n_tests, bool)
+    voice[rehearsal.test] = rehearsal.voice
+    fold[rehearsal.test] = rehearsal.fold
+    stranger[rehearsal.test] = rehearsal.stranger
+    return OpenSetTests(best_wrong, own, voice, fold, stranger, rehearsal.n_enrolled)
 
 
 def promise_identification(
-    rehearsal: Rehearsal,
+    tests: OpenSetTests,
     calibration: Calibration,
     n_enrolled: int,
     max_false_accept: float,
@@ -18,15 +38,15 @@ def promise_identification(
     """Choose the threshold of `identify` and state what it will do.
 
     The threshold is the lowest at which at most `max_false_accept` of the strangers' recordings
-    pass. A stranger meets a few models less in a fold than in earnest: the rate is scaled by the
-    number of models, which it cannot exceed (the union bound). The rates are measured fold by
-    fold, each with the threshold that the other folds choose.
+    pass, and never below a ratio of one. Where more models are enrolled in earnest than a stranger
+    met in a fold, the rate is scaled by their number, which it cannot exceed (the union bound).
+    The rates are measured fold by fold, each with the threshold that the other folds choose.
 
     Parameters
     ----------
-    rehearsal : Rehearsal
+    tests : OpenSetTests
     calibration : Calibration
-        Learned from all folds; it only says what threshold a score is.
+        Says which ratio a score is.
     n_enrolled : int
         Number of speakers that are enrolled in earnest.
     max_false_accept : float
@@ -38,47 +58,36 @@ def promise_identification(
     -------
     IdentificationPromise
     """
-    ratios = calibration.apply(rehearsal.scores)
-    best_wrong, own, voice, fold, stranger = _per_test(rehearsal, ratios)
-    growth = max(n_enrolled / max(rehearsal.n_enrolled, 1.0), 1.0)
-    accepted_share = min(max_false_accept / growth, 1.0)
+    best_wrong, own = calibration.apply(tests.best_wrong), calibration.apply(tests.own)
+    growth = max(n_enrolled / max(tests.n_met, 1.0), 1.0)
+    share = max_false_accept / growth
 
-    def threshold_for(tests: BoolArray) -> float:
-        # At least zero: below it the evidence speaks against the speaker.
-        highest = np.sort(best_wrong[tests & stranger])[::-1]
-        allowed = int(np.floor(accepted_share * len(highest)))
-        return max(float(np.nextafter(highest[min(allowed, len(highest) - 1)], np.inf)), 0.0)
+    def threshold_for(chosen: BoolArray) -> float:
+        highest = np.sort(best_wrong[chosen & tests.stranger])[::-1]
+        allowed = min(int(np.floor(share * len(highest))), len(highest) - 1)
+        return max(float(np.nextafter(highest[allowed], np.inf)), 0.0)
 
     by_fold = np.empty(len(best_wrong))
-    for number in np.unique(fold):
-        by_fold[fold == number] = threshold_for(fold != number)
+    for number in np.unique(tests.fold):
+        by_fold[tests.fold == number] = threshold_for(tests.fold != number)
     known = np.isfinite(own)
     fooled = best_wrong > by_fold
     lost = (own <= by_fold) | (own < best_wrong)
     rng = np.random.default_rng(seed)
-    false_accept = rate_of(fooled[stranger], voice[stranger], rng, growth)
-    miss = rate_of(lost[known], voice[known], rng)
-    everything = np.ones(len(fold), bool)
-    return IdentificationPromise(threshold_for(everything), n_enrolled, false_accept, miss)
+    false_accept = rate_of(fooled[tests.stranger], tests.voice[tests.stranger], rng, growth)
+    miss = rate_of(lost[known], tests.voice[known], rng)
+    threshold = threshold_for(np.ones(len(best_wrong), bool))
+    return IdentificationPromise(threshold, max_false_accept, n_enrolled, false_accept, miss)
 
 
-def _per_test(
-    rehearsal: Rehearsal, ratios: Float64Array
-) -> tuple[Float64Array, Float64Array, IntArray, IntArray, BoolArray]:
-    """Give, for each test: best ratio of another's model, of its own, voice, fold, stranger."""
-    n_tests = int(rehearsal.test.max()) + 1
-    best_wrong = np.full(n_tests, -np.inf)
-    own = np.full(n_tests, -np.inf)
-    wrong = ~rehearsal.targets
-    np.maximum.at(best_wrong, rehearsal.test[wrong], ratios[wrong])
-    np.maximum.at(own, rehearsal.test[~wrong], ratios[~wrong])
-    voice = np.empty(n_tests, np.int64)
-    fold = np.empty(n_tests, np.int64)
-    stranger = np.empty(n_tests, bool)
-    voice[rehearsal.test] = rehearsal.voice
-    fold[rehearsal.test] = rehearsal.fold
-    stranger[rehearsal.test] = rehearsal.stranger
-    return best_wrong, own, voice, fold, stranger
+def with_speakers(voices: Voices, speakers: SpeakerModels) -> Voices:
+    """Put other speakers in the place of those of some voices; what is promised is stated anew."""
+    promise = voices.promise
+    if promise and voices.open_set and voices.calibration:
+        promise = promise_identification(
+            voices.open_set, voices.calibration, len(speakers.ids), promise.max_false_accept
+        )
+    return replace(voices, speakers=speakers, promise=promise)
 
 
 def rate_of(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm.metrics import Estimate
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.models import SpeakerModels
@@ -34,6 +35,8 @@ class IdentificationPromise:
     ----------
     threshold : float
         Natural-log likelihood ratio that the best speaker must pass; otherwise nobody is known.
+    max_false_accept : float
+        What was asked for.
     n_enrolled : int
         Number of enrolled speakers the rates hold for.
     false_accept : Rate
@@ -43,9 +46,33 @@ class IdentificationPromise:
     """
 
     threshold: float
+    max_false_accept: float
     n_enrolled: int
     false_accept: Rate
     miss: Rate
+
+
+@dataclass(frozen=True, eq=False)
+class OpenSetTests:
+    """What became of each recording that was tried in the folds.
+
+    Parameters
+    ----------
+    best_wrong, own : (n_tests,) float64 array
+        The best score of another's model, and that of its own (-inf where it has none).
+    voice, fold : (n_tests,) int64 array
+        Whose voice, and in which fold.
+    stranger : (n_tests,) bool array
+    n_met : float
+        Models of others that a stranger met.
+    """
+
+    best_wrong: Float64Array
+    own: Float64Array
+    voice: IntArray
+    fold: IntArray
+    stranger: BoolArray
+    n_met: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +88,8 @@ class Voices:
         Threshold of `identify`, and its error rates.
     expected : dict of str to Estimate
         Figures of verification on strangers (eer, cllr, ...), as `voicegmm.metrics.evaluate`.
+    open_set : OpenSetTests, optional
+        What `promise` was made from: it is made again when speakers come or go.
     uncalibrated_because : str
         The reason where there is no calibration.
     not_enrolled : dict of str to str
@@ -71,5 +100,6 @@ class Voices:
     calibration: Calibration | None = None
     promise: IdentificationPromise | None = None
     expected: dict[str, Estimate] = field(default_factory=dict)
+    open_set: OpenSetTests | None = None
     uncalibrated_because: str = ""
     not_enrolled: dict[str, str] = field(default_factory=dict)

@@ -14,34 +14,45 @@ _STEPS = (
 )
 
 
-def support(llr: float) -> str:
-    """Say what a calibrated likelihood ratio means.
+def support(llr: float, at_limit: bool = False) -> str:
+    """Say what a calibrated likelihood ratio means: of the recording, never of who it was.
 
     Parameters
     ----------
     llr : float
-        Natural logarithm of the ratio.
+        Natural logarithm of the ratio; finite.
+    at_limit : bool
+        Whether the evidence is at least this strong.
 
     Returns
     -------
     str
-        As "strong support for the same voice (about 2,300 times likelier)".
+        As "strong support for this speaker: such a recording is about 2,300 times likelier from
+        this voice than from another".
+
+    Raises
+    ------
+    ValueError
+        If the ratio is not finite.
     """
     if not math.isfinite(llr):
-        return "no support either way" if math.isnan(llr) else "beyond any scale"
-    times = math.exp(min(abs(llr), 700.0))
+        raise ValueError(f"a likelihood ratio in words must be finite, got {llr}")
+    times = math.exp(min(abs(llr), 100.0))
     word = ""
     for step, name in _STEPS:
-        if times >= step:
+        if times >= step * (1 - 1e-9):
             word = name
     if not word:
         return "no support either way"
-    side = "for the same voice" if llr > 0 else "for a different voice"
-    return f"{word} support {side} (about {_rounded(times)} times likelier)"
+    this, that = ("this voice", "another") if llr > 0 else ("another voice", "this one")
+    side = "for this speaker" if llr > 0 else "for another speaker"
+    much = f"{'at least' if at_limit else 'about'} {_rounded(times)}"
+    if times > 1e6 and not at_limit:
+        much = "over a million"
+    likelier = f"{much} times likelier from {this} than from {that}"
+    return f"{word} support {side}: such a recording is {likelier}"
 
 
 def _rounded(times: float) -> str:
-    if times >= 1e6:
-        return "over a million"
     digits = max(len(str(int(times))) - 2, 0)
     return f"{round(times, -digits):,.0f}" if times >= 10 else f"{times:.1f}"

@@ -17,6 +17,7 @@ from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
     IdentificationPromise,
+    OpenSetTests,
     SpeakerModels,
     UbmOptions,
     Voices,
@@ -25,6 +26,7 @@ from voicegmm.store.hdf5 import new_file, open_file, read_array, read_strings, w
 
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 1
 SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 1
+_OPEN_SET = ("best_wrong", "own", "voice", "fold", "stranger")
 _ITERATION = np.dtype(
     [("log_likelihood", "f8"), ("n_floored", "i8"), ("n_starved", "i8"), ("seconds", "f8")]
 )
@@ -107,11 +109,16 @@ def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
         judgment = {
             "calibration": voices.calibration,
             "promise": voices.promise,
+            "n_met": voices.open_set.n_met if voices.open_set else None,
             "expected": voices.expected,
             "uncalibrated_because": voices.uncalibrated_because,
             "not_enrolled": voices.not_enrolled,
         }
         file.attrs["judgment"] = canonical_json(judgment)
+        if voices.open_set:
+            tests = file.create_group("open_set")
+            for name in _OPEN_SET:
+                tests[name] = getattr(voices.open_set, name)
 
 
 def load_voices(path: str | os.PathLike[str]) -> Voices:
@@ -138,11 +145,16 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
         if speakers.fingerprint != file.attrs["fingerprint"]:
             raise FormatError(f"{path}: damaged: the speakers do not fit their fingerprint")
         judgment = msgspec.json.decode(file.attrs["judgment"])
+        tests = None
+        if "open_set" in file:
+            columns = {name: file["open_set"][name][...] for name in _OPEN_SET}
+            tests = OpenSetTests(**columns, n_met=float(judgment["n_met"]))
         return Voices(
             speakers,
             msgspec.convert(judgment["calibration"], Calibration | None),
             msgspec.convert(judgment["promise"], IdentificationPromise | None),
             msgspec.convert(judgment["expected"], dict[str, Estimate]),
+            tests,
             str(judgment["uncalibrated_because"]),
             msgspec.convert(judgment["not_enrolled"], dict[str, str]),
         )
