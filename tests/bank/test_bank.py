@@ -204,7 +204,7 @@ def test_a_background_calibrates_a_single_speaker(voices, speaker_folders, tmp_p
 
 
 def test_a_background_of_the_same_people_is_refused(speaker_folders, voices, tmp_path):
-    with pytest.raises(ListError, match="the background shares the recording"):
+    with pytest.raises(ListError, match="the background shares the speaker"):
         VoiceBank.train(speaker_folders / "known", QUICK, background=speaker_folders / "known")
     (tmp_path / "v001").symlink_to(voices / "wavs/b001")
     with pytest.raises(ListError, match="the background shares the speaker 'v001'"):

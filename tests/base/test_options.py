@@ -38,7 +38,7 @@ def test_what_is_written_reads_back():
             {"name": "x", "inner": {"size": 0}},
             r"size must be at least 1, got 0 \(conf\.toml: inner\.s",
         ),
-        ({"name": "x", "inner": {"size": "4"}}, r"size: expected `int`, got `str`, got '4'"),
+        ({"name": "x", "inner": {"size": "4"}}, r"size: expected `int`, got `str`: '4'"),
         ({"name": "x", "inner": 5}, r"inner must be a table, got 5"),
         ({"name": "x", "rate": True}, r"rate: expected `float`, got `bool`"),
         ({}, r"name is missing \(conf\.toml: name\)"),

@@ -224,3 +224,87 @@ def test_every_kind_of_audio_goes_through(typed, bank, voices, tmp_path):
     code, out, _ = typed("identify", bank, tmp_path / "né à 8000.wav")
     assert "  note: " in out
     assert "below the 16000 Hz" in out
+
+
+def in_shell(command, **more):
+    return subprocess.run(
+        ["bash", "-c", command.replace("voicegmm", f"{sys.executable} -m voicegmm")],
+        capture_output=True, text=True, check=False, **more,
+    )  # fmt: skip
+
+
+def test_a_disk_without_room_is_one_clear_error(voices, bank, tmp_path):
+    store = tmp_path / "f.h5"
+    full = in_shell(f"ulimit -f 2000; voicegmm features extract {voices}/wavs -o {store}")
+    assert (full.returncode, full.stdout) == (1, "")
+    assert full.stderr.startswith("error: ")
+    assert "no space left" in full.stderr
+    assert full.stderr.count("\n") == 1
+    copy = tmp_path / "bank.h5"
+    copy.write_bytes(bank.read_bytes())
+    before = copy.read_bytes()
+    wavs = " ".join(str(path) for path in sorted((voices / "wavs/b001").glob("*.wav")))
+    full = in_shell(f"ulimit -f 20; voicegmm enroll {copy} x {wavs}")
+    assert full.returncode == 1
+    assert "bank.h5: cannot be written: File too large" in full.stderr
+    assert copy.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".bank.h5.lock", "bank.h5"]
+
+
+def test_enrollments_at_once_lose_nobody(voices, bank, tmp_path):
+    copy = tmp_path / "bank.h5"
+    copy.write_bytes(bank.read_bytes())
+    commands = []
+    for number in (1, 2, 3, 4):
+        wavs = " ".join(map(str, sorted((voices / f"wavs/b00{number}").glob("*.wav"))))
+        commands.append(f"voicegmm enroll {copy} new{number} {wavs} &")
+    done = in_shell(" ".join(commands) + " wait")
+    assert done.stderr == ""
+    names = in_shell(f"voicegmm list {copy} --json").stdout
+    assert {"new1", "new2", "new3", "new4"} <= set(json.loads(names))
+
+
+def test_a_link_to_a_bank_stays_a_link(typed, voices, bank, tmp_path):
+    real, link = tmp_path / "real.h5", tmp_path / "link.h5"
+    real.write_bytes(bank.read_bytes())
+    link.symlink_to(real)
+    files = sorted((voices / "wavs/b001").glob("*.wav"))
+    assert typed("enroll", link, "x", *files)[0] == 0
+    assert link.is_symlink()
+    assert "x\t" in typed("list", real)[1]
+
+
+def test_an_input_is_never_replaced_and_a_place_that_cannot_be_is_told_at_once(
+    typed, voices, tmp_path
+):
+    store = tmp_path / "f.h5"
+    listed = tmp_path / "l.txt"
+    listed.write_text("v001/x.wav\n")
+    code, _, err = typed("features", "extract", listed, "-o", listed)
+    assert (code, err) == (1, f"error: {listed} is read by this command; write to another file\n")
+    for out, message in (("no/f.h5", "does not exist; make it first"), (".", "is a folder")):
+        code, _, err = typed("features", "extract", voices / "wavs", "-o", tmp_path / out)
+        assert code == 1
+        assert message in err
+    assert not store.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", "w", "-o", "x.h5", "--seed", "-1"], ["demo", "--seed", "99999999999999999999"]],
+)
+def test_seeds_that_cannot_be(typed, arguments):
+    code, _, err = typed(*arguments)
+    assert code == 2
+    assert "--seed" in err
+
+
+def test_what_the_system_refuses_is_one_line(typed, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = typed("demo", "--out", tmp_path / "file")
+    assert code == 1
+    assert err.startswith("error: ")
+    assert "should not happen" not in err
+    code, _, err = typed("run", "demo", "--data", tmp_path, "--out", tmp_path / "file")
+    assert code == 1
+    assert "no folder can be made there" in err

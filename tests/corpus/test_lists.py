@@ -16,6 +16,8 @@ from voicegmm.corpus import (
     read_segments,
     read_trials,
     scan_speakers,
+    shared_recordings,
+    speaker_of,
     write_enrollments,
     write_files,
     write_paths,
@@ -122,7 +124,7 @@ def test_what_is_no_text_list(tmp_path):
 
 
 def test_a_name_with_a_tab_or_newline_is_refused(tmp_path):
-    for name in ("a\tb", "a\nb", "", " a"):
+    for name in ("a\tb", "a\nb", "", " a", "\x1b[31m", "\udcff"):
         with pytest.raises(ListError, match="must not be empty, hold a tab or a newline"):
             write_files(tmp_path / "x", [name])
 
@@ -156,6 +158,28 @@ def test_speaker_folders(tmp_path):
     assert [s.name for s in speakers] == ["Zoë B", "al", "empty"]
     assert [len(s.files) for s in speakers] == [2, 1, 0]
     assert len(find_recordings(tmp_path)) == 4
+
+
+def test_folders_that_look_alike_are_refused(tmp_path):
+    make_tree(tmp_path, "Zo\u00eb/x.wav", "Zoe\u0308/x.wav")
+    with pytest.raises(ListError, match="two speakers' folders look the same"):
+        scan_speakers(tmp_path)
+
+
+def test_a_recording_under_two_speakers_is_found(tmp_path):
+    make_tree(tmp_path, "a/1.wav", "a/2.wav", "b/1.wav", "b/empty.wav", "c/empty.wav")
+    (tmp_path / "a/1.wav").write_bytes(b"one")
+    (tmp_path / "a/2.wav").write_bytes(b"one")
+    (tmp_path / "b/1.wav").write_bytes(b"two")
+    assert shared_recordings(scan_speakers(tmp_path)) == []
+    (tmp_path / "b/1.wav").write_bytes(b"one")
+    found = shared_recordings(scan_speakers(tmp_path))
+    assert found == [(tmp_path / "b/1.wav", tmp_path / "a/1.wav")]
+
+
+def test_the_speaker_of_a_recording_is_its_first_folder():
+    assert speaker_of("id10270/5r0dWxy17C8/00001.wav") == "id10270"
+    assert speaker_of("x.wav") == ""
 
 
 def test_links_to_folders_are_followed_and_circles_end(tmp_path):

@@ -37,7 +37,7 @@ def background(rng):
     gmm = DiagonalGMM(
         rng.dirichlet(np.ones(3)), rng.standard_normal((3, 60)), rng.uniform(0.1, 2, (3, 60))
     )
-    record = (Iteration(-80.5, 1, 0, 0.1), Iteration(-80.25, 0, 0, 0.1))
+    record = (Iteration(-80.5, 1, 0), Iteration(-80.25, 0, 0))
     return BackgroundModel(gmm, PipelineOptions(), UbmOptions(3), 7, record, 1234.0)
 
 

@@ -1,12 +1,69 @@
 """Files that appear whole or not at all."""
 
+import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from voicegmm._base.errors import VoicegmmError
+from voicegmm._base.errors import InUseError, VoicegmmError
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that no file can be written to: asked before hours of work, not after.
+
+    Raises
+    ------
+    VoicegmmError
+        If it is a folder, or its folder does not exist or cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise VoicegmmError(f"{target} is a folder; name a file to write")
+    folder = target.resolve().parent
+    if not folder.is_dir():
+        raise VoicegmmError(f"{target}: the folder {folder} does not exist; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise VoicegmmError(f"{target}: the folder {folder} cannot be written")
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str], seconds: float = 30.0) -> Iterator[None]:
+    """Hold a file for a change: read, think, write; others who ask wait their turn.
+
+    The lock is a hidden file beside it, which stays and holds nothing.
+
+    Parameters
+    ----------
+    path : path
+    seconds : float
+        How long to wait.
+
+    Raises
+    ------
+    InUseError
+        If another process holds it for longer.
+    """
+    target = Path(path).resolve()
+    check_writable(target)
+    handle = os.open(target.parent / f".{target.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise InUseError(
+                        f"{path}: another process has been changing it for {seconds:g} s; try again"
+                    ) from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -27,11 +84,8 @@ def whole_file(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path
     VoicegmmError
         If the folder does not exist, or cannot be written.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise VoicegmmError(f"{target} is a folder; name a file to write")
-    if not target.parent.is_dir():
-        raise VoicegmmError(f"{target}: the folder {target.parent} does not exist; make it first")
+    check_writable(path)
+    target = Path(path).resolve()  # a link stays, what it points to is replaced
     try:
         handle, name = tempfile.mkstemp(
             prefix=f".{target.name}.", suffix=".part", dir=target.parent

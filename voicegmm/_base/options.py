@@ -64,7 +64,7 @@ def from_mapping(
             values[key] = msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             reason = str(error)[:1].lower() + str(error)[1:]
-            raise OptionError(f"{key}: {reason}, got {value!r}{place}") from None
+            raise OptionError(f"{key}: {reason}: {value!r}{place}") from None
     missing = [
         name
         for name, field in fields.items()

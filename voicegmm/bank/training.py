@@ -10,7 +10,7 @@ import numpy as np
 from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import DataError, ListError, VoicegmmError
 from voicegmm._base.progress import Progress, counting, silent
-from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers
+from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers, shared_recordings
 from voicegmm.features import Pipeline, PipelineOptions, front_end_for
 from voicegmm.metrics import Estimate, evaluate
 from voicegmm.mixture import MapOptions
@@ -76,6 +76,7 @@ class BankOptions:
         at_least("n_folds", self.n_folds, 2)
         at_least("min_speakers", self.min_speakers, 2)
         within("max_false_accept", self.max_false_accept, 1e-6, 1 - 1e-6)
+        within("seed", self.seed, 0, 2**63 - 1)
         at_least("min_enroll_seconds", self.min_enroll_seconds, 0)
 
 
@@ -141,7 +142,7 @@ def train_voices(
     outsiders = scan_speakers(background) if background else ()
     own = dict(_named(speakers, ""))
     others = dict(_named(outsiders, "background: "))
-    _refuse_overlap(speakers, outsiders)
+    _refuse_shared(speakers, outsiders)
     paths = {file: Path(file) for files in (*own.values(), *others.values()) for file in files}
     pipeline = Pipeline(options.features or front_end_for(list(paths.values())))
     store_path = work / "features.h5"
@@ -192,16 +193,19 @@ def _named(folders: Sequence[SpeakerFolder], prefix: str) -> list[tuple[str, lis
     return [(prefix + one.name, [str(path) for path in one.files]) for one in folders]
 
 
-def _refuse_overlap(speakers: Sequence[SpeakerFolder], outsiders: Sequence[SpeakerFolder]) -> None:
-    shared = {one.resolve() for speaker in speakers for one in speaker.files} & {
-        one.resolve() for speaker in outsiders for one in speaker.files
-    }
+def _refuse_shared(speakers: Sequence[SpeakerFolder], outsiders: Sequence[SpeakerFolder]) -> None:
     names = {speaker.name for speaker in speakers} & {speaker.name for speaker in outsiders}
-    if shared or names:
-        what = f"the recording {min(shared)}" if shared else f"the speaker {min(names)!r}"
+    if names:
         raise ListError(
-            f"the background shares {what} with the speakers who are enrolled; "
+            f"the background shares the speaker {min(names)!r} with those who are enrolled; "
             "it must hold other people, or what is promised of strangers would not hold"
+        )
+    shared = shared_recordings([*speakers, *outsiders])
+    if shared:
+        more = f" (and {len(shared) - 1} more such pairs)" if len(shared) > 1 else ""
+        raise ListError(
+            f"{shared[0][0]} is the same recording as {shared[0][1]}, under another speaker{more}; "
+            "remove it from one of them: with it no error rate could be promised"
         )
 
 

@@ -7,6 +7,7 @@ import click
 
 from voicegmm.cli.console import (
     bars,
+    check_output,
     cores,
     debug_option,
     json_option,
@@ -41,7 +42,7 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
     type=float,
     help="Share of strangers' recordings that identify may give a name.  [default: 0.05]",
 )
-@click.option("--seed", type=int, help="Of all random choices.  [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), help="Of all random choices.  [default: 0]")
 @click.option("--force", is_flag=True, help="Replace a bank that exists.")
 @workers_option
 @json_option
@@ -72,8 +73,7 @@ def train(
         raise VoicegmmError(
             f"{out} exists; add speakers with `voicegmm enroll`, or replace it with --force"
         )
-    if not out.parent.is_dir():
-        raise VoicegmmError(f"{out}: the folder {out.parent} does not exist; make it first")
+    check_output(out)
     if settings and not config:
         raise click.UsageError("--set lays values over a --config; name one")
     chosen: dict[str, Any] = {
@@ -167,12 +167,16 @@ def _print_promise(bank: Any) -> None:
 @debug_option
 def enroll(bank: Path, name: str, files: tuple[Path, ...], force: bool) -> None:
     """Add the speaker NAME from FILES, or add the FILES to a speaker who is enrolled."""
+    from voicegmm._base.files import locked
     from voicegmm.bank import VoiceBank
 
-    opened = VoiceBank.open(bank)
-    known = name in opened.names
-    updated = opened.enroll(name, files, min_seconds=0.0 if force else 1.0, n_workers=cores(None))
-    updated.save(bank)
+    VoiceBank.open(bank)  # what is no bank gets no lock file beside it
+    with locked(bank):
+        opened = VoiceBank.open(bank)
+        known = name in opened.names
+        least = 0.0 if force else 1.0
+        updated = opened.enroll(name, files, min_seconds=least, n_workers=cores(None))
+        updated.save(bank)
     speakers = updated.voices.speakers
     seconds = speakers.seconds[speakers.index(name)]
     click.echo(f"{name} {'updated' if known else 'enrolled'}: {seconds:.1f} s of speech in all")
@@ -307,10 +311,13 @@ def list_speakers(bank: Path, as_json: bool) -> None:
 @debug_option
 def remove(bank: Path, name: str) -> None:
     """Take the speaker NAME out of a bank; the file is written anew without them."""
+    from voicegmm._base.files import locked
     from voicegmm.bank import VoiceBank
 
-    rest = VoiceBank.open(bank).remove(name)
-    rest.save(bank)
+    VoiceBank.open(bank)
+    with locked(bank):
+        rest = VoiceBank.open(bank).remove(name)
+        rest.save(bank)
     click.echo(
         f"{name} removed; {len(rest.names)} speakers remain. What the background model learned "
         "from this voice stays in it until it is trained again"

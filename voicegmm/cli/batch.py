@@ -6,6 +6,7 @@ import click
 
 from voicegmm.cli.console import (
     bars,
+    check_output,
     cores,
     debug_option,
     json_option,
@@ -60,6 +61,7 @@ def extract(
     from voicegmm.features import Pipeline, load_front_end
     from voicegmm.store import extract_to_store
 
+    check_output(out, what)
     pipeline = Pipeline(load_front_end(config, settings))
     if what.is_dir():
         paths = {str(path.relative_to(what)): path for path in find_recordings(what)}
@@ -105,7 +107,13 @@ def ubm() -> None:
 @click.option("--components", type=int, help="Gaussians.  [default: 256]")
 @click.option("--iterations", type=int, help="The most EM iterations.  [default: 10]")
 @click.option("--list", "listed", type=_PATH, help="Recordings to train on.  [default: all]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all random choices.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of all random choices.",
+)
 @workers_option
 @json_option
 @debug_option
@@ -127,6 +135,7 @@ def train(
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, save_background
 
+    check_output(out, store, listed)
     options = UbmOptions()
     if components is not None:
         options = replace(options, n_components=components)
@@ -191,6 +200,7 @@ def adapt(
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, load_background, save_voices
 
+    check_output(out, ubm, store, enrollments)
     options = MapOptions() if relevance is None else MapOptions(relevance=relevance)
     enrolled = read_enrollments(enrollments)
     model = load_background(ubm)
@@ -232,6 +242,7 @@ def score(
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, load_voices
 
+    check_output(out, speakers, store, trials, segments)
     tried = read_trials(trials)
     if tried.n_duplicates:
         warn(f"{trials}: {tried.n_duplicates} trials stand twice and are scored once")

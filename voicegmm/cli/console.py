@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -52,6 +53,17 @@ def cores(workers: int | None) -> int:
     from voicegmm.compute import available_cores
 
     return workers or available_cores()
+
+
+def check_output(out: Path, *inputs: Path | None) -> None:
+    """Refuse an output that cannot be written, or that would replace an input."""
+    from voicegmm._base.errors import VoicegmmError
+    from voicegmm._base.files import check_writable
+
+    check_writable(out)
+    for path in inputs:
+        if path is not None and path.resolve() == out.resolve():
+            raise VoicegmmError(f"{out} is read by this command; write to another file")
 
 
 class Bars:

@@ -16,7 +16,13 @@ from voicegmm.cli.run import print_run
     show_default=True,
     help="The folder to work in.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the voices.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of the voices.",
+)
 @workers_option
 @json_option
 @debug_option

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from voicegmm.cli.console import debug_option, json_option, print_figures, print_json
+from voicegmm.cli.console import check_output, debug_option, json_option, print_figures, print_json
 
 _PATH = click.Path(path_type=Path)
 
@@ -22,6 +22,8 @@ def evaluate(scores: Path, key: Path | None, report: Path | None, as_json: bool)
     from voicegmm.scoring import read_scores
     from voicegmm.scoring.evaluation import as_mapping, evaluate_table, with_key
 
+    if report:
+        check_output(report, scores, key)
     table = read_scores(scores)
     if key:
         table = with_key(table, read_trials(key), str(key))

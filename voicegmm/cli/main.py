@@ -1,6 +1,7 @@
 """The entry point: the group of commands, and what becomes of errors."""
 
 import logging
+import signal
 import sys
 import traceback
 
@@ -9,13 +10,14 @@ import click
 from voicegmm._base.errors import VoicegmmError
 from voicegmm._base.version import __version__
 from voicegmm.cli import bank, batch, demo, evaluation, run
-from voicegmm.cli.console import warn
+from voicegmm.cli.console import debug_option, warn
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
 
 
 @click.group(context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="voicegmm")
+@debug_option
 def voicegmm() -> None:
     """Gaussian mixture models of voices.
 
@@ -61,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command; exit with 0, with 1 for an error of ours, with 2 for wrong usage."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    # Ended from outside, it cleans up as after Ctrl-C: no temporary files stay.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     handler = _WarningsToConsole(logging.WARNING)
     logging.getLogger("voicegmm").addHandler(handler)
     try:
@@ -71,14 +75,17 @@ def main(arguments: list[str] | None = None) -> None:
         status = error.exit_code
     except VoicegmmError as error:
         status = _fail(" ".join(str(error).split()), debug)
-    except (KeyboardInterrupt, click.Abort):
-        status = _fail("interrupted; what was finished is kept", debug)
-    except MemoryError:
-        status = _fail("not enough memory for this; see the options of the command", debug)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does; nobody is left to be told.
-        sys.stderr.close()
-        status = 1
+        sys.stdout = None
+        status = 0
+    except (KeyboardInterrupt, click.Abort):
+        status = _fail("interrupted; what was finished is kept", debug)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        status = _fail(f"{named}{error.strerror or error}", debug)
+    except MemoryError:
+        status = _fail("not enough memory for this; see the options of the command", debug)
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
         status = _fail(f"this should not happen: {told} (run it with --debug and report it)", debug)

@@ -1,6 +1,12 @@
 """What a corpus is made of: recordings, enrollments, trials; lists and folders that name them."""
 
-from voicegmm.corpus.folders import AUDIO_SUFFIXES, SpeakerFolder, find_recordings, scan_speakers
+from voicegmm.corpus.folders import (
+    AUDIO_SUFFIXES,
+    SpeakerFolder,
+    find_recordings,
+    scan_speakers,
+    shared_recordings,
+)
 from voicegmm.corpus.lists import (
     Enrollment,
     read_enrollments,
@@ -29,6 +35,7 @@ __all__ = [
     "read_segments",
     "read_trials",
     "scan_speakers",
+    "shared_recordings",
     "speaker_of",
     "write_enrollments",
     "write_files",

@@ -1,8 +1,11 @@
 """Folders of recordings: one sub-folder a speaker."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from unicodedata import normalize
 
 from voicegmm._base.errors import ListError
 from voicegmm.corpus.lists import checked_name
@@ -89,4 +92,38 @@ def scan_speakers(folder: str | Path) -> tuple[SpeakerFolder, ...]:
             f"{folder}: no recordings in sub-folders{loose}. "
             f"Expected {folder}/<speaker>/<recording>.wav, one sub-folder a speaker"
         )
+    look_alike: dict[str, str] = {}
+    for name in by_speaker:
+        other = look_alike.setdefault(normalize("NFC", name), name)
+        if other != name:
+            raise ListError(
+                f"{folder}: two speakers' folders look the same, {name!r}: they differ only in how "
+                "their accents are written; join them or rename one"
+            )
     return tuple(SpeakerFolder(name, tuple(files)) for name, files in by_speaker.items())
+
+
+def shared_recordings(speakers: Sequence[SpeakerFolder]) -> list[tuple[Path, Path]]:
+    """Find recordings that stand under two speakers: the same file, or the same bytes.
+
+    Returns
+    -------
+    list of (path, path)
+        Each with the first that equals it under another speaker.
+    """
+    by_size: dict[int, list[tuple[str, Path]]] = {}
+    for speaker in speakers:
+        for path in speaker.files:
+            if path.is_file() and path.stat().st_size:
+                by_size.setdefault(path.stat().st_size, []).append((speaker.name, path))
+    found = []
+    for group in by_size.values():
+        if len({name for name, _ in group}) < 2:
+            continue
+        first: dict[bytes, tuple[str, Path]] = {}
+        for name, path in group:
+            digest = sha256(path.read_bytes()).digest()
+            owner, twin = first.setdefault(digest, (name, path))
+            if owner != name:
+                found.append((path, twin))
+    return found

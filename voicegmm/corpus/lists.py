@@ -8,9 +8,13 @@ blank lines are accepted.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 
 from voicegmm._base.errors import ListError
 from voicegmm._base.files import write_text
+
+# Control characters, halves of characters (bytes that are no UTF-8), line and paragraph ends.
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 @dataclass(frozen=True)
@@ -127,10 +131,11 @@ def read_paths(path: str | Path) -> dict[str, str]:
 
 def checked_name(name: str, what: str = "name") -> str:
     """Refuse a name that no list could hold."""
-    if not name or name != name.strip() or any(c in name for c in "\t\n\r\x00"):
+    unprintable = any(category(character) in _UNPRINTABLE for character in name)
+    if not name or name != name.strip() or unprintable:
         raise ListError(
-            f"{what} {name!r} must not be empty, hold a tab or a newline, "
-            "or begin or end with a space; rename it"
+            f"{what} {name!r} must not be empty, hold a tab or a newline or another control "
+            "character, or begin or end with a space; rename it"
         )
     return name
 

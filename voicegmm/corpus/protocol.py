@@ -85,8 +85,9 @@ class Protocol:
 
 
 def speaker_of(file: str) -> str:
-    """Give the speaker of a recording: the name of the folder it lies in."""
-    return PurePosixPath(file).parent.name
+    """Give the speaker of a recording: the first folder of its name; nothing where it has none."""
+    parts = PurePosixPath(file).parts
+    return parts[0] if len(parts) > 1 else ""
 
 
 def leakage_warnings(protocol: Protocol) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voicegmm._base.checks import at_least
+from voicegmm._base.checks import within
 from voicegmm._base.errors import OptionError
 from voicegmm._base.options import from_mapping
 from voicegmm._base.presets import load_config, with_overrides
@@ -76,7 +76,7 @@ class Recipe:
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
 
     def __post_init__(self) -> None:
-        at_least("seed", self.seed, 0)
+        within("seed", self.seed, 0, 2**63 - 1)
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise OptionError(f"name must be usable as a folder's name, got {self.name!r}")
 

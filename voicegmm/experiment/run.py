@@ -5,12 +5,13 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from voicegmm._base.errors import DataError, OptionError
+from voicegmm._base.errors import DataError, OptionError, VoicegmmError
 from voicegmm._base.files import write_text
 from voicegmm._base.options import canonical_json, to_mapping
 from voicegmm._base.progress import Progress, counting, silent
@@ -363,10 +364,17 @@ def _prepare(path: Path, data: Path, lists: Path) -> None:
     if specification is None or specification.loader is None:
         raise OptionError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    if not hasattr(module, "prepare"):
-        raise OptionError(f"{path}: defines no function prepare(data, lists)")
-    module.prepare(data, lists)
+    try:
+        specification.loader.exec_module(module)
+        if not hasattr(module, "prepare"):
+            raise OptionError(f"{path}: defines no function prepare(data, lists)")
+        module.prepare(data, lists)
+    except VoicegmmError:
+        raise
+    except Exception as error:
+        lines = [f.lineno for f in extract_tb(error.__traceback__) if f.filename == str(path)]
+        place = f"line {lines[-1]}: " if lines else ""
+        raise VoicegmmError(f"{path}: {place}{type(error).__name__}: {error}") from error
 
 
 def _pretty(value: Any) -> str:

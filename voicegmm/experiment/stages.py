@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicegmm._base.errors import InUseError
+from voicegmm._base.errors import InUseError, VoicegmmError
 from voicegmm._base.files import write_text
 from voicegmm._base.options import fingerprint
 from voicegmm._base.version import __version__
@@ -58,7 +58,7 @@ class RunFolder:
         """
         mark = fingerprint(name, __version__, list(parts))
         known = self.stages.get(name, {})
-        if known.get("fingerprint") == mark and all((self.path / o).exists() for o in outputs):
+        if known.get("fingerprint") == mark and known.get("outputs") == self._stamps(outputs):
             known["skipped"] = True
             log.info("%s: unchanged, skipped", name)
             return mark
@@ -71,10 +71,20 @@ class RunFolder:
             "seconds": round(time.perf_counter() - begun, 3),
             "peak_memory_mb": round(peak_memory_mb(), 1),
             "skipped": False,
+            "outputs": self._stamps(outputs),
         }
         self._write()
         log.info("%s: %.1f s", name, self.stages[name]["seconds"])
         return mark
+
+    def _stamps(self, outputs: Sequence[str]) -> dict[str, list[int]]:
+        """Give size and time of change of files: one that was touched since is made again."""
+        stamps = {}
+        for name in outputs:
+            if (self.path / name).exists():
+                status = (self.path / name).stat()
+                stamps[name] = [status.st_size, status.st_mtime_ns]
+        return stamps if len(stamps) == len(outputs) else {}
 
     def _write(self) -> None:
         write_text(self.path / "stages.json", json.dumps(self.stages, indent=1) + "\n")
@@ -89,7 +99,10 @@ def run_folder(path: Path) -> Iterator[RunFolder]:
     InUseError
         If another process holds it, naming that process.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VoicegmmError(f"{path}: no folder can be made there: {error.strerror}") from error
     handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

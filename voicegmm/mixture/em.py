@@ -70,12 +70,13 @@ class Iteration:
     n_floored, n_starved : int
         As in `Update`.
     seconds : float
+        0 where it is not known: files do not keep it.
     """
 
     log_likelihood: float
     n_floored: int
     n_starved: int
-    seconds: float
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from voicegmm._base.checks import at_least, within
-from voicegmm._base.errors import DataError
+from voicegmm._base.errors import DataError, OptionError
 from voicegmm._base.options import to_mapping
 from voicegmm.corpus import Trials
 from voicegmm.metrics import (
@@ -43,6 +43,8 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         for p_target in self.p_targets:
             within("p_targets", p_target, 1e-9, 1 - 1e-9)
+        if len(set(self.p_targets)) < len(self.p_targets):
+            raise OptionError(f"p_targets must differ, got {self.p_targets}")
         at_least("n_bootstrap", self.n_bootstrap, 0)
 
 

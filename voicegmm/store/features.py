@@ -18,7 +18,14 @@ from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm._base.options import from_mapping
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions
 from voicegmm.scoring import Status
-from voicegmm.store.hdf5 import new_file, open_file, read_array, read_strings, write_strings
+from voicegmm.store.hdf5 import (
+    check_room,
+    new_file,
+    open_file,
+    read_array,
+    read_strings,
+    write_strings,
+)
 
 FORMAT = "voicegmm/features"
 VERSION = 1
@@ -33,7 +40,12 @@ class FeatureWriter:
         self._file = file
         self._rows: dict[str, Any] = {
             "frames": file.create_dataset(
-                "frames", (0, width), "f4", maxshape=(None, width), chunks=(_CHUNK_ROWS, width)
+                "frames",
+                (0, width),
+                "f4",
+                maxshape=(None, width),
+                chunks=(_CHUNK_ROWS, width),
+                fletcher32=True,
             ),
             "weights": _column(file, "weights", "f4"),
             "positions": _column(file, "positions", "i4"),
@@ -54,6 +66,7 @@ class FeatureWriter:
             self._offsets.append(self._offsets[-1])
             return
         start, stop = self._offsets[-1], self._offsets[-1] + len(result.frames)
+        check_room(self._file, 2 * (result.frames.nbytes + 8 * len(result.frames)))
         for name, dataset in self._rows.items():
             dataset.resize(stop, axis=0)
             dataset[start:stop] = getattr(result, name)
@@ -76,7 +89,8 @@ class FeatureWriter:
 
 
 def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
-    return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(16 * _CHUNK_ROWS,))
+    chunks = (16 * _CHUNK_ROWS,)
+    return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=chunks, fletcher32=True)
 
 
 @contextmanager
@@ -89,7 +103,9 @@ def new_store(path: str | os.PathLike[str], pipeline: Pipeline) -> Iterator[Feat
     pipeline : Pipeline
         What the frames come from.
     """
-    with new_file(path, FORMAT, VERSION, pipeline.options, pipeline.fingerprint) as file:
+    with new_file(
+        path, FORMAT, VERSION, pipeline.options, pipeline.fingerprint, in_memory=False
+    ) as file:
         writer = FeatureWriter(file, pipeline)
         yield writer
         writer.finish()

@@ -1,6 +1,8 @@
 """HDF5 files that say what they are, and appear whole or not at all."""
 
 import os
+import resource
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +12,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.errors import FormatError
+from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm._base.files import whole_file
 from voicegmm._base.options import canonical_json
 from voicegmm._base.version import __version__
 
+_ROOM = 4_000_000  # bytes that HDF5 may want for itself
 STRING = h5py.string_dtype("utf-8")
 
 
@@ -27,8 +30,12 @@ def new_file(
     fingerprint: str,
     parent: str = "",
     mode: int = 0o644,
+    in_memory: bool = True,
 ) -> Iterator[h5py.File]:
     """Open a new file of one of our formats; it takes its place when the block ends well.
+
+    Files are put together in memory and written in one go: when a disk is full, it is our write
+    that fails, with a clear error, and not the HDF5 library, which does not survive it.
 
     Parameters
     ----------
@@ -43,18 +50,40 @@ def new_file(
         Of the content, and of what it was made from.
     mode : int
         Permissions of the finished file.
+    in_memory : bool
+        False for files that may be larger than the memory; see `check_room`.
     """
-    with (
-        whole_file(path, mode) as temporary,
-        h5py.File(temporary, "w", libver=("earliest", "v110")) as file,
-    ):
-        file.attrs["format"] = kind
-        file.attrs["format_version"] = version
-        file.attrs["created_by"] = f"voicegmm {__version__}"
-        file.attrs["options"] = canonical_json(options)
-        file.attrs["fingerprint"] = fingerprint
-        file.attrs["parent"] = parent
-        yield file
+    driver: dict[str, Any] = {"driver": "core", "backing_store": False} if in_memory else {}
+    with whole_file(path, mode) as temporary:
+        with h5py.File(temporary, "w", libver=("earliest", "v110"), **driver) as file:
+            file.attrs["format"] = kind
+            file.attrs["format_version"] = version
+            file.attrs["created_by"] = f"voicegmm {__version__}"
+            file.attrs["options"] = canonical_json(options)
+            file.attrs["fingerprint"] = fingerprint
+            file.attrs["parent"] = parent
+            yield file
+            file.flush()
+            image = file.id.get_file_image() if in_memory else None
+        if image is not None:
+            temporary.write_bytes(image)
+
+
+def check_room(file: h5py.File, n_bytes: int) -> None:
+    """Refuse to write what would not fit, before the HDF5 library tries.
+
+    Raises
+    ------
+    VoicegmmError
+        If the disk, or the limit on the size of files, has no room for so much more.
+    """
+    path = Path(file.filename)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    room = shutil.disk_usage(path.parent).free
+    if limit != resource.RLIM_INFINITY:
+        room = min(room, limit - path.stat().st_size)
+    if room < n_bytes + _ROOM:
+        raise VoicegmmError(f"{path.parent}: no space left on the disk for the features")
 
 
 @contextmanager

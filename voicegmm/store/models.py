@@ -1,7 +1,6 @@
 """Models on disk: background models, speakers with their calibration."""
 
 import os
-from dataclasses import asdict
 from typing import Any
 
 import h5py
@@ -27,9 +26,7 @@ from voicegmm.store.hdf5 import new_file, open_file, read_array, read_strings, w
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 1
 SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 1
 _OPEN_SET = ("best_wrong", "own", "voice", "fold", "stranger")
-_ITERATION = np.dtype(
-    [("log_likelihood", "f8"), ("n_floored", "i8"), ("n_starved", "i8"), ("seconds", "f8")]
-)
+_ITERATION = np.dtype([("log_likelihood", "f8"), ("n_floored", "i8"), ("n_starved", "i8")])
 
 
 def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
@@ -40,7 +37,8 @@ def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
     group.attrs["seed"] = model.seed
     group.attrs["n_frames"] = model.n_frames
     group.attrs["fingerprint"] = model.fingerprint
-    record = [tuple(asdict(iteration).values()) for iteration in model.iterations]
+    # Without the seconds: the same training gives the same bytes.
+    record = [(i.log_likelihood, i.n_floored, i.n_starved) for i in model.iterations]
     group["iterations"] = np.array(record, _ITERATION)
 
 
@@ -49,8 +47,7 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
     means = read_array(group, "means", (len(weights), None), np.float64)
     variances = read_array(group, "variances", means.shape, np.float64)
     record = tuple(
-        Iteration(float(row[0]), int(row[1]), int(row[2]), float(row[3]))
-        for row in group["iterations"][...]
+        Iteration(float(row[0]), int(row[1]), int(row[2])) for row in group["iterations"][...]
     )
     model = BackgroundModel(
         DiagonalGMM(weights, means, variances),
