@@ -199,7 +199,21 @@ def test_folds_enroll_as_in_earnest(monkeypatch):
         assert "x" not in found.speakers
     sizes.clear()
     rehearse(frames, recordings, FoldOptions("insiders", 2, n_enroll=2), UBM, MapOptions(), 0)
-    assert sizes == [{2}, {4}] * 2
+    assert sizes == [{2}, {2}] * 2
+
+
+def test_sessions_stay_together_and_single_ones_are_drawn():
+    rng = np.random.default_rng(0)
+    sessions = [f"id/{day}/{take}.wav" for day in "abcd" for take in range(3)]
+    parts = folds_module._parted(sessions, 4, 3, rng)
+    days = [{file.split("/")[1] for file in group} for group in (parts.enroll, parts.test)]
+    assert days == [{"a", "b"}, {"d"}]
+    assert len(parts.enroll) + len(parts.test) + len(parts.other) == 12
+    single = [f"id/{digit}_{take}.wav" for digit in range(10) for take in range(5)]
+    parts = folds_module._parted(single, 10, 12, rng)
+    assert len({file.split("_")[0] for file in parts.enroll}) > 4
+    assert not set(parts.enroll) & set(parts.test)
+    assert (len(parts.test), len(parts.other)) == (12, 28)
 
 
 def test_too_few_speakers_are_refused():

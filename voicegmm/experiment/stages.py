@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class RunFolder:
         name : str
         parts : sequence
             Everything the outputs depend on: options, fingerprints of earlier stages, content of
-            inputs. The version of voicegmm is added.
+            inputs. The code's version is added.
         outputs : sequence of str
             Files in the folder that the work makes.
         work : callable
@@ -56,7 +57,7 @@ class RunFolder:
         str
             The stage's fingerprint.
         """
-        mark = fingerprint(name, __version__, list(parts))
+        mark = fingerprint(name, code_version(), list(parts))
         known = self.stages.get(name, {})
         if known.get("fingerprint") == mark and known.get("outputs") == self._stamps(outputs):
             known["skipped"] = True
@@ -128,12 +129,15 @@ def _known_stages(path: Path) -> dict[str, dict[str, Any]]:
     return known if isinstance(known, dict) else {}
 
 
-def content_of(paths: Sequence[Path]) -> str:
-    """Give a fingerprint of the content of small files."""
+@cache
+def code_version() -> str:
+    """Give the version of voicegmm and a fingerprint of its code, but for the commands."""
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for path in paths:
-        digest.update(str(path.name).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:32]
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] != "cli":
+            digest.update(path.read_bytes() + b"\0")
+    return f"{__version__}+{digest.hexdigest()[:16]}"
 
 
 def stamps_of(paths: Sequence[Path]) -> str:

@@ -7,9 +7,9 @@ measured on them holds for voices that were never heard.
 Two designs, by who will be enrolled in earnest:
 
 - *insiders*: the enrolled speakers train the background model too, for there is no other speech.
-  The fold's speakers are tried as strangers on models made from all recordings of the others, as
-  they will be in earnest. The speakers of the next fold are tried on themselves, on models made
-  from the first part of their recordings, with the rest.
+  The fold's speakers are tried as strangers on models of the others that are made from as much as
+  they will be in earnest. The speakers of the next fold are tried on models of themselves with a
+  quarter of their recordings, which neither these models nor the background model have heard.
 - *outsiders*: other people's speech trains the background model. The fold's speakers are enrolled
   (beside those who are enrolled in earnest, if any) with a background model of the other folds, so
   that everyone who is tried or enrolled is unknown to it, as in earnest.
@@ -17,6 +17,7 @@ Two designs, by who will be enrolled in earnest:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -45,8 +46,8 @@ class FoldOptions:
     n_folds : int
         At least 2; fewer where there are fewer speakers.
     n_enroll : int
-        Recordings that enroll a speaker in a fold; the rest are tests. 0: as many as enroll a
-        speaker in earnest (the median), where other speakers do; else three of four.
+        Recordings that enroll a speaker in a fold. 0: as many as enroll a speaker in earnest (the
+        median), where lists say so; else three of four, and all where strangers are tried.
     min_speakers : int
         With fewer speakers there is no calibration.
     p_target : float
@@ -138,34 +139,64 @@ class _Fold:
     n_met: int  # models of others that a stranger meets
 
 
-def _parted(files: Sequence[str], n_enroll: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Cut a speaker's recordings into those that enroll and those that are tried."""
-    cut = min(n_enroll or (3 * len(files) + 2) // 4, len(files) - 1)
-    return tuple(files[:cut]), tuple(files[cut:])
+@dataclass(frozen=True)
+class _Parts:
+    """A speaker's recordings: those that enroll, those that are tried, and any others."""
+
+    enroll: tuple[str, ...]
+    test: tuple[str, ...]
+    other: tuple[str, ...]
+
+
+def _parted(files: Sequence[str], n_enroll: int, n_test: int, rng: np.random.Generator) -> _Parts:
+    """Cut a speaker's recordings into parts.
+
+    Recordings of one folder are one session and stay together, in their order: what is tried comes
+    from another day than what enrolled. Where there is only one folder they are drawn at random,
+    since lists are often sorted by what was said.
+    """
+    sessions = {str(PurePosixPath(file).parent) for file in files}
+    ordered = list(files) if len(sessions) > 1 else [files[i] for i in rng.permutation(len(files))]
+    enroll = ordered[:n_enroll]
+    if len(sessions) > 1:
+        last = str(PurePosixPath(enroll[-1]).parent)
+        later = [f for f in ordered[n_enroll:] if str(PurePosixPath(f).parent) != last]
+        rest = later or ordered[n_enroll:]
+    else:
+        rest = ordered[n_enroll:]
+    test = rest[-n_test:]
+    chosen = {*enroll, *test}
+    return _Parts(tuple(enroll), tuple(test), tuple(f for f in ordered if f not in chosen))
 
 
 def _insiders(
-    recordings: Mapping[str, Sequence[str]], folds: Sequence[Sequence[str]], n_enroll: int
+    recordings: Mapping[str, Sequence[str]],
+    folds: Sequence[Sequence[str]],
+    n_enroll: int,
+    rng: np.random.Generator,
 ) -> list[_Fold]:
+    parts = {}
+    for name, files in recordings.items():
+        n_test = max(len(files) // 4, 1)
+        parts[name] = _parted(files, min(n_enroll or len(files), len(files) - n_test), n_test, rng)
     made = []
     for number, strangers in enumerate(folds):
-        known = {
-            name: _parted(files, n_enroll)
-            for name, files in recordings.items()
-            if name not in strangers
-        }
+        known = [name for name in recordings if name not in strangers]
         # Each speaker's own recordings are tried in one fold only: tried in all, they would count
         # as so much more evidence than they are.
         tried = folds[(number + 1) % len(folds)]
         own = (
-            tuple(Enrollment(name, files) for name, (files, _) in known.items()),
-            tuple((file, name) for name in tried for file in known[name][1]),
+            tuple(Enrollment(name, parts[name].enroll) for name in known),
+            tuple((file, name) for name in tried for file in parts[name].test),
         )
         others = (
-            tuple(Enrollment(name, tuple(recordings[name])) for name in known),
+            tuple(
+                Enrollment(name, tuple(recordings[name]) if not n_enroll else parts[name].enroll)
+                for name in known
+            ),
             tuple((file, name) for name in strangers for file in recordings[name]),
         )
-        background = tuple(file for files, _ in known.values() for file in files)
+        background = tuple(f for name in known for f in (*parts[name].enroll, *parts[name].other))
         made.append(_Fold(background, (own, others), frozenset(strangers), len(known)))
     return made
 
@@ -175,17 +206,18 @@ def _outsiders(
     folds: Sequence[Sequence[str]],
     n_enroll: int,
     in_earnest: Sequence[Enrollment],
+    rng: np.random.Generator,
 ) -> list[_Fold]:
+    parts = {}
+    for name, files in recordings.items():
+        n_own = min(n_enroll or (3 * len(files) + 2) // 4, len(files) - 1)
+        parts[name] = _parted(files, n_own, len(files) - n_own, rng)
     made = []
     for members in folds:
-        parted = {name: _parted(recordings[name], n_enroll) for name in members}
-        others = (files for name, files in recordings.items() if name not in parted)
+        others = (files for name, files in recordings.items() if name not in members)
         background = tuple(file for files in others for file in files)
-        enrollments = (
-            *(Enrollment(name, files) for name, (files, _) in parted.items()),
-            *in_earnest,
-        )
-        tests = tuple((file, name) for name, (_, rest) in parted.items() for file in rest)
+        enrollments = (*(Enrollment(name, parts[name].enroll) for name in members), *in_earnest)
+        tests = tuple((file, name) for name in members for file in parts[name].test)
         groups = ((enrollments, tests),)
         made.append(_Fold(background, groups, frozenset(members), len(enrollments) - 1))
     return made
@@ -244,13 +276,14 @@ def rehearse(
             f"recordings each, there are {len(several)}"
         )
     n_folds = min(options.n_folds, len(several))
-    order = np.random.default_rng(seed).permutation(len(several))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(several))
     names = [list(several)[place] for place in order]
     members = [names[start::n_folds] for start in range(n_folds)]
     if options.design == "insiders":
-        folds = _insiders(several, members, n_enroll)
+        folds = _insiders(several, members, n_enroll, rng)
     else:
-        folds = _outsiders(several, members, n_enroll, in_earnest if meet else ())
+        folds = _outsiders(several, members, n_enroll, in_earnest if meet else (), rng)
     parts: list[_Part] = []
     for number, fold in enumerate(folds):
         parts += _fold_scores(frames, number, fold, ubm, adaptation, seed, n_workers)
