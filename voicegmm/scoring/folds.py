@@ -196,7 +196,10 @@ def _insiders(
             ),
             tuple((file, name) for name in strangers for file in recordings[name]),
         )
-        background = tuple(f for name in known for f in (*parts[name].enroll, *parts[name].other))
+        # In the lists' order: what lies together on disk is read together.
+        background = tuple(
+            f for name in known for f in recordings[name] if f not in parts[name].test
+        )
         made.append(_Fold(background, (own, others), frozenset(strangers), len(known)))
     return made
 

@@ -29,7 +29,8 @@ from voicegmm.store.hdf5 import (
 
 FORMAT = "voicegmm/features"
 VERSION = 1
-_CHUNK_ROWS = 4096
+# Small chunks: a checksum is taken of a whole chunk, however little of it is read.
+_CHUNK_ROWS = 512
 
 
 class FeatureWriter:

@@ -17,6 +17,7 @@ from voicegmm._base.files import whole_file
 from voicegmm._base.options import canonical_json
 from voicegmm._base.version import __version__
 
+_CHUNK_CACHE = 32_000_000  # bytes: a few minutes of speech, read again without another look
 _ROOM = 4_000_000  # bytes that HDF5 may want for itself
 STRING = h5py.string_dtype("utf-8")
 
@@ -133,7 +134,7 @@ def _opened(path: Path) -> h5py.File:
     if path.stat().st_size == 0:
         raise FormatError(f"{path}: the file is empty")
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
     except OSError as error:
         reason = "not an HDF5 file" if not h5py.is_hdf5(path) else f"damaged: {error}"
         raise FormatError(f"{path}: {reason}") from error
