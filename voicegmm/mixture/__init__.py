@@ -5,10 +5,12 @@ memory, out of core, on many workers are different ways to collect and one way t
 """
 
 from voicegmm.mixture.density import assign, log_density, posteriors
-from voicegmm.mixture.em import EmOptions, FitResult, Iteration, Update, fit, maximize
+from voicegmm.mixture.em import FitResult, Iteration, fit
 from voicegmm.mixture.initial import InitialOptions, initialize, sample_frames
 from voicegmm.mixture.map import MapOptions, adapt, adapt_means
-from voicegmm.mixture.model import DiagonalGMM, sample
+from voicegmm.mixture.maximization import EmOptions, Update, maximize
+from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
+from voicegmm.mixture.sampling import sample
 from voicegmm.mixture.statistics import (
     ArraySource,
     FrameSource,
@@ -23,10 +25,14 @@ __all__ = [
     "EmOptions",
     "FitResult",
     "FrameSource",
+    "FullGMM",
     "InitialOptions",
     "Iteration",
     "MapOptions",
+    "Mixture",
+    "SphericalGMM",
     "Statistics",
+    "TiedGMM",
     "Update",
     "accumulate",
     "adapt",

@@ -5,8 +5,11 @@ With z = (x - shift) / scale, the joint log-density of a frame and a component i
 
     log w_k N(x | k) = sum_d z_d m_kd / v_kd - sum_d z_d^2 / (2 v_kd) + b_k
 
-so a block of frames against all components is one product. Shift and scale are the mixture's own
-mean and standard deviation: they keep single precision exact where the data lie far from zero.
+so a block of frames against all components is one product; other covariances have other products
+of z's entries in the place of z^2. Shift and scale are the mixture's own mean and standard
+deviation: they keep single precision exact where the data lie far from zero. Diagonal and
+spherical mixtures work in the frames' own precision; full and tied ones in float64, since their
+precisions can be so ill-conditioned that float32 keeps no digit.
 """
 
 from collections.abc import Iterator
@@ -17,55 +20,59 @@ import numpy as np
 from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
-from voicegmm.mixture.model import DiagonalGMM
+from voicegmm.mixture.model import DiagonalGMM, Mixture
 
 BLOCK = 1024  # frames a product: large enough for BLAS, small enough for the cache
-LOG_2_PI = float(np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """A mixture as the matrix that [z, z^2, 1] is multiplied with.
+    """A mixture as the matrix that [z, quadratics of z, 1] is multiplied with.
 
     Parameters
     ----------
+    kind : type of Mixture
+        Says which quadratics.
     shift, scale : (n_dims,) float array
         z = (x - shift) / scale.
-    matrix : (2 * n_dims + 1, n_components) float array
+    matrix : (n_dims + n_quadratics + 1, n_components) float array
         Of the precision that the products are to have.
+    common : (n_dims, n_dims) float array, optional
+        A of the term -|z A|^2 / 2 that all components share.
     """
 
+    kind: type[Mixture]
     shift: FloatArray
     scale: FloatArray
     matrix: FloatArray
+    common: FloatArray | None
 
 
-def project(gmm: DiagonalGMM, dtype: np.dtype) -> Projection:
+def project(gmm: Mixture, dtype: np.dtype) -> Projection:
     """Write a mixture as a matrix, in float32 or float64."""
-    centre = gmm.weights @ gmm.means
-    spread = gmm.weights @ (gmm.variances + (gmm.means - centre) ** 2)
+    own = dtype if isinstance(gmm, DiagonalGMM) else np.dtype(np.float64)
+    mean, variance = gmm.spread()
     # Rounded to the frames' precision, so that x - shift is exact for frames near the centre.
-    shift = centre.astype(dtype).astype(np.float64)
-    scale = np.sqrt(spread)
-    means = (gmm.means - shift) / scale
-    variances = gmm.variances / spread
-    with np.errstate(divide="ignore"):  # a weight of zero is a component that never answers
-        log_weights = np.log(gmm.weights)
-    bias = log_weights - 0.5 * (
-        gmm.n_dims * LOG_2_PI + np.log(gmm.variances).sum(1) + (means**2 / variances).sum(1)
+    shift = mean.astype(own).astype(np.float64)
+    scale = np.sqrt(variance).astype(own).astype(np.float64)
+    common = gmm.common(scale)
+    return Projection(
+        type(gmm),
+        shift.astype(own),
+        scale.astype(own),
+        gmm.coefficients(shift, scale).astype(own),
+        common if common is None else common.astype(own),
     )
-    matrix = np.concatenate([(means / variances).T, -0.5 / variances.T, bias[None]])
-    return Projection(shift.astype(dtype), scale.astype(dtype), matrix.astype(dtype))
 
 
 def expand(frames: FloatArray, projection: Projection) -> FloatArray:
-    """Give [z, z^2, 1] of frames, (n_frames, 2 * n_dims + 1)."""
+    """Give [z, quadratics of z, 1] of frames, (n_frames, n_dims + n_quadratics + 1)."""
     n_frames, n_dims = frames.shape
-    expanded = np.empty((n_frames, 2 * n_dims + 1), projection.matrix.dtype)
+    expanded = np.empty((n_frames, len(projection.matrix)), projection.matrix.dtype)
     z = expanded[:, :n_dims]
     np.subtract(frames, projection.shift, out=z)
     np.divide(z, projection.scale, out=z)
-    np.square(z, out=expanded[:, n_dims:-1])
+    expanded[:, n_dims:-1] = projection.kind.quadratics(z)
     expanded[:, -1] = 1
     return expanded
 
@@ -103,15 +110,15 @@ def blocks(n_frames: int, size: int = BLOCK) -> Iterator[slice]:
 
 
 def joint_block(
-    gmm: DiagonalGMM, frames: FloatArray, projection: Projection
+    gmm: Mixture, frames: FloatArray, projection: Projection
 ) -> tuple[FloatArray, FloatArray]:
-    """Give [z, z^2, 1] and the joint log-densities of one block of frames.
+    """Give [z, quadratics, 1] and the joint log-densities of one block of frames.
 
     A frame so far away that single precision overflows sends its block through double precision.
 
     Returns
     -------
-    expanded : (n_frames, 2 * n_dims + 1) float array
+    expanded : (n_frames, n_dims + n_quadratics + 1) float array
     joint : (n_frames, n_components) float array
 
     Raises
@@ -122,6 +129,10 @@ def joint_block(
     with np.errstate(over="ignore", invalid="ignore"):
         expanded = expand(frames, projection)
         joint = expanded @ projection.matrix
+        if projection.common is not None:
+            joint -= 0.5 * np.square(expanded[:, : frames.shape[1]] @ projection.common).sum(
+                axis=1, keepdims=True
+            )
     if np.isfinite(joint.max(axis=1)).all():
         return expanded, joint
     if projection.matrix.dtype == np.float64:
@@ -132,18 +143,18 @@ def joint_block(
     return joint_block(gmm, np.asarray(frames, np.float64), exact)
 
 
-def _joint(gmm: DiagonalGMM, frames: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+def _joint(gmm: Mixture, frames: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
     projection = project(gmm, frames.dtype)
     for block in blocks(len(frames)):
         yield block, joint_block(gmm, frames[block], projection)[1]
 
 
-def log_density(gmm: DiagonalGMM, frames: FloatArray) -> Float64Array:
+def log_density(gmm: Mixture, frames: FloatArray) -> Float64Array:
     """Give the log-density of each frame.
 
     Parameters
     ----------
-    gmm : DiagonalGMM
+    gmm : Mixture
     frames : (n_frames, n_dims) float array
         float32 frames are worked in float32 (about 1e-6 relative), others in float64.
 
@@ -164,12 +175,12 @@ def log_density(gmm: DiagonalGMM, frames: FloatArray) -> Float64Array:
     return result
 
 
-def posteriors(gmm: DiagonalGMM, frames: FloatArray) -> FloatArray:
+def posteriors(gmm: Mixture, frames: FloatArray) -> FloatArray:
     """Give the posterior probability of each component for each frame.
 
     Parameters
     ----------
-    gmm : DiagonalGMM
+    gmm : Mixture
     frames : (n_frames, n_dims) float array
 
     Returns
@@ -185,7 +196,7 @@ def posteriors(gmm: DiagonalGMM, frames: FloatArray) -> FloatArray:
     return result
 
 
-def assign(gmm: DiagonalGMM, frames: FloatArray) -> IntArray:
+def assign(gmm: Mixture, frames: FloatArray) -> IntArray:
     """Give the most probable component of each frame, (n_frames,) int array."""
     frames = finite_frames(frames, gmm.n_dims)
     result = np.empty(len(frames), np.intp)

@@ -10,8 +10,14 @@ from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
 from voicegmm.compute import ordered_map, tree_sum
-from voicegmm.mixture.density import blocks, joint_block, project, responsibilities
-from voicegmm.mixture.model import DiagonalGMM
+from voicegmm.mixture.density import (
+    Projection,
+    blocks,
+    joint_block,
+    project,
+    responsibilities,
+)
+from voicegmm.mixture.model import Mixture
 
 WORK_ITEM = 32_768  # frames a work item: a constant, so that sums have the same shape everywhere
 
@@ -26,8 +32,10 @@ class Statistics:
         Sum of posteriors (times frame weights).
     first : (n_components, n_dims) float64 array
         Sum of posterior times frame.
-    second : (n_components, n_dims) float64 array
-        Sum of posterior times squared frame.
+    second : float64 array
+        Sum of posterior times squared frame, (n_components, n_dims), for diagonal and spherical
+        covariances; times the frame's outer product, (n_components, n_dims, n_dims), for full
+        ones; of outer products over all components, (n_dims, n_dims), for a tied one.
     log_likelihood : float
         Sum over frames of weight times log-density, in nats.
     n_frames : float
@@ -50,20 +58,19 @@ class Statistics:
         )
 
     @staticmethod
-    def zero(n_components: int, n_dims: int) -> "Statistics":
-        """Give the statistics of no frames at all: the monoid's identity."""
-        shape = (n_components, n_dims)
-        return Statistics(np.zeros(n_components), np.zeros(shape), np.zeros(shape), 0.0, 0.0)
+    def zero(gmm: Mixture) -> "Statistics":
+        """Give the statistics of no frames at all under a mixture: the monoid's identity."""
+        return accumulate(gmm, np.empty((0, gmm.n_dims)))
 
 
 def accumulate(
-    gmm: DiagonalGMM, frames: FloatArray, frame_weights: FloatArray | None = None
+    gmm: Mixture, frames: FloatArray, frame_weights: FloatArray | None = None
 ) -> Statistics:
     """Collect the statistics of frames under a mixture: the E-step.
 
     Parameters
     ----------
-    gmm : DiagonalGMM
+    gmm : Mixture
     frames : (n_frames, n_dims) float array
         float32 frames give products in float32; sums are float64 always.
     frame_weights : (n_frames,) float array, optional
@@ -82,22 +89,27 @@ def accumulate(
     weights = _checked_weights(frame_weights, len(frames))
     projection = project(gmm, frames.dtype)
     n_dims = gmm.n_dims
-    moments = np.zeros((gmm.n_components, 2 * n_dims + 1))
+    moments = np.zeros((gmm.n_components, len(projection.matrix)))
+    shared = np.zeros((n_dims, n_dims))
     log_likelihood = 0.0
     for block in blocks(len(frames)):
         expanded, joint = joint_block(gmm, frames[block], projection)
         unnormalized, sums, log_density = responsibilities(joint, out=joint)
-        if weights is None:
+        weight = None if weights is None else weights[block].astype(expanded.dtype)
+        if projection.common is not None:
+            z = expanded[:, :n_dims]
+            shared += z.T @ (z if weight is None else z * weight[:, None])
+        if weights is None or weight is None:
             log_likelihood += float(log_density.sum())
             expanded /= sums[:, None]
         else:
             log_likelihood += float(weights[block] @ log_density)
-            expanded *= (weights[block] / sums).astype(expanded.dtype)[:, None]
+            expanded *= (weight / sums)[:, None]
         moments += unnormalized.T @ expanded
     return _unscaled(
+        projection,
         moments,
-        projection.shift.astype(np.float64),
-        projection.scale.astype(np.float64),
+        shared,
         log_likelihood,
         float(len(frames)) if weights is None else float(weights.sum()),
     )
@@ -115,19 +127,20 @@ def _checked_weights(frame_weights: FloatArray | None, n_frames: int) -> Float64
 
 
 def _unscaled(
+    projection: Projection,
     moments: Float64Array,
-    shift: Float64Array,
-    scale: Float64Array,
+    shared: Float64Array,
     log_likelihood: float,
     n_frames: float,
 ) -> Statistics:
-    """Undo z = (x - shift) / scale in sums of [z, z^2, 1]."""
+    """Undo z = (x - shift) / scale in sums of [z, quadratics, 1]."""
+    shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
     n_dims = shift.size
-    z, z2, counts = moments[:, :n_dims], moments[:, n_dims:-1], moments[:, -1]
-    n = counts[:, None]
-    first = scale * z + shift * n
-    second = scale**2 * z2 + 2 * shift * scale * z + shift**2 * n
-    return Statistics(counts.copy(), first, second, log_likelihood, n_frames)
+    z, quadratic, counts = moments[:, :n_dims], moments[:, n_dims:-1], moments[:, -1].copy()
+    if projection.common is not None:
+        quadratic = shared
+    second = projection.kind.second_moments(counts, z, quadratic, shift, scale)
+    return Statistics(counts, scale * z + shift * counts[:, None], second, log_likelihood, n_frames)
 
 
 class FrameSource(Protocol):
@@ -174,7 +187,7 @@ class ArraySource:
         return self.frames[start:stop], weights
 
 
-def collector(source: FrameSource, n_workers: int = 1) -> Callable[[DiagonalGMM], Statistics]:
+def collector(source: FrameSource, n_workers: int = 1) -> Callable[[Mixture], Statistics]:
     """Make the `collect` of a fit: one pass over a source, on `n_workers` threads.
 
     Only a few work items are in memory at a time; partial sums combine by index in a fixed tree,
@@ -191,12 +204,12 @@ def collector(source: FrameSource, n_workers: int = 1) -> Callable[[DiagonalGMM]
         gmm -> Statistics
     """
 
-    def collect(gmm: DiagonalGMM) -> Statistics:
+    def collect(gmm: Mixture) -> Statistics:
         def work(item: slice) -> Statistics:
             return accumulate(gmm, *source.read(item.start, item.stop))
 
         parts = ordered_map(work, blocks(source.n_frames, WORK_ITEM), n_workers)
         total = tree_sum(parts)
-        return Statistics.zero(gmm.n_components, gmm.n_dims) if total is None else total
+        return Statistics.zero(gmm) if total is None else total
 
     return collect
