@@ -7,13 +7,17 @@ With z = (x - shift) / scale, the joint log-density of a frame and a component i
 
 so a block of frames against all components is one product; other covariances have other products
 of z's entries in the place of z^2. Shift and scale are the mixture's own mean and standard
-deviation: they keep single precision exact where the data lie far from zero. Diagonal and
-spherical mixtures work in the frames' own precision; full and tied ones in float64, since their
-precisions can be so ill-conditioned that float32 keeps no digit.
+deviation (rounded to a power of two): they keep single precision exact where the data lie far from
+zero. Diagonal and spherical mixtures work in the frames' own precision; full and tied ones in
+float64, since their precisions can be so ill-conditioned that float32 keeps no digit.
+
+Large jobs in float32 take compiled loops (`kernel`) between the same products: see `fused`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 
@@ -23,6 +27,8 @@ from voicegmm._base.errors import DataError
 from voicegmm.mixture.model import DiagonalGMM, Mixture
 
 BLOCK = 1024  # frames a product: large enough for BLAS, small enough for the cache
+FUSED_FROM = 2**26  # frames x components of one pass that repay the loading of compiled loops
+FUSED_BLOCK = 2**18  # frames x components of a product whose results the second cache holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +58,14 @@ def project(gmm: Mixture, dtype: np.dtype) -> Projection:
     """Write a mixture as a matrix, in float32 or float64."""
     own = dtype if isinstance(gmm, DiagonalGMM) else np.dtype(np.float64)
     mean, variance = gmm.spread()
-    # Rounded to the frames' precision, so that x - shift is exact for frames near the centre.
+    # Rounded to the frames' precision, so that x - shift is exact for frames near the center; the
+    # scale to a power of two, so that dividing by it is exact.
     shift = mean.astype(own).astype(np.float64)
-    scale = np.sqrt(variance).astype(own).astype(np.float64)
+    scale = np.exp2(np.round(0.5 * np.log2(variance))).astype(own).astype(np.float64)
+    return _projected(gmm, shift, scale, own)
+
+
+def _projected(gmm: Mixture, shift: Float64Array, scale: Float64Array, own: np.dtype) -> Projection:
     common = gmm.common(scale)
     return Projection(
         type(gmm),
@@ -139,8 +150,131 @@ def joint_block(
         raise DataError(
             f"a frame holds {np.abs(frames).max():.3g}, too far from every component to be scored"
         )
-    exact = project(gmm, np.dtype(np.float64))
-    return joint_block(gmm, np.asarray(frames, np.float64), exact)
+    return joint_block(gmm, np.asarray(frames, np.float64), in_double(gmm, projection))
+
+
+def in_double(gmm: Mixture, projection: Projection) -> Projection:
+    """Give the projection with the same shift and scale in float64."""
+    shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
+    return _projected(gmm, shift, scale, np.dtype(np.float64))
+
+
+@cache
+def _kernel() -> ModuleType | None:
+    """Give the compiled loops, or None where numba is missing or has no folder for its cache."""
+    try:
+        from voicegmm.mixture import kernel
+    except (ImportError, RuntimeError):
+        return None
+    return kernel
+
+
+@dataclass(frozen=True, eq=False)
+class FusedBlocks:
+    """The E-step of float32 frames by compiled loops around matrix products, block by block.
+
+    Parameters
+    ----------
+    kernel : module
+    projection : Projection
+        In float32, of a diagonal or spherical mixture; its matrix to base 2.
+    """
+
+    kernel: ModuleType
+    projection: Projection
+
+    def log_density(self, frames: FloatArray) -> tuple[Float64Array, list[slice]]:
+        """Give the log-density of frames, and what is `left` as in `sums`."""
+        run = _FusedRun(self, frames, None)
+        for _ in run.blocks():
+            pass
+        return run.log_density(), run.left
+
+    def sums(
+        self, frames: FloatArray, weights: Float64Array | None
+    ) -> tuple[Float64Array, Float64Array, list[slice]]:
+        """Sum the moments of frames, and give their log-densities.
+
+        Parameters
+        ----------
+        frames : (n_frames, n_dims) float32 array
+        weights : (n_frames,) float64 array, optional
+
+        Returns
+        -------
+        moments : (n_components, 2 n_dims + 1) float64 array
+            Sums of posterior times weight times [z, z^2, 1].
+        log_density : (n_frames,) float64 array
+        left : list of slice
+            Frames that single precision cannot hold, or that are not finite: not in the moments.
+        """
+        moments = np.zeros(self.projection.matrix.shape)
+        part = np.empty_like(self.projection.matrix)
+        run = _FusedRun(self, frames, weights)
+        for expanded, unnormalized in run.blocks():
+            np.matmul(expanded.T, unnormalized, out=part)
+            self.kernel.add(moments, part)
+        return moments.T, run.log_density(), run.left
+
+
+class _FusedRun:
+    """One run over frames: its buffers, and what it found."""
+
+    def __init__(
+        self, fused: FusedBlocks, frames: FloatArray, weights: Float64Array | None
+    ) -> None:
+        self.kernel, self.projection = fused.kernel, fused.projection
+        self.frames, self.weights = frames, weights
+        self.peak = np.zeros(len(frames), np.float32)
+        self.totals = np.ones(len(frames), np.float32)
+        self.left: list[slice] = []
+
+    def blocks(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Give [z, z^2, 1] * weight / sum and the unnormalized posteriors, in the same buffers."""
+        kernel, projection = self.kernel, self.projection
+        n_rows, n_components = projection.matrix.shape
+        size = min(max(FUSED_BLOCK // n_components, 256), BLOCK)
+        buffer = np.empty((size, n_rows), np.float32)
+        scratch = np.empty((size, n_components), np.float32)
+        factors = np.ones(size, np.float32)
+        inverse = 1 / projection.scale
+        for block in blocks(len(self.frames), size):
+            n = block.stop - block.start
+            expanded, joint = buffer[:n], scratch[:n]
+            if self.weights is not None:
+                factors[:n] = self.weights[block]
+            frames = np.ascontiguousarray(self.frames[block])
+            kernel.expand(frames, projection.shift, inverse, expanded)
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.matmul(expanded, projection.matrix, out=joint)
+            peak, totals = self.peak[block], self.totals[block]
+            if kernel.softmax(joint, joint.view(np.int32), factors[:n], expanded, peak, totals):
+                peak[:], totals[:] = 0, 1
+                self.left.append(block)
+            else:
+                yield expanded, joint
+
+    def log_density(self) -> Float64Array:
+        """Give the log-density of the frames; 0 for those that are `left`."""
+        result: Float64Array = np.log(2) * self.peak.astype(np.float64)
+        result += np.log(self.totals.astype(np.float64))
+        return result
+
+
+def fused(gmm: Mixture, projection: Projection, n_frames: int) -> FusedBlocks | None:
+    """Give the compiled E-step where a pass over `n_frames` is worth it, else None.
+
+    The choice depends on the size of the whole job alone, never on time or on the number of
+    workers, so that the same job gives the same bits.
+    """
+    if projection.matrix.dtype != np.float32 or n_frames * gmm.n_components < FUSED_FROM:
+        return None
+    kernel = _kernel()
+    if kernel is None:
+        return None
+    shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
+    matrix = np.log2(np.e) * gmm.coefficients(shift, scale)
+    return FusedBlocks(kernel, replace(projection, matrix=matrix.astype(np.float32)))
 
 
 def _joint(gmm: Mixture, frames: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
@@ -169,8 +303,14 @@ def log_density(gmm: Mixture, frames: FloatArray) -> Float64Array:
         For a frame that is not finite or of another dimension.
     """
     frames = finite_frames(frames, gmm.n_dims)
-    result = np.empty(len(frames))
-    for block, joint in _joint(gmm, frames):
+    projection = project(gmm, frames.dtype)
+    compiled = fused(gmm, projection, len(frames))
+    if compiled is not None and frames.dtype == np.float32:
+        result, left = compiled.log_density(frames)
+    else:
+        result, left = np.empty(len(frames)), list(blocks(len(frames)))
+    for block in left:
+        _, joint = joint_block(gmm, frames[block], projection)
         result[block] = responsibilities(joint, out=joint)[2]
     return result
 
