@@ -15,7 +15,7 @@ Large jobs in float32 take compiled loops (`kernel`) between the same products: 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import ModuleType
 
@@ -28,7 +28,6 @@ from voicegmm.mixture.model import DiagonalGMM, Mixture
 
 BLOCK = 1024  # frames a product: large enough for BLAS, small enough for the cache
 FUSED_FROM = 2**26  # frames x components of one pass that repay the loading of compiled loops
-FUSED_BLOCK = 2**18  # frames x components of a product whose results the second cache holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +168,18 @@ def _kernel() -> ModuleType | None:
     return kernel
 
 
+class _Buffers:
+    """What one thread writes a block into; made once, since fresh memory is slow to touch."""
+
+    def __init__(self, n_rows: int, n_components: int) -> None:
+        # With few components a product is short, and the calls around it cost more than the cache.
+        self.size = BLOCK if n_components > 128 else 2 * BLOCK
+        self.expanded = np.empty((self.size, n_rows), np.float32)
+        self.joint = np.empty((self.size, n_components), np.float32)
+        self.factors = np.empty(self.size, np.float32)
+        self.part = np.empty((n_rows, n_components), np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class FusedBlocks:
     """The E-step of float32 frames by compiled loops around matrix products, block by block.
@@ -178,17 +189,17 @@ class FusedBlocks:
     kernel : module
     projection : Projection
         In float32, of a diagonal or spherical mixture; its matrix to base 2.
+    spare : list
+        Buffers that no thread is using.
     """
 
     kernel: ModuleType
     projection: Projection
+    spare: list[_Buffers] = field(default_factory=list)
 
     def log_density(self, frames: FloatArray) -> tuple[Float64Array, list[slice]]:
         """Give the log-density of frames, and what is `left` as in `sums`."""
-        run = _FusedRun(self, frames, None)
-        for _ in run.blocks():
-            pass
-        return run.log_density(), run.left
+        return self._run(frames, None, None)
 
     def sums(
         self, frames: FloatArray, weights: Float64Array | None
@@ -206,59 +217,56 @@ class FusedBlocks:
             Sums of posterior times weight times [z, z^2, 1].
         log_density : (n_frames,) float64 array
         left : list of slice
-            Frames that single precision cannot hold, or that are not finite: not in the moments.
+            Frames that single precision cannot hold, or that are not finite: not in the moments,
+            and with a log-density of 0.
         """
         moments = np.zeros(self.projection.matrix.shape)
-        part = np.empty_like(self.projection.matrix)
-        run = _FusedRun(self, frames, weights)
-        for expanded, unnormalized in run.blocks():
-            np.matmul(expanded.T, unnormalized, out=part)
-            self.kernel.add(moments, part)
-        return moments.T, run.log_density(), run.left
+        log_density, left = self._run(frames, weights, moments)
+        return moments.T, log_density, left
 
+    def _run(
+        self, frames: FloatArray, weights: Float64Array | None, moments: Float64Array | None
+    ) -> tuple[Float64Array, list[slice]]:
+        peak, sums = np.zeros(len(frames), np.float32), np.ones(len(frames), np.float32)
+        left = []
+        try:
+            buffers = self.spare.pop()
+        except IndexError:
+            buffers = _Buffers(*self.projection.matrix.shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for block in blocks(len(frames), buffers.size):
+                buffers.factors[:] = 1
+                if weights is not None:
+                    buffers.factors[: block.stop - block.start] = weights[block]
+                if not self._block(frames[block], buffers, peak[block], sums[block], moments):
+                    peak[block], sums[block] = 0, 1
+                    left.append(block)
+        self.spare.append(buffers)
+        log_density: Float64Array = np.log(2) * peak.astype(np.float64)
+        log_density += np.log(sums.astype(np.float64))
+        return log_density, left
 
-class _FusedRun:
-    """One run over frames: its buffers, and what it found."""
-
-    def __init__(
-        self, fused: FusedBlocks, frames: FloatArray, weights: Float64Array | None
-    ) -> None:
-        self.kernel, self.projection = fused.kernel, fused.projection
-        self.frames, self.weights = frames, weights
-        self.peak = np.zeros(len(frames), np.float32)
-        self.totals = np.ones(len(frames), np.float32)
-        self.left: list[slice] = []
-
-    def blocks(self) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Give [z, z^2, 1] * weight / sum and the unnormalized posteriors, in the same buffers."""
-        kernel, projection = self.kernel, self.projection
-        n_rows, n_components = projection.matrix.shape
-        size = min(max(FUSED_BLOCK // n_components, 256), BLOCK)
-        buffer = np.empty((size, n_rows), np.float32)
-        scratch = np.empty((size, n_components), np.float32)
-        factors = np.ones(size, np.float32)
+    def _block(
+        self,
+        frames: FloatArray,
+        buffers: _Buffers,
+        peak: FloatArray,
+        sums: FloatArray,
+        moments: Float64Array | None,
+    ) -> bool:
+        """Work one block; say whether all went well."""
+        kernel, projection, n = self.kernel, self.projection, len(frames)
+        expanded, joint = buffers.expanded[:n], buffers.joint[:n]
         inverse = 1 / projection.scale
-        for block in blocks(len(self.frames), size):
-            n = block.stop - block.start
-            expanded, joint = buffer[:n], scratch[:n]
-            if self.weights is not None:
-                factors[:n] = self.weights[block]
-            frames = np.ascontiguousarray(self.frames[block])
-            kernel.expand(frames, projection.shift, inverse, expanded)
-            with np.errstate(over="ignore", invalid="ignore"):
-                np.matmul(expanded, projection.matrix, out=joint)
-            peak, totals = self.peak[block], self.totals[block]
-            if kernel.softmax(joint, joint.view(np.int32), factors[:n], expanded, peak, totals):
-                peak[:], totals[:] = 0, 1
-                self.left.append(block)
-            else:
-                yield expanded, joint
-
-    def log_density(self) -> Float64Array:
-        """Give the log-density of the frames; 0 for those that are `left`."""
-        result: Float64Array = np.log(2) * self.peak.astype(np.float64)
-        result += np.log(self.totals.astype(np.float64))
-        return result
+        kernel.expand(np.ascontiguousarray(frames), projection.shift, inverse, expanded)
+        np.matmul(expanded, projection.matrix, out=joint)
+        bits = joint.view(np.int32)
+        if kernel.softmax(joint, bits, buffers.factors[:n], expanded, peak, sums):
+            return False
+        if moments is not None:
+            np.matmul(expanded.T, joint, out=buffers.part)
+            kernel.add(moments, buffers.part)
+        return True
 
 
 def fused(gmm: Mixture, projection: Projection, n_frames: int) -> FusedBlocks | None:
@@ -274,7 +282,8 @@ def fused(gmm: Mixture, projection: Projection, n_frames: int) -> FusedBlocks | 
         return None
     shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
     matrix = np.log2(np.e) * gmm.coefficients(shift, scale)
-    return FusedBlocks(kernel, replace(projection, matrix=matrix.astype(np.float32)))
+    matrix = np.ascontiguousarray(matrix, np.float32)
+    return FusedBlocks(kernel, replace(projection, matrix=matrix))
 
 
 def _joint(gmm: Mixture, frames: FloatArray) -> Iterator[tuple[slice, FloatArray]]:

@@ -39,8 +39,10 @@ def _compiled(signature: str, *fastmath: str) -> Callable[[F], F]:
 
     def compile_function(function: F) -> F:
         flags = {"contract", *fastmath}
-        options = {"nogil": True, "cache": True, "fastmath": flags, "error_model": "numpy"}
-        return cast(F, numba.njit(signature, **options)(function))
+        compiler = numba.njit(
+            signature, nogil=True, cache=True, fastmath=flags, error_model="numpy"
+        )
+        return cast(F, compiler(function))
 
     return compile_function
 
@@ -86,18 +88,18 @@ def softmax(
 ) -> int:
     """Turn joint log-densities into unnormalized posteriors, in place.
 
-    The normalization goes into the rows of `expanded`, which are shorter: they are multiplied by
-    weight / sum.
+    The normalization, weight / sum, multiplies the rows of `joint` or those of `expanded`,
+    whichever are shorter: only their product is of use.
 
     Parameters
     ----------
     joint : (n_frames, n_components) float32 array
-        To base 2. Becomes 2^(joint - row maximum).
+        To base 2. Becomes 2^(joint - row maximum), perhaps times weight / sum.
     bits : (n_frames, n_components) int32 array
         The memory of `joint` as integers.
     weights : (n_frames,) float32 array
     expanded : (n_frames, 2 D + 1) float32 array
-        Is multiplied.
+        Perhaps multiplied by weight / sum.
     peak, sums : (n_frames,) float32 arrays
         Become row maxima and row sums: the log-density is ln 2 * peak + ln(sums).
 
@@ -129,8 +131,12 @@ def softmax(
         if not (abs(maximum) < np.inf and total < np.inf):
             n_bad += 1
         factor = weights[t] / total
-        for d in range(n_columns):
-            z[d] *= factor
+        if n_components < n_columns:
+            for k in range(n_components):
+                row[k] *= factor
+        else:
+            for d in range(n_columns):
+                z[d] *= factor
     return n_bad
 
 
