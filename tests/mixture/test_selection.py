@@ -55,13 +55,14 @@ def truth():
 
 def test_every_criterion_finds_the_mixture_that_made_the_data():
     rng = np.random.default_rng(0)
-    frames, _ = sample(truth(), 2000, rng)
-    options = SelectionOptions(n_components=(1, 2, 3, 5), n_starts=2)
+    frames, _ = sample(truth(), 1500, rng)
+    em = EmOptions(n_iterations=50, tolerance=1e-4, variance_floor=1e-3)
+    options = SelectionOptions(n_components=(1, 3, 5), n_starts=2, em=em)
     done = []
     table = select(frames, rng, options, progress=done.append)
     assert table.rows == tuple(done)
     assert [(row.covariance_type, row.n_components) for row in table.rows] == [
-        (shape, number) for shape in SHAPES for number in (1, 2, 3, 5)
+        (shape, number) for shape in SHAPES for number in (1, 3, 5)
     ]
     for criterion in ("bic", "icl"):
         best = table.best(criterion)
@@ -72,8 +73,8 @@ def test_every_criterion_finds_the_mixture_that_made_the_data():
         assert best.n_components in (3, 5)
     fresh, _ = sample(truth(), 20_000, rng)
     expected = log_density(truth(), fresh).mean()
-    # 400 frames were held out: three standard errors of their mean.
-    assert abs(table.best("held_out").held_out - expected) < 3 * 1.2 / np.sqrt(400)
+    # 300 frames were held out: three standard errors of their mean.
+    assert abs(table.best("held_out").held_out - expected) < 3 * 1.2 / np.sqrt(300)
 
 
 def test_each_row_says_what_scikit_learn_says_of_the_same_mixture():
@@ -135,7 +136,7 @@ def test_the_same_seed_gives_the_same_table_for_any_number_of_workers():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_more_starts_never_end_lower_and_start_alike(seed):
     frames, _ = sample(truth(), 200, np.random.default_rng(seed))
     options = EmOptions(n_iterations=30, variance_floor=1e-3)
