@@ -57,11 +57,12 @@ def project(gmm: Mixture, dtype: np.dtype) -> Projection:
     """Write a mixture as a matrix, in float32 or float64."""
     own = dtype if isinstance(gmm, DiagonalGMM) else np.dtype(np.float64)
     mean, variance = gmm.spread()
-    # Rounded to the frames' precision, so that x - shift is exact for frames near the center; the
-    # scale to a power of two, so that dividing by it is exact.
-    shift = mean.astype(own).astype(np.float64)
-    scale = np.exp2(np.round(0.5 * np.log2(variance))).astype(own).astype(np.float64)
-    return _projected(gmm, shift, scale, own)
+    # The shift is rounded to the frames' precision, so that x - shift is exact for frames near the
+    # center; the scale to a power of two, so that dividing by it is exact. Both stay in its range.
+    info = np.finfo(own)
+    shift = np.clip(mean, info.min, info.max).astype(own).astype(np.float64)
+    exponent = np.clip(np.round(0.5 * np.log2(variance)), info.minexp, info.maxexp - 2)
+    return _projected(gmm, shift, np.exp2(exponent), own)
 
 
 def _projected(gmm: Mixture, shift: Float64Array, scale: Float64Array, own: np.dtype) -> Projection:
