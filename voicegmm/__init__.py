@@ -11,8 +11,13 @@ from voicegmm._base.version import __version__
 if TYPE_CHECKING:
     from voicegmm.bank import VoiceBank
     from voicegmm.mixture import DiagonalGMM
+    from voicegmm.mixture.estimator import GaussianMixture
 
-_HOMES = {"DiagonalGMM": "voicegmm.mixture", "VoiceBank": "voicegmm.bank"}
+_HOMES = {
+    "DiagonalGMM": "voicegmm.mixture",
+    "GaussianMixture": "voicegmm.mixture.estimator",
+    "VoiceBank": "voicegmm.bank",
+}
 _ROOMS = (
     "audio",
     "bank",
@@ -28,7 +33,7 @@ _ROOMS = (
     "synthesis",
 )
 
-__all__ = ["DiagonalGMM", "VoiceBank", "__version__"]
+__all__ = ["DiagonalGMM", "GaussianMixture", "VoiceBank", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -46,7 +46,7 @@ def same(a, b, rtol=1e-10):
 def test_statistics_are_a_commutative_monoid(seed):
     _, gmm, frames = draw(seed)
     a, b, c = (accumulate(gmm, part) for part in (frames[:50], frames[50:51], frames[51:]))
-    zero = Statistics.zero(gmm.n_components, gmm.n_dims)
+    zero = Statistics.zero(gmm)
     same(a + b, b + a, rtol=0)
     same((a + b) + c, a + (b + c))
     same(a + zero, a, rtol=0)

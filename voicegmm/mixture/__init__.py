@@ -1,14 +1,26 @@
-"""The Gaussian mixture core: density, statistics, EM, MAP adaptation.
+"""The Gaussian mixture core: density, statistics, EM, MAP adaptation, model selection.
 
 The loop is ``fit(initial, collect, options)`` with ``collect: gmm -> Statistics``: frames in
 memory, out of core, on many workers are different ways to collect and one way to fit.
 """
 
 from voicegmm.mixture.density import assign, log_density, posteriors
-from voicegmm.mixture.em import EmOptions, FitResult, Iteration, Update, fit, maximize
+from voicegmm.mixture.em import FitResult, Iteration, fit
 from voicegmm.mixture.initial import InitialOptions, initialize, sample_frames
 from voicegmm.mixture.map import MapOptions, adapt, adapt_means
-from voicegmm.mixture.model import DiagonalGMM, sample
+from voicegmm.mixture.maximization import EmOptions, Update, maximize
+from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
+from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
+from voicegmm.mixture.restarts import Restarts, fit_best
+from voicegmm.mixture.sampling import sample
+from voicegmm.mixture.selection import (
+    Candidate,
+    Selection,
+    SelectionOptions,
+    information_criteria,
+    n_parameters,
+    select,
+)
 from voicegmm.mixture.statistics import (
     ArraySource,
     FrameSource,
@@ -19,14 +31,24 @@ from voicegmm.mixture.statistics import (
 
 __all__ = [
     "ArraySource",
+    "Candidate",
     "DiagonalGMM",
     "EmOptions",
     "FitResult",
     "FrameSource",
+    "FullGMM",
     "InitialOptions",
     "Iteration",
     "MapOptions",
+    "Mixture",
+    "OnlineFit",
+    "OnlineOptions",
+    "Restarts",
+    "Selection",
+    "SelectionOptions",
+    "SphericalGMM",
     "Statistics",
+    "TiedGMM",
     "Update",
     "accumulate",
     "adapt",
@@ -34,10 +56,16 @@ __all__ = [
     "assign",
     "collector",
     "fit",
+    "fit_best",
+    "information_criteria",
     "initialize",
     "log_density",
     "maximize",
+    "n_parameters",
+    "online_start",
+    "online_step",
     "posteriors",
     "sample",
     "sample_frames",
+    "select",
 ]

@@ -10,8 +10,17 @@ from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
 from voicegmm.compute import ordered_map, tree_sum
-from voicegmm.mixture.density import blocks, joint_block, project, responsibilities
-from voicegmm.mixture.model import DiagonalGMM
+from voicegmm.mixture.density import (
+    FusedBlocks,
+    Projection,
+    blocks,
+    fused,
+    in_double,
+    joint_block,
+    project,
+    responsibilities,
+)
+from voicegmm.mixture.model import Mixture
 
 WORK_ITEM = 32_768  # frames a work item: a constant, so that sums have the same shape everywhere
 
@@ -26,8 +35,10 @@ class Statistics:
         Sum of posteriors (times frame weights).
     first : (n_components, n_dims) float64 array
         Sum of posterior times frame.
-    second : (n_components, n_dims) float64 array
-        Sum of posterior times squared frame.
+    second : float64 array
+        Sum of posterior times squared frame, (n_components, n_dims), for diagonal and spherical
+        covariances; times the frame's outer product, (n_components, n_dims, n_dims), for full
+        ones; of outer products over all components, (n_dims, n_dims), for a tied one.
     log_likelihood : float
         Sum over frames of weight times log-density, in nats.
     n_frames : float
@@ -50,20 +61,19 @@ class Statistics:
         )
 
     @staticmethod
-    def zero(n_components: int, n_dims: int) -> "Statistics":
-        """Give the statistics of no frames at all: the monoid's identity."""
-        shape = (n_components, n_dims)
-        return Statistics(np.zeros(n_components), np.zeros(shape), np.zeros(shape), 0.0, 0.0)
+    def zero(gmm: Mixture) -> "Statistics":
+        """Give the statistics of no frames at all under a mixture: the monoid's identity."""
+        return accumulate(gmm, np.empty((0, gmm.n_dims)))
 
 
 def accumulate(
-    gmm: DiagonalGMM, frames: FloatArray, frame_weights: FloatArray | None = None
+    gmm: Mixture, frames: FloatArray, frame_weights: FloatArray | None = None
 ) -> Statistics:
     """Collect the statistics of frames under a mixture: the E-step.
 
     Parameters
     ----------
-    gmm : DiagonalGMM
+    gmm : Mixture
     frames : (n_frames, n_dims) float array
         float32 frames give products in float32; sums are float64 always.
     frame_weights : (n_frames,) float array, optional
@@ -78,29 +88,102 @@ def accumulate(
     DataError
         For a frame that is not finite or of another dimension, or weights that do not fit.
     """
-    frames = finite_frames(frames, gmm.n_dims)
-    weights = _checked_weights(frame_weights, len(frames))
-    projection = project(gmm, frames.dtype)
-    n_dims = gmm.n_dims
-    moments = np.zeros((gmm.n_components, 2 * n_dims + 1))
-    log_likelihood = 0.0
-    for block in blocks(len(frames)):
-        expanded, joint = joint_block(gmm, frames[block], projection)
-        unnormalized, sums, log_density = responsibilities(joint, out=joint)
-        if weights is None:
-            log_likelihood += float(log_density.sum())
-            expanded /= sums[:, None]
+    frames = _as_floats(frames)
+    step = _EStep.of(gmm, frames.dtype, len(frames))
+    return step.statistics(step.sums(frames, frame_weights))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums over frames of [z, quadratics of z, 1]: what `Statistics` are made from, once a pass."""
+
+    moments: Float64Array  # (n_components, n_dims + n_quadratics + 1)
+    shared: Float64Array  # (n_dims, n_dims), of z z', for a tied covariance
+    log_likelihood: float
+    n_frames: float
+
+    def __add__(self, other: "_Sums") -> "_Sums":
+        return _Sums(
+            self.moments + other.moments,
+            self.shared + other.shared,
+            self.log_likelihood + other.log_likelihood,
+            self.n_frames + other.n_frames,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _EStep:
+    """A mixture made ready for one pass over many frames."""
+
+    gmm: Mixture
+    projection: Projection
+    fused: FusedBlocks | None
+
+    @staticmethod
+    def of(gmm: Mixture, dtype: np.dtype, n_frames: int) -> "_EStep":
+        """Make a mixture ready for a pass over `n_frames` of a type."""
+        projection = project(gmm, dtype)
+        return _EStep(gmm, projection, fused(gmm, projection, n_frames))
+
+    def sums(self, frames: FloatArray, frame_weights: FloatArray | None) -> _Sums:
+        """Sum the moments of some of the frames of the pass."""
+        # The compiled loops find what is not finite themselves; they only need the right shape.
+        finite_frames(frames[:0] if self.fused else frames, self.gmm.n_dims)
+        weights = _checked_weights(frame_weights, len(frames))
+        if self.fused is None:
+            moments, shared, log_density = self._blockwise(frames, weights, self.projection)
         else:
-            log_likelihood += float(weights[block] @ log_density)
-            expanded *= (weights[block] / sums).astype(expanded.dtype)[:, None]
-        moments += unnormalized.T @ expanded
-    return _unscaled(
-        moments,
-        projection.shift.astype(np.float64),
-        projection.scale.astype(np.float64),
-        log_likelihood,
-        float(len(frames)) if weights is None else float(weights.sum()),
-    )
+            moments, log_density, left = self.fused.sums(frames, weights)
+            shared = np.zeros((self.gmm.n_dims, self.gmm.n_dims))
+            if left:
+                finite_frames(frames)
+                exact = in_double(self.gmm, self.projection)
+            for block in left:
+                weight = None if weights is None else weights[block]
+                part = self._blockwise(frames[block].astype(np.float64), weight, exact)
+                moments += part[0]
+                log_density[block] = part[2]
+        return _Sums(
+            moments,
+            shared,
+            float(log_density.sum() if weights is None else weights @ log_density),
+            float(len(frames) if weights is None else weights.sum()),
+        )
+
+    def _blockwise(
+        self, frames: FloatArray, weights: Float64Array | None, projection: Projection
+    ) -> tuple[Float64Array, Float64Array, Float64Array]:
+        n_dims = self.gmm.n_dims
+        moments = np.zeros((self.gmm.n_components, len(projection.matrix)))
+        shared = np.zeros((n_dims, n_dims))
+        log_density = np.empty(len(frames))
+        for block in blocks(len(frames)):
+            expanded, joint = joint_block(self.gmm, frames[block], projection)
+            unnormalized, sums, log_density[block] = responsibilities(joint, out=joint)
+            weight = None if weights is None else weights[block].astype(expanded.dtype)
+            if projection.common is not None:
+                z = expanded[:, :n_dims]
+                shared += z.T @ (z if weight is None else z * weight[:, None])
+            expanded *= ((1 if weight is None else weight) / sums)[:, None]
+            moments += unnormalized.T @ expanded
+        return moments, shared, log_density
+
+    def statistics(self, sums: _Sums) -> Statistics:
+        """Undo z = (x - shift) / scale."""
+        shift = self.projection.shift.astype(np.float64)
+        scale = self.projection.scale.astype(np.float64)
+        z, counts = sums.moments[:, : shift.size], sums.moments[:, -1].copy()
+        quadratic = sums.moments[:, shift.size : -1]
+        if self.projection.common is not None:
+            quadratic = sums.shared
+        second = self.projection.kind.second_moments(counts, z, quadratic, shift, scale)
+        first = scale * z + shift * counts[:, None]
+        return Statistics(counts, first, second, sums.log_likelihood, sums.n_frames)
+
+
+def _as_floats(frames: FloatArray) -> FloatArray:
+    array = np.asarray(frames)
+    return array if array.dtype == np.float32 else np.asarray(array, np.float64)
 
 
 def _checked_weights(frame_weights: FloatArray | None, n_frames: int) -> Float64Array | None:
@@ -112,22 +195,6 @@ def _checked_weights(frame_weights: FloatArray | None, n_frames: int) -> Float64
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise DataError("frame_weights must be finite and 0 or more")
     return weights
-
-
-def _unscaled(
-    moments: Float64Array,
-    shift: Float64Array,
-    scale: Float64Array,
-    log_likelihood: float,
-    n_frames: float,
-) -> Statistics:
-    """Undo z = (x - shift) / scale in sums of [z, z^2, 1]."""
-    n_dims = shift.size
-    z, z2, counts = moments[:, :n_dims], moments[:, n_dims:-1], moments[:, -1]
-    n = counts[:, None]
-    first = scale * z + shift * n
-    second = scale**2 * z2 + 2 * shift * scale * z + shift**2 * n
-    return Statistics(counts.copy(), first, second, log_likelihood, n_frames)
 
 
 class FrameSource(Protocol):
@@ -174,7 +241,7 @@ class ArraySource:
         return self.frames[start:stop], weights
 
 
-def collector(source: FrameSource, n_workers: int = 1) -> Callable[[DiagonalGMM], Statistics]:
+def collector(source: FrameSource, n_workers: int = 1) -> Callable[[Mixture], Statistics]:
     """Make the `collect` of a fit: one pass over a source, on `n_workers` threads.
 
     Only a few work items are in memory at a time; partial sums combine by index in a fixed tree,
@@ -191,12 +258,18 @@ def collector(source: FrameSource, n_workers: int = 1) -> Callable[[DiagonalGMM]
         gmm -> Statistics
     """
 
-    def collect(gmm: DiagonalGMM) -> Statistics:
-        def work(item: slice) -> Statistics:
-            return accumulate(gmm, *source.read(item.start, item.stop))
+    def collect(gmm: Mixture) -> Statistics:
+        if source.n_frames == 0:
+            return Statistics.zero(gmm)
+        dtype = _as_floats(source.read(0, 1)[0]).dtype
+        step = _EStep.of(gmm, dtype, source.n_frames)
 
-        parts = ordered_map(work, blocks(source.n_frames, WORK_ITEM), n_workers)
-        total = tree_sum(parts)
-        return Statistics.zero(gmm.n_components, gmm.n_dims) if total is None else total
+        def work(item: slice) -> _Sums:
+            frames, weights = source.read(item.start, item.stop)
+            return step.sums(np.asarray(frames, dtype), weights)
+
+        total = tree_sum(ordered_map(work, blocks(source.n_frames, WORK_ITEM), n_workers))
+        assert total is not None
+        return step.statistics(total)
 
     return collect

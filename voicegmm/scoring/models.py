@@ -188,7 +188,7 @@ def train_background(
     seed: int,
     n_workers: int = 1,
     progress: Callable[[int, Iteration], None] | None = None,
-) -> tuple[BackgroundModel, FitResult]:
+) -> tuple[BackgroundModel, FitResult[DiagonalGMM]]:
     """Train a universal background model.
 
     Parameters

@@ -1,0 +1,149 @@
+"""The compiled inner loops of the E-step, for float32 frames and large jobs.
+
+Around two matrix products a block of frames needs three loops: its expansion [z, z^2, 1], the
+softmax of its joint log-densities, and the sum of the block's moments in float64. In numpy each
+loop makes several passes over memory; here each makes one. `density.fused` decides who comes here.
+
+Importing this module compiles it, or loads what an earlier process compiled: some seconds the
+first time on a machine, half a second later. So it is imported only where there is work for it.
+Logarithms are to base 2 inside: 2^x needs no argument reduction but a subtraction that is exact.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+import numpy as np
+
+from voicegmm._base.arrays import Float32Array, Float64Array, IntArray
+
+F = TypeVar("F", bound=Callable[..., object])
+
+# Adding 1.5 * 2^23 rounds a float32 to an integer, which its low bits then hold; 127 more makes
+# those bits the exponent field of 2^n. At n = -127 the field is empty and 2^n is 0.
+_ROUND = np.float32(1.5 * 2**23 + 127)
+_LOWEST = np.float32(-127)
+_EXPONENT = np.int32(23)
+# Minimax polynomial (Remez, relative error 9.2e-8) of 2^r for |r| <= 1/2 that is 1 at 0.
+_C1 = np.float32(0.6931469775987165)
+_C2 = np.float32(0.24022242084635073)
+_C3 = np.float32(0.05550733743574111)
+_C4 = np.float32(0.009671512688151319)
+_C5 = np.float32(0.0013264727247160493)
+_ONE, _ZERO = np.float32(1), np.float32(0)
+_SIGN, _MAGNITUDE, _LEAST = np.int32(31), np.int32(0x7FFFFFFF), np.int32(-(2**31))
+
+
+def _compiled(signature: str, *fastmath: str) -> Callable[[F], F]:
+    """Compile now, for one signature, and keep the machine code for later processes."""
+
+    def compile_function(function: F) -> F:
+        flags = {"contract", *fastmath}
+        compiler = numba.njit(
+            signature, nogil=True, cache=True, fastmath=flags, error_model="numpy"
+        )
+        return cast(F, compiler(function))
+
+    return compile_function
+
+
+@_compiled("f4(f4)")
+def exp2(x: np.float32) -> np.float32:
+    """Give 2^x for x <= 0: relative error 2e-7; 0 below -126.5; NaN for NaN.
+
+    x = n + r with n its nearest integer and |r| <= 1/2; the polynomial gives 2^r, the bits 2^n.
+    """
+    x = _LOWEST if x < _LOWEST else x  # in this order a NaN stays
+    shifted = np.float32(x + _ROUND)
+    r = x - (shifted - _ROUND)
+    fraction = ((((_C5 * r + _C4) * r + _C3) * r + _C2) * r + _C1) * r + _ONE
+    power = np.int32(shifted.view(np.int32) << _EXPONENT).view(np.float32)
+    return np.float32(fraction * power)
+
+
+@_compiled("void(f4[:,::1], f4[::1], f4[::1], f4[:,::1])")
+def expand(
+    frames: Float32Array, shift: Float32Array, inverse_scale: Float32Array, out: Float32Array
+) -> None:
+    """Write [z, z^2, 1] of frames, z = (x - shift) * inverse_scale, into (n_frames, 2 D + 1)."""
+    n_frames, n_dims = frames.shape
+    for t in range(n_frames):
+        frame, z, squares = frames[t], out[t], out[t, n_dims:]
+        for d in range(n_dims):
+            z[d] = (frame[d] - shift[d]) * inverse_scale[d]
+        for d in range(n_dims):
+            squares[d] = z[d] * z[d]
+        z[2 * n_dims] = _ONE
+
+
+# "reassoc" lets the sum run in lanes; `exp2` was compiled without it and keeps its exact order.
+@_compiled("i8(f4[:,::1], i4[:,::1], f4[::1], f4[:,::1], f4[::1], f4[::1])", "reassoc", "nsz")
+def softmax(
+    joint: Float32Array,
+    bits: IntArray,
+    weights: Float32Array,
+    expanded: Float32Array,
+    peak: Float32Array,
+    sums: Float32Array,
+) -> int:
+    """Turn joint log-densities into unnormalized posteriors, in place.
+
+    The normalization, weight / sum, multiplies the rows of `joint` or those of `expanded`,
+    whichever are shorter: only their product is of use.
+
+    Parameters
+    ----------
+    joint : (n_frames, n_components) float32 array
+        To base 2. Becomes 2^(joint - row maximum), perhaps times weight / sum.
+    bits : (n_frames, n_components) int32 array
+        The memory of `joint` as integers.
+    weights : (n_frames,) float32 array
+    expanded : (n_frames, 2 D + 1) float32 array
+        Perhaps multiplied by weight / sum.
+    peak, sums : (n_frames,) float32 arrays
+        Become row maxima and row sums: the log-density is ln 2 * peak + ln(sums).
+
+    Returns
+    -------
+    int
+        How many rows hold a NaN or have no finite maximum; then nothing of the block is of use.
+    """
+    n_frames, n_components = joint.shape
+    n_columns = expanded.shape[1]
+    n_bad = 0
+    for t in range(n_frames):
+        row, row_bits, z = joint[t], bits[t], expanded[t]
+        # With their magnitude bits flipped where negative, floats sort as integers do, whose
+        # maximum the compiler takes in lanes (that of floats it takes one by one, for NaN's sake).
+        highest = _LEAST
+        for k in range(n_components):
+            key = np.int32(row_bits[k] ^ np.int32(np.int32(row_bits[k] >> _SIGN) & _MAGNITUDE))
+            highest = key if key > highest else highest
+        key = np.int32(highest ^ np.int32(np.int32(highest >> _SIGN) & _MAGNITUDE))
+        maximum = key.view(np.float32)
+        total = _ZERO
+        for k in range(n_components):
+            value = exp2(row[k] - maximum)
+            row[k] = value
+            total += value
+        peak[t] = maximum
+        sums[t] = total
+        if not (abs(maximum) < np.inf and total < np.inf):
+            n_bad += 1
+        factor = weights[t] / total
+        if n_components < n_columns:
+            for k in range(n_components):
+                row[k] *= factor
+        else:
+            for d in range(n_columns):
+                z[d] *= factor
+    return n_bad
+
+
+@_compiled("void(f8[:,::1], f4[:,::1])")
+def add(total: Float64Array, part: Float32Array) -> None:
+    """Add a float32 matrix to a float64 one of the same shape, in place."""
+    rows, columns = part.shape
+    for i in range(rows):
+        for j in range(columns):
+            total[i, j] += part[i, j]
