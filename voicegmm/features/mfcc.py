@@ -109,7 +109,7 @@ def spectrum(
     plan = prepare(options, sample_rate)
     frames = np.asarray(windowed_frames, dtype=np.float32)
     bins = scipy.fft.rfft(frames, n=plan.n_fft, axis=1)
-    power = np.square(bins.real)
+    power: Float32Array = np.square(bins.real)
     power += np.square(bins.imag)
     return np.sqrt(power, out=power) if options.spectrum == "magnitude" else power
 
