@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -76,7 +78,7 @@ def closed_set_table(llrs=False):
     scores = np.array([label + 0.25 * rng.standard_normal() for *_, label in rows])
     ok = ("ok",) * len(rows)
     table = ScoreTable(Trials.of(rows), scores, ok, ("",) * len(rows))
-    return table.with_llrs(5 * scores - 3) if llrs else table
+    return replace(table, llrs=5 * scores - 3) if llrs else table
 
 
 def test_uncalibrated_scores_have_no_cllr():

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -62,10 +62,6 @@ class ScoreTable:
     def best(self) -> Float64Array:
         """Calibrated log-likelihood ratios where there are any, else the scores."""
         return self.scores if self.llrs is None else self.llrs
-
-    def with_llrs(self, llrs: Float64Array) -> "ScoreTable":
-        """Add calibrated log-likelihood ratios."""
-        return replace(self, llrs=llrs)
 
     def failures(self) -> dict[str, tuple[str, str, int]]:
         """Give what could not be scored: reason -> (status, reason, number of trials)."""
