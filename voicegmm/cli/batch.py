@@ -1,4 +1,4 @@
-"""The batch workflow, step by step: features, background model, adaptation, scores."""
+"""The batch workflow, step by step: background model, adaptation, scores."""
 
 from pathlib import Path
 
@@ -11,89 +11,12 @@ from voicegmm.cli.console import (
     debug_option,
     json_option,
     print_json,
-    settings_option,
     warn,
     workers_option,
 )
 
 _PATH = click.Path(path_type=Path)
 _OUT = click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
-
-
-@click.group()
-def features() -> None:
-    """Make and look at features."""
-
-
-@features.command("extract")
-@click.argument("what", type=_PATH, metavar="LIST|DIR")
-@_OUT
-@click.option(
-    "--config",
-    default="voicegmm-16k",
-    show_default=True,
-    help="A front end: a preset's name or a .toml file.",
-)
-@settings_option("mfcc.n_cepstra=16")
-@click.option(
-    "--root", type=_PATH, help="The folder that LIST is relative to.  [default: where LIST lies]"
-)
-@workers_option
-@json_option
-@debug_option
-def extract(
-    what: Path,
-    out: Path,
-    config: str,
-    settings: tuple[str, ...],
-    root: Path | None,
-    workers: int | None,
-    as_json: bool,
-) -> None:
-    """Extract the features of recordings into one store.
-
-    LIST has one recording a line; of a DIR all recordings below it are taken. A recording that
-    cannot be used stands in the store with the reason; the others go on.
-    """
-    from voicegmm._base.errors import VoicegmmError
-    from voicegmm._base.progress import counting
-    from voicegmm.corpus import find_recordings, read_files
-    from voicegmm.features import Pipeline, load_front_end
-    from voicegmm.store import extract_to_store
-
-    check_output(out, what)
-    pipeline = Pipeline(load_front_end(config, settings))
-    if what.is_dir():
-        paths = {str(path.relative_to(what)): path for path in find_recordings(what)}
-        if not paths:
-            raise VoicegmmError(f"{what}: no recordings in this folder or below it")
-    else:
-        paths = {name: (root or what.parent) / name for name in read_files(what)}
-    with bars() as progress:
-        counted = counting(progress, "features", len(paths))
-        summary = extract_to_store(paths, pipeline, out, cores(workers), counted)
-    for status in summary.failures.values():
-        warn(f"{status.status}: {status.reason}")
-    for file, note in summary.notes.items():
-        warn(f"{file}: {note}")
-    if as_json:
-        print_json(
-            {
-                "features": str(out),
-                "n_recordings": summary.n_files,
-                "n_failures": len(summary.failures),
-                "n_frames": summary.n_frames,
-                "n_dims": pipeline.n_dims,
-                "speech_seconds": round(summary.seconds, 2),
-                "fingerprint": pipeline.fingerprint,
-            }
-        )
-        return
-    failed = f", {len(summary.failures)} could not be used" if summary.failures else ""
-    click.echo(
-        f"{out}: {summary.n_files} recordings{failed}; {summary.n_frames} frames of "
-        f"{pipeline.n_dims} dimensions, {summary.seconds / 60:.1f} minutes of speech"
-    )
 
 
 @click.group()

@@ -9,7 +9,7 @@ import click
 
 from voicegmm._base.errors import VoicegmmError
 from voicegmm._base.version import __version__
-from voicegmm.cli import bank, batch, demo, evaluation, run
+from voicegmm.cli import bank, batch, demo, evaluation, features, run
 from voicegmm.cli.console import debug_option, warn
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
@@ -41,7 +41,7 @@ for _command in (
     bank.list_speakers,
     bank.remove,
     run.run,
-    batch.features,
+    features.features,
     batch.ubm,
     batch.adapt,
     batch.score,
