@@ -29,7 +29,7 @@ def test_a_file_extends_a_preset_and_a_table_does_too(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(
         'extends = "gmm-ubm"\nname = "mine"\n'
-        '[features]\nextends = "voicegmm-8k"\n[features.mfcc]\nn_cepstra = 12\n'
+        '[features]\nextends = "voicegmm-8k"\n[features.static]\nn_cepstra = 12\n'
         "[ubm]\nn_components = 8\n"
     )
     recipe = load_recipe(str(file)).recipe
@@ -37,8 +37,8 @@ def test_a_file_extends_a_preset_and_a_table_does_too(tmp_path):
     assert recipe.ubm.n_components == 8
     assert recipe.adaptation.relevance == load_recipe("gmm-ubm").recipe.adaptation.relevance
     assert recipe.features.sample_rate == 8000
-    assert recipe.features.mfcc.n_cepstra == 12
-    assert recipe.features.mfcc.high_hertz == narrow.mfcc.high_hertz
+    assert recipe.features.static.n_cepstra == 12
+    assert recipe.features.static.high_hertz == narrow.static.high_hertz
 
 
 def test_settings_are_laid_over_and_named_in_errors(tmp_path):

@@ -197,8 +197,8 @@ def test_a_preset_that_does_not_exist(typed, voices, tmp_path):
     code, _, err = typed(*arguments, "--config", "voicegmm16k")
     assert code == 1
     assert "did you mean 'voicegmm-16k'" in err
-    code, _, err = typed(*arguments, "--set", "mfcc.n_ceps=12")
-    assert "unknown option 'n_ceps' (did you mean 'n_cepstra'?) (--set: mfcc.n_ceps)" in err
+    code, _, err = typed(*arguments, "--set", "static.n_ceps=12")
+    assert "unknown option 'n_ceps' (did you mean 'n_cepstra'?) (--set: static.n_ceps)" in err
     assert not (tmp_path / "f.h5").exists()
 
 

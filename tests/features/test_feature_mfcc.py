@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.audio import analysis_window
 from voicegmm.features import (
-    MfccOptions,
+    StaticOptions,
     analysis_frames,
     cepstra,
     detection_energy,
@@ -88,12 +88,12 @@ def slow_mfcc(samples, rate, o):
 @pytest.mark.parametrize(
     "options",
     [
-        MfccOptions(),
-        MfccOptions(energy="none", lifter=0, window="hann"),
-        MfccOptions(energy="log_energy", raw_energy=False, energy_place="last", window="povey"),
-        MfccOptions(energy="log_energy", amplitude="unit", remove_dc=False, energy_floor=1e8),
-        MfccOptions(spectrum="magnitude", amplitude="unit", c0="htk", preemphasis=0.0),
-        MfccOptions(
+        StaticOptions(),
+        StaticOptions(energy="none", lifter=0, window="hann"),
+        StaticOptions(energy="log_energy", raw_energy=False, energy_place="last", window="povey"),
+        StaticOptions(energy="log_energy", amplitude="unit", remove_dc=False, energy_floor=1e8),
+        StaticOptions(spectrum="magnitude", amplitude="unit", c0="htk", preemphasis=0.0),
+        StaticOptions(
             window_seconds=0.0301,
             hop_seconds=0.0073,
             n_fft=701,
@@ -116,7 +116,7 @@ def test_mfcc_is_the_slow_one(options, rate):
 
 
 def test_the_chain_can_be_entered_at_every_step():
-    options = MfccOptions(energy="log_energy")
+    options = StaticOptions(energy="log_energy")
     samples = voice(120_000)
     frames = analysis_frames(samples, RATE, options)
     weighted = windowed(frames, RATE, options)
@@ -132,7 +132,7 @@ def test_the_chain_can_be_entered_at_every_step():
 def test_amplitude_moves_only_what_holds_the_loudness_and_by_a_constant():
     samples = voice()
     for kind, moved in (("power", 2), ("magnitude", 1)):
-        options = MfccOptions(spectrum=kind)
+        options = StaticOptions(spectrum=kind)
         other = dataclasses.replace(options, amplitude="unit")
         difference = mfcc(samples, RATE, options) - mfcc(samples, RATE, other)
         step = moved * np.log(32768) * np.sqrt(options.n_filters)
@@ -164,7 +164,7 @@ def test_frames_do_not_depend_on_what_comes_after_them():
 
 def test_dither_is_seeded_and_has_its_strength():
     silence = np.zeros(160_000, dtype=np.float32)
-    options = MfccOptions(dither=2.0, energy="log_energy")
+    options = StaticOptions(dither=2.0, energy="log_energy")
     once = mfcc(silence, RATE, options)
     np.testing.assert_array_equal(mfcc(silence, RATE, options), once)
     # 400 samples of variance 4.
@@ -177,7 +177,7 @@ def test_dither_is_seeded_and_has_its_strength():
 
 def test_detection_energy_sees_no_offset_whatever_the_options():
     for remove_dc in (True, False):
-        options = MfccOptions(remove_dc=remove_dc, amplitude="unit")
+        options = StaticOptions(remove_dc=remove_dc, amplitude="unit")
         constant = np.full(8000, 0.4321, dtype=np.float32)
         # Below the energy of one step of 16 bits a sample.
         assert detection_energy(constant, RATE, options).max() < np.log(400)
@@ -239,7 +239,7 @@ def test_samples_that_are_none_are_refused(samples, reason):
 )
 def test_options_are_checked_when_they_are_made(changes, reason):
     with pytest.raises(OptionError, match=reason):
-        MfccOptions(**changes)
+        StaticOptions(**changes)
 
 
 @pytest.mark.parametrize(
@@ -254,4 +254,4 @@ def test_options_are_checked_when_they_are_made(changes, reason):
 )
 def test_options_are_checked_against_the_rate(rate, changes, reason):
     with pytest.raises(OptionError, match=reason):
-        mfcc(np.zeros(0), rate, MfccOptions(**changes))
+        mfcc(np.zeros(0), rate, StaticOptions(**changes))

@@ -11,11 +11,11 @@ from voicegmm._base.errors import AudioError
 from voicegmm._base.options import from_mapping
 from voicegmm.audio import Signal, read_signal
 from voicegmm.features import (
-    MfccOptions,
     NormalizationOptions,
     Pipeline,
     PipelineOptions,
     SpeechOptions,
+    StaticOptions,
     deltas,
     detection_energy,
     filterbank,
@@ -49,7 +49,7 @@ def htk_file(path):
 def test_htk_mfcc(shared, ending, changes):
     options = preset("htk")
     pipeline = Pipeline(
-        dataclasses.replace(options, mfcc=dataclasses.replace(options.mfcc, **changes))
+        dataclasses.replace(options, static=dataclasses.replace(options.static, **changes))
     )
     ours = pipeline.extract_file(shared("oracles/htk/test.wav"))
     expected = htk_file(shared(f"oracles/htk/test.wav.{ending}"))
@@ -59,13 +59,13 @@ def test_htk_mfcc(shared, ending, changes):
 
 def test_htk_filterbank(shared):
     signal = read_signal(shared("oracles/htk/test.wav"))
-    options = dataclasses.replace(preset("htk").mfcc, preemphasis=0.0)
+    options = dataclasses.replace(preset("htk").static, preemphasis=0.0)
     ours = filterbank(signal.samples, signal.sample_rate, options)
     expected = htk_file(shared("oracles/htk/test.wav.fbank_htk.1"))
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4)
 
 
-SID20 = preset("kaldi-sid").mfcc
+SID20 = preset("kaldi-sid").static
 CONFS = {
     "sid20": SID20,
     "sid24": dataclasses.replace(SID20, n_cepstra=24, n_filters=30, high_hertz=7600.0),
@@ -133,7 +133,7 @@ def test_kaldi_sliding_normalization(kaldi, conf, wav, what, options):
 def test_kaldi_front_end_from_recording_to_frames(shared, kaldi, conf, wav):
     signal = read_signal(shared(f"oracles/kaldi/wav/{wav}.wav"))
     pipeline = Pipeline(
-        dataclasses.replace(preset("kaldi-sid"), sample_rate=signal.sample_rate, mfcc=CONFS[conf])
+        dataclasses.replace(preset("kaldi-sid"), sample_rate=signal.sample_rate, static=CONFS[conf])
     )
     if wav == "d16k":
         # Kaldi makes two frames of reflections of 20 ms; we call that too short.
@@ -149,7 +149,7 @@ def test_kaldi_front_end_from_recording_to_frames(shared, kaldi, conf, wav):
 
 def test_the_default_options_are_the_preset():
     assert preset("voicegmm-16k") == PipelineOptions()
-    assert preset("voicegmm-16k").mfcc == MfccOptions()
+    assert preset("voicegmm-16k").static == StaticOptions()
 
 
 @pytest.mark.parametrize("path", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)

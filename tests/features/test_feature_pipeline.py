@@ -17,11 +17,11 @@ from voicegmm.audio import Signal, read_signal
 from voicegmm.features import (
     DeltaOptions,
     FrameSet,
-    MfccOptions,
     NormalizationOptions,
     Pipeline,
     PipelineOptions,
     SpeechOptions,
+    StaticOptions,
     deltas,
     mfcc,
     normalize,
@@ -68,7 +68,7 @@ def test_normalization_before_or_after_the_selection():
 def test_dimensions_are_known_before_audio():
     for order in range(4):
         pipeline = Pipeline(
-            PipelineOptions(deltas=DeltaOptions(order), mfcc=MfccOptions(n_cepstra=13))
+            PipelineOptions(deltas=DeltaOptions(order), static=StaticOptions(n_cepstra=13))
         )
         assert pipeline.n_dims == 13 * (order + 1)
         assert pipeline.extract(voice()).n_dims == pipeline.n_dims
@@ -77,13 +77,13 @@ def test_dimensions_are_known_before_audio():
 def test_fingerprints_tell_options_apart_and_nothing_else():
     same = Pipeline(PipelineOptions()).fingerprint
     assert Pipeline().fingerprint == same
-    assert Pipeline(PipelineOptions(mfcc=MfccOptions(low_hertz=20))).fingerprint == same
+    assert Pipeline(PipelineOptions(static=StaticOptions(low_hertz=20))).fingerprint == same
     again = from_mapping(PipelineOptions, to_mapping(Pipeline().options))
     assert Pipeline(again).fingerprint == same
     others = {
         Pipeline(options).fingerprint
         for options in (
-            PipelineOptions(mfcc=MfccOptions(low_hertz=21)),
+            PipelineOptions(static=StaticOptions(low_hertz=21)),
             PipelineOptions(deltas=DeltaOptions(1)),
             PipelineOptions(speech=SpeechOptions(range_db=31)),
             PipelineOptions(normalization=NormalizationOptions("mean")),
@@ -94,9 +94,10 @@ def test_fingerprints_tell_options_apart_and_nothing_else():
 
 
 def test_options_that_do_not_go_with_the_rate_are_refused_with_their_place():
-    mapping = {"sample_rate": 8000, "mfcc": {"high_hertz": 7600}}
+    mapping = {"sample_rate": 8000, "static": {"high_hertz": 7600}}
     with pytest.raises(
-        OptionError, match=r"mfcc\.high_hertz must be at most 4000 .* got 7600 \(my\.toml: mfcc\)"
+        OptionError,
+        match=r"static\.high_hertz must be at most 4000 .* got 7600 \(my\.toml: static\)",
     ):
         from_mapping(PipelineOptions, mapping, "my.toml")
     with pytest.raises(OptionError, match="sample_rate must be between 1000 and 768000, got 16"):
@@ -122,7 +123,7 @@ def test_the_upper_band_of_a_low_rate_is_told(tmp_path):
 @pytest.mark.parametrize("snip_edges", [True, False])
 @pytest.mark.parametrize("n_samples", [0, 1, 399])
 def test_less_than_a_window_is_too_short(n_samples, snip_edges):
-    pipeline = Pipeline(PipelineOptions(mfcc=MfccOptions(snip_edges=snip_edges)))
+    pipeline = Pipeline(PipelineOptions(static=StaticOptions(snip_edges=snip_edges)))
     with pytest.raises(AudioError, match=r"one frame takes 0\.025 s; record more") as caught:
         pipeline.extract(Signal(np.zeros(n_samples, dtype=np.float32), 16000))
     assert caught.value.status == "too short"
@@ -191,7 +192,7 @@ def signals(draw):
     return Signal(np.asarray(samples, dtype=np.float32), rate)
 
 
-mfcc_options = st.fixed_dictionaries(
+static_options = st.fixed_dictionaries(
     {
         "window_seconds": st.floats(0.002, 0.06),
         "hop_seconds": st.floats(0.004, 0.08),
@@ -244,10 +245,10 @@ other_options = st.fixed_dictionaries(
 
 
 @settings(max_examples=300)
-@given(signals(), mfcc_options, other_options)
-def test_finite_frames_or_a_named_error(signal, mfcc_values, values):
+@given(signals(), static_options, other_options)
+def test_finite_frames_or_a_named_error(signal, static_values, values):
     try:
-        options = PipelineOptions(mfcc=MfccOptions(**mfcc_values), **values)
+        options = PipelineOptions(static=StaticOptions(**static_values), **values)
         result = Pipeline(options).extract(signal)
     except VoicegmmError as error:
         message = str(error)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegmm._base.errors import AudioError, DataError, OptionError
-from voicegmm.features import MfccOptions, SpeechOptions, detection_energy, speech_weights
+from voicegmm.features import SpeechOptions, StaticOptions, detection_energy, speech_weights
 from voicegmm.features.speech import energy_rule, kaldi_rule
 
 RATE = 16000
@@ -157,7 +157,7 @@ def test_the_detector_does_not_see_the_amplitude_of_the_features():
     samples = bursts().astype(np.float32)
     for changes in ({"amplitude": "unit"}, {"remove_dc": False}, {"preemphasis": 0.0}):
         np.testing.assert_allclose(
-            detection_energy(samples, RATE, dataclasses.replace(MfccOptions(), **changes)),
+            detection_energy(samples, RATE, dataclasses.replace(StaticOptions(), **changes)),
             detection_energy(samples, RATE),
             rtol=1e-4,
         )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from voicegmm._base.errors import DataError, ListError, MismatchError
 from voicegmm.corpus import Enrollment, Trials
-from voicegmm.features import FrameSet, MfccOptions, PipelineOptions
+from voicegmm.features import FrameSet, PipelineOptions, StaticOptions
 from voicegmm.mixture import (
     DiagonalGMM,
     EmOptions,
@@ -194,10 +194,10 @@ def test_unknown_names_are_refused_before_any_work(small_world):
 
 def test_frames_of_another_front_end_are_refused(small_world):
     background, frames = small_world
-    another = PipelineOptions(mfcc=MfccOptions(lifter=0.0))
+    another = PipelineOptions(static=StaticOptions(lifter=0.0))
     other = library({"x": np.zeros((5, 60), np.float32)}, front_end=another)
     with pytest.raises(
-        MismatchError, match=r"mfcc\.lifter is 0\.0 in the frames, 22\.0 in the model"
+        MismatchError, match=r"static\.lifter is 0\.0 in the frames, 22\.0 in the model"
     ):
         enroll(background, other, [Enrollment("x", ("x",))], MapOptions())
     with pytest.raises(MismatchError, match="different front ends"):

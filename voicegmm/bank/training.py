@@ -212,7 +212,7 @@ def _refuse_shared(speakers: Sequence[SpeakerFolder], outsiders: Sequence[Speake
 def _with_enough_speech(
     frames: FrameLibrary, speakers: Mapping[str, Sequence[str]], seconds: float
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    hop = frames.front_end.mfcc.hop_seconds
+    hop = frames.front_end.static.hop_seconds
     kept: dict[str, list[str]] = {}
     left_out: dict[str, str] = {}
     for name, files in speakers.items():

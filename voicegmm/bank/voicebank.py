@@ -133,7 +133,7 @@ class VoiceBank:
             raise VoicegmmError(f"{status.reason} ({name} was not enrolled)")
         data, weights = frames.read(list(paths))
         statistics = accumulate(speakers.background.gmm, data, weights)
-        seconds = statistics.n_frames * front_end.mfcc.hop_seconds
+        seconds = statistics.n_frames * front_end.static.hop_seconds
         known = speakers.seconds[speakers.index(name)] if name in speakers.ids else 0.0
         if known + seconds < min_seconds:
             raise VoicegmmError(

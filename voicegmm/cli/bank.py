@@ -36,7 +36,7 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
     "--config",
     help="A front end: a preset's name or a .toml file.  [default: voicegmm-16k or -8k]",
 )
-@settings_option("mfcc.n_cepstra=16")
+@settings_option("static.n_cepstra=16")
 @click.option(
     "--false-accept",
     type=float,

@@ -33,7 +33,7 @@ def features() -> None:
     show_default=True,
     help="A front end: a preset's name or a .toml file.",
 )
-@settings_option("mfcc.n_cepstra=16")
+@settings_option("static.n_cepstra=16")
 @click.option(
     "--root", type=_PATH, help="The folder that LIST is relative to.  [default: where LIST lies]"
 )

@@ -12,7 +12,6 @@ from voicegmm.features.mfcc import (
     spectrum,
     windowed,
 )
-from voicegmm.features.mfcc_options import MfccOptions
 from voicegmm.features.normalization import NormalizationOptions, normalize
 from voicegmm.features.pipeline import (
     FEATURES_VERSION,
@@ -22,16 +21,17 @@ from voicegmm.features.pipeline import (
 )
 from voicegmm.features.presets import front_end_for, load_front_end
 from voicegmm.features.speech import SpeechOptions, speech_weights
+from voicegmm.features.static_options import StaticOptions
 
 __all__ = [
     "FEATURES_VERSION",
     "DeltaOptions",
     "FrameSet",
-    "MfccOptions",
     "NormalizationOptions",
     "Pipeline",
     "PipelineOptions",
     "SpeechOptions",
+    "StaticOptions",
     "analysis_frames",
     "cepstra",
     "deltas",

@@ -14,11 +14,11 @@ from voicegmm._base.arrays import Float32Array, FloatArray
 from voicegmm._base.errors import DataError
 from voicegmm.audio.framing import count_frames, frame_view
 from voicegmm.audio.signal import first_not_finite
-from voicegmm.features.mfcc_options import (
+from voicegmm.features.static_options import (
     EPSILON,
     INT16_SCALE,
-    MfccOptions,
     Plan,
+    StaticOptions,
     cosine_transform,
     prepare,
 )
@@ -29,7 +29,7 @@ _LOUDEST = 1e6
 
 
 def analysis_frames(
-    samples: FloatArray, sample_rate: int, options: MfccOptions | None = None
+    samples: FloatArray, sample_rate: int, options: StaticOptions | None = None
 ) -> Float32Array:
     """Cut a signal into frames at int16 amplitudes, each without its mean if so asked.
 
@@ -39,7 +39,7 @@ def analysis_frames(
         Full scale is 1.
     sample_rate : int
         In hertz.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
 
     Returns
     -------
@@ -51,13 +51,13 @@ def analysis_frames(
     DataError
         For samples that are not finite, more than a million times full scale, or not mono.
     """
-    options = options or MfccOptions()
+    options = options or StaticOptions()
     blocks = list(_frame_blocks(samples, prepare(options, sample_rate), options))
     return np.concatenate(blocks)
 
 
 def windowed(
-    frames: FloatArray, sample_rate: int, options: MfccOptions | None = None
+    frames: FloatArray, sample_rate: int, options: StaticOptions | None = None
 ) -> Float32Array:
     """Emphasize the high frequencies of each frame and weight it with the window.
 
@@ -67,13 +67,13 @@ def windowed(
         As `analysis_frames` gives them.
     sample_rate : int
         In hertz.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
 
     Returns
     -------
     (n_frames, n_window) float32 array
     """
-    options = options or MfccOptions()
+    options = options or StaticOptions()
     plan = prepare(options, sample_rate)
     frames = np.asarray(frames, dtype=np.float32)
     c = np.float32(options.preemphasis)
@@ -89,7 +89,7 @@ def windowed(
 
 
 def spectrum(
-    windowed_frames: FloatArray, sample_rate: int, options: MfccOptions | None = None
+    windowed_frames: FloatArray, sample_rate: int, options: StaticOptions | None = None
 ) -> Float32Array:
     """Compute the power or the magnitude spectrum of windowed frames.
 
@@ -99,13 +99,13 @@ def spectrum(
         As `windowed` gives them; filled up with zeros to the length of the transform.
     sample_rate : int
         In hertz.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
 
     Returns
     -------
     (n_frames, n_fft // 2 + 1) float32 array
     """
-    options = options or MfccOptions()
+    options = options or StaticOptions()
     plan = prepare(options, sample_rate)
     frames = np.asarray(windowed_frames, dtype=np.float32)
     bins = scipy.fft.rfft(frames, n=plan.n_fft, axis=1)
@@ -115,7 +115,7 @@ def spectrum(
 
 
 def log_filterbank(
-    bins: FloatArray, sample_rate: int, options: MfccOptions | None = None
+    bins: FloatArray, sample_rate: int, options: StaticOptions | None = None
 ) -> Float32Array:
     """Sum a spectrum through the mel filters and take natural logarithms.
 
@@ -125,14 +125,14 @@ def log_filterbank(
         As `spectrum` gives them.
     sample_rate : int
         In hertz.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
 
     Returns
     -------
     (n_frames, n_filters) float32 array
         Never below the logarithm of `filter_floor`.
     """
-    options = options or MfccOptions()
+    options = options or StaticOptions()
     plan = prepare(options, sample_rate)
     used = np.asarray(bins, dtype=np.float32)[:, plan.first_bin : plan.last_bin]
     logs = used @ plan.filters
@@ -143,21 +143,21 @@ def log_filterbank(
     return logs
 
 
-def frame_log_energy(frames: FloatArray, options: MfccOptions | None = None) -> Float32Array:
+def frame_log_energy(frames: FloatArray, options: StaticOptions | None = None) -> Float32Array:
     """Compute the natural logarithm of the sum of squares of each frame.
 
     Parameters
     ----------
     frames : (n_frames, n_window) float array
         As `analysis_frames` gives them (the raw energy) or `windowed`.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
         Its `energy_floor` and `amplitude` count.
 
     Returns
     -------
     (n_frames,) float32 array
     """
-    options = options or MfccOptions()
+    options = options or StaticOptions()
     frames = np.asarray(frames, dtype=np.float32)
     floor = max(options.energy_floor, EPSILON)
     energy = np.maximum(np.einsum("ij,ij->i", frames, frames), np.float32(floor))
@@ -167,7 +167,7 @@ def frame_log_energy(frames: FloatArray, options: MfccOptions | None = None) -> 
 
 def cepstra(
     log_filters: FloatArray,
-    options: MfccOptions | None = None,
+    options: StaticOptions | None = None,
     log_energy: FloatArray | None = None,
 ) -> Float32Array:
     """Transform a log filterbank into liftered cepstra, with the energy in its place.
@@ -176,7 +176,7 @@ def cepstra(
     ----------
     log_filters : (n_frames, n_filters) float array
         As `log_filterbank` gives them.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
     log_energy : (n_frames,) float array, optional
         As `frame_log_energy` gives it; needed when `options.energy` is "log_energy".
 
@@ -189,7 +189,7 @@ def cepstra(
     DataError
         When the log energy is wanted and missing.
     """
-    options = options or MfccOptions()
+    options = options or StaticOptions()
     result = np.asarray(log_filters, dtype=np.float32) @ cosine_transform(options)
     if options.energy == "log_energy":
         if log_energy is None:
@@ -198,7 +198,9 @@ def cepstra(
     return result
 
 
-def mfcc(samples: FloatArray, sample_rate: int, options: MfccOptions | None = None) -> Float32Array:
+def mfcc(
+    samples: FloatArray, sample_rate: int, options: StaticOptions | None = None
+) -> Float32Array:
     """Compute mel-frequency cepstral coefficients.
 
     Davis & Mermelstein, IEEE Trans. ASSP 28(4), 1980; in the form of HTK (HTK Book, chapter 5)
@@ -210,7 +212,7 @@ def mfcc(samples: FloatArray, sample_rate: int, options: MfccOptions | None = No
         Full scale is 1.
     sample_rate : int
         In hertz.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
 
     Returns
     -------
@@ -224,11 +226,11 @@ def mfcc(samples: FloatArray, sample_rate: int, options: MfccOptions | None = No
     DataError
         For samples that are not finite, more than a million times full scale, or not mono.
     """
-    return analyze(samples, sample_rate, options or MfccOptions(), detect=False)[0]
+    return analyze(samples, sample_rate, options or StaticOptions(), detect=False)[0]
 
 
 def filterbank(
-    samples: FloatArray, sample_rate: int, options: MfccOptions | None = None
+    samples: FloatArray, sample_rate: int, options: StaticOptions | None = None
 ) -> Float32Array:
     """Compute the log mel filterbank of a signal: the step before `mfcc`'s last.
 
@@ -238,13 +240,13 @@ def filterbank(
         Full scale is 1.
     sample_rate : int
         In hertz.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
 
     Returns
     -------
     (n_frames, n_filters) float32 array
     """
-    options = options or MfccOptions()
+    options = options or StaticOptions()
     plan = prepare(options, sample_rate)
     blocks = [
         log_filterbank(
@@ -258,7 +260,7 @@ def filterbank(
 
 
 def detection_energy(
-    samples: FloatArray, sample_rate: int, options: MfccOptions | None = None
+    samples: FloatArray, sample_rate: int, options: StaticOptions | None = None
 ) -> Float32Array:
     """Compute what the speech detector looks at: log energy without mean, at int16 amplitudes.
 
@@ -270,21 +272,21 @@ def detection_energy(
         Full scale is 1.
     sample_rate : int
         In hertz.
-    options : MfccOptions, optional
+    options : StaticOptions, optional
         Its frames and dither count.
 
     Returns
     -------
     (n_frames,) float32 array
     """
-    options = options or MfccOptions()
+    options = options or StaticOptions()
     plan = prepare(options, sample_rate)
     blocks = [_detection_energy(f, options) for f in _frame_blocks(samples, plan, options)]
     return np.concatenate(blocks)
 
 
 def analyze(
-    samples: FloatArray, sample_rate: int, options: MfccOptions, detect: bool = True
+    samples: FloatArray, sample_rate: int, options: StaticOptions, detect: bool = True
 ) -> tuple[Float32Array, Float32Array]:
     """Compute `mfcc` and, if asked, `detection_energy` in one pass over the signal.
 
@@ -313,14 +315,16 @@ def analyze(
     return features, energy
 
 
-def _detection_energy(frames: Float32Array, options: MfccOptions) -> Float32Array:
+def _detection_energy(frames: Float32Array, options: StaticOptions) -> Float32Array:
     if not options.remove_dc:
         frames = frames - frames.mean(axis=1, keepdims=True)
     energy = np.einsum("ij,ij->i", frames, frames)
     return np.asarray(np.log(np.maximum(energy, np.float32(EPSILON))))
 
 
-def _frame_blocks(samples: FloatArray, plan: Plan, options: MfccOptions) -> Iterator[Float32Array]:
+def _frame_blocks(
+    samples: FloatArray, plan: Plan, options: StaticOptions
+) -> Iterator[Float32Array]:
     """Give the frames of a signal in blocks, at int16 amplitudes; at least one block."""
     samples = _checked(samples)
     if options.dither > 0:

@@ -15,9 +15,9 @@ from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal
 from voicegmm.features.deltas import DeltaOptions, deltas
 from voicegmm.features.mfcc import analyze
-from voicegmm.features.mfcc_options import MfccOptions, prepare
 from voicegmm.features.normalization import NormalizationOptions, normalize
 from voicegmm.features.speech import SpeechOptions, speech_weights
+from voicegmm.features.static_options import StaticOptions, prepare
 
 # Raised when the same options give other frames than before: old features are then refused.
 FEATURES_VERSION = 1
@@ -33,7 +33,7 @@ class PipelineOptions:
     ----------
     sample_rate : int
         Recordings are brought to this rate, in hertz, 1,000 to 768,000.
-    mfcc : MfccOptions
+    static : StaticOptions
     deltas : DeltaOptions
     speech : SpeechOptions
     normalization : NormalizationOptions
@@ -45,7 +45,7 @@ class PipelineOptions:
     """
 
     sample_rate: int = 16_000
-    mfcc: MfccOptions = field(default_factory=MfccOptions)
+    static: StaticOptions = field(default_factory=StaticOptions)
     deltas: DeltaOptions = field(default_factory=DeltaOptions)
     speech: SpeechOptions = field(default_factory=SpeechOptions)
     normalization: NormalizationOptions = field(default_factory=NormalizationOptions)
@@ -53,9 +53,9 @@ class PipelineOptions:
     def __post_init__(self) -> None:
         within("sample_rate", self.sample_rate, LOWEST_RATE, HIGHEST_RATE)
         try:
-            prepare(self.mfcc, self.sample_rate)
+            prepare(self.static, self.sample_rate)
         except OptionError as error:
-            raise OptionError(f"mfcc.{error}") from None
+            raise OptionError(f"static.{error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ class Pipeline:
     def __init__(self, options: PipelineOptions | None = None) -> None:
         # Through plain values and back: 20 and 20.0 hertz must have one fingerprint.
         self.options = from_mapping(PipelineOptions, to_mapping(options or PipelineOptions()))
-        self.n_dims = self.options.mfcc.n_cepstra * (self.options.deltas.order + 1)
+        self.n_dims = self.options.static.n_cepstra * (self.options.deltas.order + 1)
         self.fingerprint = fingerprint(
             {"features_version": FEATURES_VERSION, "options": self.options}
         )
@@ -189,15 +189,17 @@ class Pipeline:
         options = self.options
         signal = resample(signal, options.sample_rate)
         source = signal.source or "the recording"
-        n_window = prepare(options.mfcc, options.sample_rate).n_window
+        n_window = prepare(options.static, options.sample_rate).n_window
         if len(signal.samples) < n_window:
             raise AudioError(
                 f"{source}: {signal.seconds:.3f} s is too short: one frame takes "
-                f"{options.mfcc.window_seconds:g} s; record more",
+                f"{options.static.window_seconds:g} s; record more",
                 status="too short",
             )
-        base, energy = analyze(signal.samples, options.sample_rate, options.mfcc)
-        weights = speech_weights(energy, n_window, options.mfcc.hop_seconds, options.speech, source)
+        base, energy = analyze(signal.samples, options.sample_rate, options.static)
+        weights = speech_weights(
+            energy, n_window, options.static.hop_seconds, options.speech, source
+        )
         rule = options.deltas
         frames = deltas(base, rule.order, rule.window, rule.rule)
         kept = np.flatnonzero(weights)
@@ -210,7 +212,7 @@ class Pipeline:
             weights[kept],
             kept.astype(np.int32),
             n_total=len(weights),
-            hop_seconds=options.mfcc.hop_seconds,
+            hop_seconds=options.static.hop_seconds,
             source=signal.source,
             notes=signal.notes,
         )

@@ -317,7 +317,7 @@ def _fold_scores(
     n_workers: int,
 ) -> list[_Part]:
     background, _ = train_background(frames, fold.background, ubm, seed, n_workers)
-    hop = frames.front_end.mfcc.hop_seconds
+    hop = frames.front_end.static.hop_seconds
     parts = []
     for enrollments, tests in fold.groups:
         models, _ = enroll(background, frames, enrollments, adaptation, n_workers)

@@ -266,7 +266,7 @@ def enroll(
     check_front_end(background.front_end, frames.front_end, "enrollment")
     if not adaptation.means or adaptation.variances or adaptation.weights:
         raise DataError("speaker models adapt the means and only the means")
-    hop = background.front_end.mfcc.hop_seconds
+    hop = background.front_end.static.hop_seconds
 
     def statistics_of(enrollment: Enrollment) -> tuple[Statistics, float] | None:
         files = usable(frames, enrollment.files)

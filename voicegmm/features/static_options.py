@@ -18,7 +18,7 @@ EPSILON = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
-class MfccOptions:
+class StaticOptions:
     """What `mfcc` computes.
 
     Parameters
@@ -147,7 +147,7 @@ class Plan:
 
 
 @lru_cache(maxsize=32)
-def prepare(options: MfccOptions, sample_rate: int) -> Plan:
+def prepare(options: StaticOptions, sample_rate: int) -> Plan:
     """Check the options against a sampling rate and compute what does not depend on the audio.
 
     Raises
@@ -198,7 +198,7 @@ def prepare(options: MfccOptions, sample_rate: int) -> Plan:
 
 
 @lru_cache(maxsize=32)
-def cosine_transform(options: MfccOptions) -> Float32Array:
+def cosine_transform(options: StaticOptions) -> Float32Array:
     """Compute the (n_filters, n) matrix of the DCT and the lifter together.
 
     c_k = sqrt(2/N) sum_j m_j cos(pi k (j - 1/2) / N) (HTK Book, eq. 5.14), times
