@@ -105,7 +105,10 @@ def make_run(folder, table, **more):
     """Write what a run leaves in its folder, without running anything."""
     folder.mkdir()
     gmm = DiagonalGMM(np.full(4, 0.25), np.arange(12.0).reshape(4, 3), np.ones((4, 3)))
-    iterations = tuple(Iteration(-10.0 + 0.5 * i, 0, 0, 0.1) for i in range(5))
+    iterations = tuple(
+        Iteration(-10.0 + 0.5 * i, np.ones(4), np.zeros(4), np.zeros(3), np.zeros(4), 0.1)
+        for i in range(5)
+    )
     save_background(
         folder / "ubm.h5",
         BackgroundModel(gmm, PipelineOptions(), iterations=iterations, n_frames=12345.0),

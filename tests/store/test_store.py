@@ -37,7 +37,10 @@ def background(rng):
     gmm = DiagonalGMM(
         rng.dirichlet(np.ones(3)), rng.standard_normal((3, 60)), rng.uniform(0.1, 2, (3, 60))
     )
-    record = (Iteration(-80.5, 1, 0), Iteration(-80.25, 0, 0))
+    record = (
+        Iteration(-80.5, [600.0, 600.0, 33.0, 1.0], [1, 0, 2, 0], np.ones(60), [0, 0, 0, 1], 2.5),
+        Iteration(-80.25, [700.0, 300.5, 233.5], [0, 0, 0], np.zeros(60), [0, 0, 0], 1.5),
+    )
     return BackgroundModel(gmm, PipelineOptions(), UbmOptions(3), 7, record, 1234.0)
 
 
@@ -81,7 +84,11 @@ def test_models_read_back_equal(tmp_path_factory, seed):
         np.testing.assert_array_equal(getattr(again.gmm, name), getattr(model.gmm, name))
     assert again.fingerprint == model.fingerprint
     assert (again.front_end, again.options, again.seed) == (model.front_end, model.options, 7)
-    assert again.iterations == model.iterations
+    for found, line in zip(again.iterations, model.iterations, strict=True):
+        assert found.log_likelihood == line.log_likelihood
+        for name in ("counts", "floored", "floored_dims", "starved"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(line, name))
+        assert found.seconds == 0
     voices = speakers(rng)
     save(path, voices)
     back = load(path)

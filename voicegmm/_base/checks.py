@@ -41,7 +41,9 @@ def did_you_mean(word: str, allowed: Collection[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def finite_frames(frames: Any, n_dims: int | None = None, name: str = "frames") -> FloatArray:
+def finite_frames(
+    frames: Any, n_dims: int | None = None, name: str = "frames", first: int = 0
+) -> FloatArray:
     """Check that frames are a finite float matrix.
 
     Parameters
@@ -52,6 +54,8 @@ def finite_frames(frames: Any, n_dims: int | None = None, name: str = "frames") 
         The number of columns that is expected.
     name : str
         What to call them in an error.
+    first : int
+        The number of the first of them, for an error.
 
     Returns
     -------
@@ -77,6 +81,6 @@ def finite_frames(frames: Any, n_dims: int | None = None, name: str = "frames") 
         if bad.size:
             raise DataError(
                 f"{name} must be finite: {bad.size} of {len(array)} hold a NaN or an infinity, "
-                f"the first is number {bad[0]} (counting from 0)"
+                f"the first is number {first + bad[0]} (counting from 0)"
             )
     return array

@@ -38,6 +38,13 @@ def ubm() -> None:
     help="Of all random choices.",
 )
 @workers_option
+@click.option("--processes", is_flag=True, help="Let the workers be processes, not threads.")
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=1),
+    metavar="MB",
+    help="What frames and sums may take at most. The result is the same for any limit.",
+)
 @json_option
 @debug_option
 def train(
@@ -48,17 +55,24 @@ def train(
     listed: Path | None,
     seed: int,
     workers: int | None,
+    processes: bool,
+    memory: float | None,
     as_json: bool,
 ) -> None:
-    """Train a universal background model from a feature store."""
+    """Train a universal background model from a feature store.
+
+    Each finished iteration is kept in OUT.partial: after an interruption the same command goes on
+    from there, and ends with the same model.
+    """
     from dataclasses import replace
 
     from voicegmm.corpus import read_files
     from voicegmm.scoring import UbmOptions, train_background
     from voicegmm.scoring.frames import check_files
-    from voicegmm.store import FeatureStore, save_background
+    from voicegmm.store import FeatureStore, TrainingCheckpoint, save_background
 
     check_output(out, store, listed)
+    checkpoint = TrainingCheckpoint.beside(out)
     options = UbmOptions()
     if components is not None:
         options = replace(options, n_components=components)
@@ -74,8 +88,12 @@ def train(
             seed,
             cores(workers),
             lambda number, _: progress("EM", number, options.em.n_iterations),
+            checkpoint=checkpoint,
+            workers="processes" if processes else "threads",
+            memory_mb=memory,
         )
     save_background(out, model)
+    checkpoint.remove()
     for warning in fitted.warnings:
         warn(warning)
     likelihood = fitted.iterations[-1].log_likelihood

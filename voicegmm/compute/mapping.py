@@ -1,4 +1,4 @@
-"""A function over many items, on several threads, the results in the items' order."""
+"""A function over many items, by several workers, the results in the items' order."""
 
 import os
 from collections import deque
@@ -7,10 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from voicegmm._base.checks import at_least
+from voicegmm._base.checks import at_least, one_of
+from voicegmm._base.errors import VoicegmmError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+WORKERS = ("threads", "processes")
 
 _AHEAD = 2  # items in the air per worker: enough to keep all busy, few enough to bound memory
 
@@ -21,11 +24,14 @@ def available_cores() -> int:
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], n_workers: int = 1
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    n_workers: int = 1,
+    workers: str = "threads",
 ) -> Iterator[Result]:
-    """Apply a function to each item on `n_workers` threads; yield the results in order.
+    """Apply a function to each item, by `n_workers` workers; yield the results in order.
 
-    BLAS is held to one thread meanwhile, with one worker too: threads over items are faster than
+    BLAS is held to one thread meanwhile, with one worker too: workers over items are faster than
     threads inside each product, and the bits are the same for any number of workers.
 
     Parameters
@@ -33,30 +39,69 @@ def ordered_map(
     function : callable
         Called as ``function(item)``. What it raises is raised here, at that item's place.
     items : iterable
-        Read only a few items ahead of the consumer.
+        Read only a few items ahead of the consumer, in the calling thread.
     n_workers : int
         At least 1.
+    workers : {"threads", "processes"}
+        Processes get function and items pickled; they stay for the next call. One worker is the
+        calling thread, whatever the kind.
 
     Yields
     ------
     ``function(item)`` for each item, in the order of the items.
+
+    Raises
+    ------
+    VoicegmmError
+        If a worker process dies.
     """
     at_least("n_workers", n_workers, 1)
+    one_of("workers", workers, WORKERS)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):
         if n_workers == 1:
             yield from map(function, items)
-            return
-        source = iter(items)
-        pool = ThreadPoolExecutor(n_workers, thread_name_prefix="voicegmm")
+        elif workers == "threads":
+            yield from _by_threads(function, items, n_workers)
+        else:
+            yield from _by_processes(function, items, n_workers)
+
+
+def _by_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
+) -> Iterator[Result]:
+    source = iter(items)
+    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="voicegmm")
+    try:
+        waiting: deque[Future[Result]] = deque(
+            pool.submit(function, item) for item in islice(source, _AHEAD * n_workers)
+        )
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(source, 1))
+            yield result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _by_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
+) -> Iterator[Result]:
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = Parallel(
+            n_jobs=n_workers,
+            return_as="generator",
+            batch_size=1,
+            pre_dispatch=_AHEAD * n_workers,
+            max_nbytes=None,
+        )
         try:
-            waiting: deque[Future[Result]] = deque(
-                pool.submit(function, item) for item in islice(source, _AHEAD * n_workers)
-            )
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(source, 1))
-                yield result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            yield from parallel(delayed(function)(item) for item in items)
+        except TerminatedWorkerError as error:
+            raise VoicegmmError(
+                "a worker process died: out of memory, or killed; use fewer workers, or threads"
+            ) from error

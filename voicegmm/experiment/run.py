@@ -35,6 +35,7 @@ from voicegmm.scoring import (
 from voicegmm.scoring.evaluation import as_mapping, evaluate_table
 from voicegmm.store import (
     FeatureStore,
+    TrainingCheckpoint,
     extract_to_store,
     load_background,
     load_voices,
@@ -203,6 +204,7 @@ class _Run:
 
         def work() -> None:
             n_iterations = recipe.ubm.em.n_iterations
+            checkpoint = TrainingCheckpoint.beside(self.path("ubm.h5"))
             with FeatureStore(self.path("features.h5")) as frames:
                 model, fitted = train_background(
                     frames,
@@ -211,6 +213,7 @@ class _Run:
                     recipe.seed,
                     self.n_workers,
                     lambda number, _: self.progress("background model", number, n_iterations),
+                    checkpoint=checkpoint,
                 )
             self.progress("background model", n_iterations, n_iterations)
             for number, line in enumerate(fitted.iterations, 1):
@@ -224,6 +227,7 @@ class _Run:
             for warning in fitted.warnings:
                 log.warning("background model: %s", warning)
             save_background(self.path("ubm.h5"), model)
+            checkpoint.remove()
 
         parts = [features, recipe.ubm, recipe.seed, protocol.background]
         return self.folder.stage("background model", parts, ["ubm.h5"], work)

@@ -4,6 +4,7 @@ The loop is ``fit(initial, collect, options)`` with ``collect: gmm -> Statistics
 memory, out of core, on many workers are different ways to collect and one way to fit.
 """
 
+from voicegmm.mixture.collection import ArraySource, ChunkSource, FrameSource, collector
 from voicegmm.mixture.density import assign, log_density, posteriors
 from voicegmm.mixture.em import FitResult, Iteration, fit
 from voicegmm.mixture.initial import InitialOptions, initialize, sample_frames
@@ -21,17 +22,12 @@ from voicegmm.mixture.selection import (
     n_parameters,
     select,
 )
-from voicegmm.mixture.statistics import (
-    ArraySource,
-    FrameSource,
-    Statistics,
-    accumulate,
-    collector,
-)
+from voicegmm.mixture.statistics import Statistics, accumulate
 
 __all__ = [
     "ArraySource",
     "Candidate",
+    "ChunkSource",
     "DiagonalGMM",
     "EmOptions",
     "FitResult",

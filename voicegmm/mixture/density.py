@@ -203,27 +203,25 @@ class FusedBlocks:
         return self._run(frames, None, None)
 
     def sums(
-        self, frames: FloatArray, weights: Float64Array | None
-    ) -> tuple[Float64Array, Float64Array, list[slice]]:
-        """Sum the moments of frames, and give their log-densities.
+        self, frames: FloatArray, weights: Float64Array | None, moments: Float64Array
+    ) -> tuple[Float64Array, list[slice]]:
+        """Add the moments of frames, and give their log-densities.
 
         Parameters
         ----------
         frames : (n_frames, n_dims) float32 array
         weights : (n_frames,) float64 array, optional
+        moments : (2 n_dims + 1, n_components) float64 array
+            To which sums of posterior times weight times [z, z^2, 1] are added.
 
         Returns
         -------
-        moments : (n_components, 2 n_dims + 1) float64 array
-            Sums of posterior times weight times [z, z^2, 1].
         log_density : (n_frames,) float64 array
         left : list of slice
             Frames that single precision cannot hold, or that are not finite: not in the moments,
             and with a log-density of 0.
         """
-        moments = np.zeros(self.projection.matrix.shape)
-        log_density, left = self._run(frames, weights, moments)
-        return moments.T, log_density, left
+        return self._run(frames, weights, moments)
 
     def _run(
         self, frames: FloatArray, weights: Float64Array | None, moments: Float64Array | None

@@ -2,15 +2,26 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Generic
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Generic
 
+import numpy as np
+
+from voicegmm._base.arrays import BoolArray, Float64Array, IntArray, frozen
 from voicegmm.mixture.maximization import EmOptions, M, maximize
 from voicegmm.mixture.model import Mixture
 from voicegmm.mixture.statistics import Statistics
 
+_ARRAYS: Final = {
+    "counts": np.float64,
+    "floored": np.intp,
+    "floored_dims": np.intp,
+    "starved": np.bool_,
+}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Iteration:
     """One line of the training record.
 
@@ -18,16 +29,34 @@ class Iteration:
     ----------
     log_likelihood : float
         Of the model that entered the iteration, in nats per frame.
-    n_floored, n_starved : int
-        As in `Update`.
+    counts : (n_components,) float64 array
+        Effective frames of each component of that model: the sums of its posteriors.
+    floored, floored_dims, starved : array
+        What became of components: see `Update`.
     seconds : float
         0 where it is not known: files do not keep it.
     """
 
     log_likelihood: float
-    n_floored: int
-    n_starved: int
+    counts: Float64Array
+    floored: IntArray
+    floored_dims: IntArray
+    starved: BoolArray
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, kind in _ARRAYS.items():
+            object.__setattr__(self, name, frozen(getattr(self, name), kind))
+
+    @property
+    def n_floored(self) -> int:
+        """How many variances were moved to a bound."""
+        return int(self.floored.sum())
+
+    @property
+    def n_starved(self) -> int:
+        """How many components were starved."""
+        return int(self.starved.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +70,29 @@ class FitResult(Generic[M]):
     converged : bool
         Whether the gain fell below the tolerance before the iterations ran out.
     n_frames : float
-    warnings : tuple of str
-        What is doubtful: a likelihood that fell, components without data.
     """
 
     gmm: M
-    iterations: tuple[Iteration, ...]
-    converged: bool
-    n_frames: float
-    warnings: tuple[str, ...] = field(default=())
+    iterations: tuple[Iteration, ...] = ()
+    converged: bool = False
+    n_frames: float = 0.0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is doubtful: a likelihood that fell, components without data."""
+        found = []
+        for number, (before, after) in enumerate(pairwise(self.iterations), 2):
+            loss = before.log_likelihood - after.log_likelihood
+            if loss > 1e-6 * abs(after.log_likelihood):
+                why = f": {before.n_floored} variances were moved to a bound before"
+                found.append(
+                    f"the likelihood fell by {loss:.3g} nats per frame in iteration {number}"
+                    + (why if before.n_floored else "")
+                )
+        if self.iterations and (n_starved := self.iterations[-1].n_starved):
+            n_components = len(self.iterations[-1].starved)
+            found.append(f"{n_starved} of {n_components} components have no data")
+        return tuple(found)
 
 
 def fit(
@@ -57,6 +100,9 @@ def fit(
     collect: Callable[[Mixture], Statistics],
     options: EmOptions | None = None,
     progress: Callable[[int, Iteration], None] | None = None,
+    *,
+    earlier: FitResult[M] | None = None,
+    keep: Callable[[FitResult[M]], None] | None = None,
 ) -> FitResult[M]:
     """Fit a mixture by EM.
 
@@ -68,6 +114,11 @@ def fit(
     options : EmOptions, optional
     progress : callable, optional
         Called with the number of the iteration (from 1) and its record.
+    earlier : FitResult, optional
+        What an interrupted fit had come to, as `keep` was given it: the fit goes on from there
+        with the same bits, and `initial` plays no part.
+    keep : callable, optional
+        Called after each iteration with what has been reached.
 
     Returns
     -------
@@ -75,31 +126,33 @@ def fit(
         `iterations[i].log_likelihood` belongs to the model before iteration i.
     """
     options = options or EmOptions()
-    gmm, converged, n_frames = initial, False, 0.0
-    record: list[Iteration] = []
-    warnings: list[str] = []
-    for number in range(1, options.n_iterations + 1):
-        begun = time.perf_counter()
-        statistics = collect(gmm)
-        update = maximize(gmm, statistics, options)
-        n_frames = statistics.n_frames
-        line = Iteration(
-            statistics.log_likelihood / n_frames,
-            update.n_floored,
-            update.n_starved,
-            time.perf_counter() - begun,
-        )
-        if record:
-            gain = line.log_likelihood - record[-1].log_likelihood
-            if gain < -1e-6 * abs(line.log_likelihood) and record[-1].n_floored == 0:
-                warnings.append(f"the likelihood fell by {-gain:.3g} nats per frame at {number}")
-            converged = 0 <= gain < options.tolerance
-        record.append(line)
+    result = earlier or FitResult(initial)
+    while len(result.iterations) < options.n_iterations and not result.converged:
+        result = _next(result, collect, options)
         if progress:
-            progress(number, line)
-        gmm = update.gmm
-        if converged:
-            break
-    if record[-1].n_starved:
-        warnings.append(f"{record[-1].n_starved} of {gmm.n_components} components have no data")
-    return FitResult(gmm, tuple(record), converged, n_frames, tuple(warnings))
+            progress(len(result.iterations), result.iterations[-1])
+        if keep:
+            keep(result)
+    return result
+
+
+def _next(
+    result: FitResult[M], collect: Callable[[Mixture], Statistics], options: EmOptions
+) -> FitResult[M]:
+    """Do one iteration more."""
+    begun = time.perf_counter()
+    statistics = collect(result.gmm)
+    update = maximize(result.gmm, statistics, options)
+    line = Iteration(
+        statistics.log_likelihood / statistics.n_frames,
+        statistics.counts,
+        update.floored,
+        update.floored_dims,
+        update.starved,
+        time.perf_counter() - begun,
+    )
+    converged = False
+    if result.iterations:
+        gain = line.log_likelihood - result.iterations[-1].log_likelihood
+        converged = 0 <= gain < options.tolerance
+    return FitResult(update.gmm, (*result.iterations, line), converged, statistics.n_frames)

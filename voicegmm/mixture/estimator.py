@@ -25,6 +25,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.compute import available_cores
+from voicegmm.mixture.collection import WORK_ITEM, ArraySource, collector
 from voicegmm.mixture.density import assign, log_density, posteriors
 from voicegmm.mixture.interchange import (
     check_means,
@@ -41,7 +42,7 @@ from voicegmm.mixture.maximization import EmOptions, maximize
 from voicegmm.mixture.model import Mixture
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
 from voicegmm.mixture.selection import n_parameters
-from voicegmm.mixture.statistics import WORK_ITEM, ArraySource, Statistics, accumulate, collector
+from voicegmm.mixture.statistics import Statistics, accumulate
 
 _FLOATS = [np.float64, np.float32]
 

@@ -11,10 +11,11 @@ import numpy as np
 from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import at_least, finite_frames, one_of, within
 from voicegmm._base.errors import DataError
+from voicegmm.mixture.collection import WORK_ITEM, FrameSource
 from voicegmm.mixture.density import blocks
 from voicegmm.mixture.maximization import EmOptions, maximize
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
-from voicegmm.mixture.statistics import WORK_ITEM, FrameSource, Statistics
+from voicegmm.mixture.statistics import Statistics
 
 METHODS = ("kmeans", "kmeans++", "frames", "random", "lbg")
 COVARIANCE_TYPES = ("spherical", "diagonal", "tied", "full")

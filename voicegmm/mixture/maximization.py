@@ -85,14 +85,19 @@ class Update(Generic[M]):
     ----------
     gmm : Mixture
     floored : (n_components,) int array
-        How many variances (or eigenvalues) of each component were raised to the floor or lowered
-        to the ceiling; a single number where they share one covariance.
+        How many variances (or eigenvalues) of each component of the mixture before were raised to
+        the floor or lowered to the ceiling; a single number where they share one covariance.
+    floored_dims : (n_dims,) int array
+        How many components' variances were, in each dimension; a single number where components
+        have one variance, none where the covariances are full or tied: eigenvalues are of no
+        dimension.
     starved : (n_components,) bool array
         Which components of the mixture before had fewer than `min_count` frames.
     """
 
     gmm: M
     floored: IntArray
+    floored_dims: IntArray
     starved: BoolArray
 
     @property
@@ -158,17 +163,19 @@ def maximize(gmm: M, statistics: Statistics, options: EmOptions | None = None) -
         weights = weights / weights.sum()
     floor, ceiling = _bounds(gmm, statistics, options)
     made: Mixture
+    by_dim = np.empty((len(counts), 0), np.bool_)
     if isinstance(gmm, FullGMM):
         made, floored = _full(gmm, statistics, weights, means, starved, options, floor, ceiling)
     elif isinstance(gmm, TiedGMM):
         made, floored = _tied(statistics, weights, means, options, floor, ceiling)
     else:
-        made, floored = _by_dim(gmm, statistics, weights, means, starved, options, floor, ceiling)
+        made, by_dim = _by_dim(gmm, statistics, weights, means, starved, options, floor, ceiling)
+        floored = by_dim.sum(axis=1)
     if starved.any() and options.starved == "split":
         made = _resplit(made, starved)
     elif starved.any() and options.starved == "drop":
-        made, floored = _kept(made, ~starved), floored[~starved] if floored.size > 1 else floored
-    return Update(cast(M, made), np.asarray(floored), starved)
+        made = _kept(made, ~starved)
+    return Update(cast(M, made), np.asarray(floored), by_dim.sum(axis=0), starved)
 
 
 def _bounds(
@@ -195,7 +202,7 @@ def _by_dim(
     options: EmOptions,
     floor: Float64Array,
     ceiling: Float64Array,
-) -> tuple[Mixture, IntArray]:
+) -> tuple[Mixture, BoolArray]:
     n = np.where(starved, 1.0, statistics.counts)[:, None]
     variances = statistics.second / n - means**2 + options.regularization  # 9.25, diagonal
     old = gmm.variances_by_dim()
@@ -204,7 +211,7 @@ def _by_dim(
         variances, old = (v.mean(axis=1, keepdims=True) for v in (variances, old))
         floor, ceiling = floor.mean(keepdims=True), ceiling.mean(keepdims=True)
     bounded = np.where(starved[:, None], old, np.clip(variances, floor, ceiling))
-    floored = ((bounded != variances) & ~starved[:, None]).sum(axis=1)
+    floored = (bounded != variances) & ~starved[:, None]
     if spherical:
         return SphericalGMM(weights, means, bounded[:, 0]), floored
     return DiagonalGMM(weights, means, bounded), floored

@@ -8,6 +8,7 @@ import numpy as np
 from voicegmm._base.arrays import BoolArray, FloatArray
 from voicegmm._base.checks import at_least, finite_frames, one_of, within
 from voicegmm._base.errors import DataError, OptionError
+from voicegmm.mixture.collection import WORK_ITEM, ArraySource, collector
 from voicegmm.mixture.density import blocks, log_density, posteriors
 from voicegmm.mixture.em import FitResult
 from voicegmm.mixture.initial import (
@@ -19,7 +20,6 @@ from voicegmm.mixture.initial import (
 from voicegmm.mixture.maximization import EmOptions
 from voicegmm.mixture.model import FullGMM, Mixture, SphericalGMM, TiedGMM
 from voicegmm.mixture.restarts import fit_best
-from voicegmm.mixture.statistics import WORK_ITEM, ArraySource, collector
 
 CRITERIA = ("bic", "aic", "icl", "held_out")
 

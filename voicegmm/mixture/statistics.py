@@ -1,15 +1,13 @@
-"""Sufficient statistics, and the ways to collect them."""
+"""Sufficient statistics: what EM and MAP need to know of frames."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
-from voicegmm.compute import ordered_map, tree_sum
 from voicegmm.mixture.density import (
     FusedBlocks,
     Projection,
@@ -22,7 +20,7 @@ from voicegmm.mixture.density import (
 )
 from voicegmm.mixture.model import Mixture
 
-WORK_ITEM = 32_768  # frames a work item: a constant, so that sums have the same shape everywhere
+PART = 2048  # frames: a multiple of every block, so that blocks do not depend on the parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,22 +86,31 @@ def accumulate(
     DataError
         For a frame that is not finite or of another dimension, or weights that do not fit.
     """
-    frames = _as_floats(frames)
-    step = _EStep.of(gmm, frames.dtype, len(frames))
+    frames = as_floats(frames)
+    step = EStep.of(gmm, frames.dtype, len(frames))
     return step.statistics(step.sums(frames, frame_weights))
 
 
 @dataclass(frozen=True, eq=False)
-class _Sums:
-    """Sums over frames of [z, quadratics of z, 1]: what `Statistics` are made from, once a pass."""
+class Sums:
+    """Sums over frames of [z, quadratics of z, 1]: what `Statistics` are made from, once a pass.
 
-    moments: Float64Array  # (n_components, n_dims + n_quadratics + 1)
-    shared: Float64Array  # (n_dims, n_dims), of z z', for a tied covariance
+    Parameters
+    ----------
+    moments : (n_components, n_dims + n_quadratics + 1) float64 array
+    shared : (n_dims, n_dims) float64 array
+        Of z z', for a tied covariance.
+    log_likelihood, n_frames : float
+        As in `Statistics`.
+    """
+
+    moments: Float64Array
+    shared: Float64Array
     log_likelihood: float
     n_frames: float
 
-    def __add__(self, other: "_Sums") -> "_Sums":
-        return _Sums(
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(
             self.moments + other.moments,
             self.shared + other.shared,
             self.log_likelihood + other.log_likelihood,
@@ -112,50 +119,75 @@ class _Sums:
 
 
 @dataclass(frozen=True, eq=False)
-class _EStep:
-    """A mixture made ready for one pass over many frames."""
+class EStep:
+    """A mixture made ready for one pass over many frames.
+
+    Parameters
+    ----------
+    gmm : Mixture
+    projection : Projection
+    fused : FusedBlocks, optional
+    """
 
     gmm: Mixture
     projection: Projection
     fused: FusedBlocks | None
 
     @staticmethod
-    def of(gmm: Mixture, dtype: np.dtype, n_frames: int) -> "_EStep":
+    def of(gmm: Mixture, dtype: np.dtype, n_frames: int) -> "EStep":
         """Make a mixture ready for a pass over `n_frames` of a type."""
         projection = project(gmm, dtype)
-        return _EStep(gmm, projection, fused(gmm, projection, n_frames))
+        return EStep(gmm, projection, fused(gmm, projection, n_frames))
 
-    def sums(self, frames: FloatArray, frame_weights: FloatArray | None) -> _Sums:
+    def sums(self, frames: FloatArray, frame_weights: FloatArray | None) -> Sums:
         """Sum the moments of some of the frames of the pass."""
-        # The compiled loops find what is not finite themselves; they only need the right shape.
-        finite_frames(frames[:0] if self.fused else frames, self.gmm.n_dims)
-        weights = _checked_weights(frame_weights, len(frames))
-        if self.fused is None:
-            moments, shared, log_density = self._blockwise(frames, weights, self.projection)
-        else:
-            moments, log_density, left = self.fused.sums(frames, weights)
-            shared = np.zeros((self.gmm.n_dims, self.gmm.n_dims))
-            if left:
-                finite_frames(frames)
-                exact = in_double(self.gmm, self.projection)
-            for block in left:
-                weight = None if weights is None else weights[block]
-                part = self._blockwise(frames[block].astype(np.float64), weight, exact)
-                moments += part[0]
-                log_density[block] = part[2]
-        return _Sums(
-            moments,
-            shared,
-            float(log_density.sum() if weights is None else weights @ log_density),
-            float(len(frames) if weights is None else weights.sum()),
-        )
+        return self.sums_of_parts([(frames, frame_weights)])
+
+    def sums_of_parts(
+        self, parts: Iterable[tuple[FloatArray, FloatArray | None]], first: int = 0
+    ) -> Sums:
+        """Sum the moments of frames that come in parts, numbered from `first` in errors.
+
+        The bits are those of one part with all the frames, if each part but the last holds a
+        multiple of `PART` frames.
+        """
+        n_dims = self.gmm.n_dims
+        shape = self.projection.matrix.shape
+        moments = np.zeros(shape[::-1]) if self.fused is None else np.zeros(shape).T
+        shared = np.zeros((n_dims, n_dims))
+        likelihoods, counts, late = [np.empty(0)], [np.empty(0)], []
+        for frames, frame_weights in parts:
+            # The compiled loops find what is not finite themselves; they need the right shape.
+            finite_frames(frames[:0] if self.fused else frames, n_dims, first=first)
+            weights = checked_weights(frame_weights, len(frames))
+            if self.fused is None:
+                log_density = self._blockwise(frames, weights, self.projection, moments, shared)
+            else:
+                log_density, left = self.fused.sums(frames, weights, moments.T)
+                finite_frames(frames if left else frames[:0], first=first)
+                late += [(frames[b], None if weights is None else weights[b]) for b in left]
+            likelihoods.append(log_density if weights is None else weights * log_density)
+            counts.append(np.ones(len(frames)) if weights is None else weights)
+            first += len(frames)
+        log_likelihood = float(np.concatenate(likelihoods).sum())
+        if late:  # blocks that single precision cannot hold
+            exact = in_double(self.gmm, self.projection)
+            for frames, weights in late:
+                double = finite_frames(frames).astype(np.float64)
+                log_density = self._blockwise(double, weights, exact, moments, shared)
+                log_likelihood += float((log_density * (1 if weights is None else weights)).sum())
+        return Sums(moments, shared, log_likelihood, float(np.concatenate(counts).sum()))
 
     def _blockwise(
-        self, frames: FloatArray, weights: Float64Array | None, projection: Projection
-    ) -> tuple[Float64Array, Float64Array, Float64Array]:
+        self,
+        frames: FloatArray,
+        weights: Float64Array | None,
+        projection: Projection,
+        moments: Float64Array,
+        shared: Float64Array,
+    ) -> Float64Array:
+        """Add to the moments, block by block; give the log-densities."""
         n_dims = self.gmm.n_dims
-        moments = np.zeros((self.gmm.n_components, len(projection.matrix)))
-        shared = np.zeros((n_dims, n_dims))
         log_density = np.empty(len(frames))
         for block in blocks(len(frames)):
             expanded, joint = joint_block(self.gmm, frames[block], projection)
@@ -166,9 +198,9 @@ class _EStep:
                 shared += z.T @ (z if weight is None else z * weight[:, None])
             expanded *= ((1 if weight is None else weight) / sums)[:, None]
             moments += unnormalized.T @ expanded
-        return moments, shared, log_density
+        return log_density
 
-    def statistics(self, sums: _Sums) -> Statistics:
+    def statistics(self, sums: Sums) -> Statistics:
         """Undo z = (x - shift) / scale."""
         shift = self.projection.shift.astype(np.float64)
         scale = self.projection.scale.astype(np.float64)
@@ -181,12 +213,14 @@ class _EStep:
         return Statistics(counts, first, second, sums.log_likelihood, sums.n_frames)
 
 
-def _as_floats(frames: FloatArray) -> FloatArray:
+def as_floats(frames: FloatArray) -> FloatArray:
+    """Give an array in float32 if it is, else in float64."""
     array = np.asarray(frames)
     return array if array.dtype == np.float32 else np.asarray(array, np.float64)
 
 
-def _checked_weights(frame_weights: FloatArray | None, n_frames: int) -> Float64Array | None:
+def checked_weights(frame_weights: FloatArray | None, n_frames: int) -> Float64Array | None:
+    """Check that frame weights are finite, 0 or more, and one a frame."""
     if frame_weights is None:
         return None
     weights = np.asarray(frame_weights, np.float64)
@@ -195,81 +229,3 @@ def _checked_weights(frame_weights: FloatArray | None, n_frames: int) -> Float64
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise DataError("frame_weights must be finite and 0 or more")
     return weights
-
-
-class FrameSource(Protocol):
-    """Where frames come from: an array, a feature store, anything that can be read by ranges."""
-
-    @property
-    def n_frames(self) -> int:
-        """How many there are."""
-
-    @property
-    def n_dims(self) -> int:
-        """How many numbers each has."""
-
-    def read(self, start: int, stop: int) -> tuple[FloatArray, FloatArray | None]:
-        """Give frames `start` to `stop` and their weights (None: all 1). Called from threads."""
-
-
-@dataclass(frozen=True, eq=False)
-class ArraySource:
-    """Frames in memory.
-
-    Parameters
-    ----------
-    frames : (n_frames, n_dims) float array
-    weights : (n_frames,) float array, optional
-    """
-
-    frames: FloatArray
-    weights: FloatArray | None = None
-
-    @property
-    def n_frames(self) -> int:
-        """How many there are."""
-        return len(self.frames)
-
-    @property
-    def n_dims(self) -> int:
-        """How many numbers each has."""
-        return int(self.frames.shape[1])
-
-    def read(self, start: int, stop: int) -> tuple[FloatArray, FloatArray | None]:
-        """Give frames `start` to `stop` and their weights."""
-        weights = None if self.weights is None else self.weights[start:stop]
-        return self.frames[start:stop], weights
-
-
-def collector(source: FrameSource, n_workers: int = 1) -> Callable[[Mixture], Statistics]:
-    """Make the `collect` of a fit: one pass over a source, on `n_workers` threads.
-
-    Only a few work items are in memory at a time; partial sums combine by index in a fixed tree,
-    so the bits are the same for any number of workers.
-
-    Parameters
-    ----------
-    source : FrameSource
-    n_workers : int
-
-    Returns
-    -------
-    callable
-        gmm -> Statistics
-    """
-
-    def collect(gmm: Mixture) -> Statistics:
-        if source.n_frames == 0:
-            return Statistics.zero(gmm)
-        dtype = _as_floats(source.read(0, 1)[0]).dtype
-        step = _EStep.of(gmm, dtype, source.n_frames)
-
-        def work(item: slice) -> _Sums:
-            frames, weights = source.read(item.start, item.stop)
-            return step.sums(np.asarray(frames, dtype), weights)
-
-        total = tree_sum(ordered_map(work, blocks(source.n_frames, WORK_ITEM), n_workers))
-        assert total is not None
-        return step.statistics(total)
-
-    return collect

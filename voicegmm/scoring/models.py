@@ -1,16 +1,19 @@
 """Models of voices: the background model and the speakers adapted from it."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Protocol
 
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, frozen
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import DataError, ListError
-from voicegmm._base.options import canonical_json
+from voicegmm._base.options import canonical_json, fingerprint
+from voicegmm._base.version import __version__
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Enrollment
 from voicegmm.features import PipelineOptions
@@ -30,6 +33,8 @@ from voicegmm.mixture import (
     sample_frames,
 )
 from voicegmm.scoring.frames import FrameLibrary, check_front_end, usable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -181,6 +186,16 @@ class SpeakerModels:
         return counts, np.where(n > 0, first, 0.0), float(self.seconds[row])
 
 
+class Checkpoint(Protocol):
+    """Keeps the last finished iteration of a training."""
+
+    def load(self, fingerprint: str) -> FitResult[DiagonalGMM] | None:
+        """Give what a training had come to, or None if there is nothing of this very training."""
+
+    def save(self, fingerprint: str, result: FitResult[DiagonalGMM]) -> None:
+        """Write down what a training has come to."""
+
+
 def train_background(
     frames: FrameLibrary,
     files: Sequence[str],
@@ -188,6 +203,10 @@ def train_background(
     seed: int,
     n_workers: int = 1,
     progress: Callable[[int, Iteration], None] | None = None,
+    *,
+    checkpoint: Checkpoint | None = None,
+    workers: str = "threads",
+    memory_mb: float | None = None,
 ) -> tuple[BackgroundModel, FitResult[DiagonalGMM]]:
     """Train a universal background model.
 
@@ -202,6 +221,11 @@ def train_background(
     n_workers : int
     progress : callable, optional
         As in `voicegmm.mixture.fit`.
+    checkpoint : Checkpoint, optional
+        Where each finished iteration is kept: an interrupted training goes on from there and
+        ends with the same bits. Removing it, once the model is safe, is the caller's business.
+    workers, memory_mb
+        As in `voicegmm.mixture.collector`.
 
     Returns
     -------
@@ -221,8 +245,24 @@ def train_background(
         )
     wanted = options.initial.sample_per_component * options.n_components
     drawn = sample_frames(source, wanted, rng)
-    initial = initialize(drawn, options.n_components, rng, options.initial)
-    result = fit(initial, collector(source, n_workers), options.em, progress)
+    collect = collector(source, n_workers, workers=workers, memory_mb=memory_mb)
+    if checkpoint is None:
+        initial = initialize(drawn, options.n_components, rng, options.initial)
+        result = fit(initial, collect, options.em, progress)
+    else:
+        content = hashlib.sha256(np.ascontiguousarray(drawn).tobytes()).hexdigest()
+        mark = fingerprint(
+            __version__, frames.front_end, options, seed, list(files), source.n_frames, content
+        )
+        earlier = checkpoint.load(mark)
+        if earlier:
+            done = len(earlier.iterations)
+            log.warning("an interrupted training goes on after its iteration %d", done)
+            initial = earlier.gmm
+        else:
+            initial = initialize(drawn, options.n_components, rng, options.initial)
+        kept = partial(checkpoint.save, mark)
+        result = fit(initial, collect, options.em, progress, earlier=earlier, keep=kept)
     model = BackgroundModel(
         result.gmm, frames.front_end, options, seed, result.iterations, result.n_frames
     )

@@ -17,11 +17,13 @@ from voicegmm.store.models import (
     save_background,
     save_voices,
 )
+from voicegmm.store.training import TrainingCheckpoint
 
 __all__ = [
     "ExtractionSummary",
     "FeatureStore",
     "FeatureWriter",
+    "TrainingCheckpoint",
     "describe",
     "extract_to_memory",
     "extract_to_store",

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from voicegmm._base.options import to_mapping
+from voicegmm.scoring import BackgroundModel
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
 from voicegmm.store.hdf5 import open_file
@@ -71,7 +72,29 @@ def _background(path: str | os.PathLike[str]) -> dict[str, Any]:
         "seed": model.seed,
         "sample_rate": model.front_end.sample_rate,
         "front_end": to_mapping(model.front_end),
-        "iterations": [to_mapping(iteration) for iteration in model.iterations],
+        "iterations": [
+            {
+                "log_likelihood": line.log_likelihood,
+                "n_floored": line.n_floored,
+                "n_starved": line.n_starved,
+            }
+            for line in model.iterations
+        ],
+        "last_iteration": _last_iteration(model),
+    }
+
+
+def _last_iteration(model: BackgroundModel) -> dict[str, Any] | None:
+    """Tell what became of the components at the end of the training."""
+    if not model.iterations:
+        return None
+    line = model.iterations[-1]
+    least, median, most = np.quantile(line.counts, [0, 0.5, 1])
+    return {
+        "frames_per_component": {"least": least, "median": median, "most": most},
+        "dead_components": np.flatnonzero(line.starved).tolist(),
+        "floored_components": np.flatnonzero(line.floored).tolist(),
+        "floored_by_dimension": line.floored_dims.tolist(),
     }
 
 

@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import msgspec
@@ -17,6 +17,7 @@ from voicegmm._base.arrays import Float32Array, FloatArray, IntArray
 from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm._base.options import from_mapping
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions
+from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
 from voicegmm.store.hdf5 import (
     check_room,
@@ -127,6 +128,8 @@ class StoreSource:
     starts: IntArray
     stops: IntArray
 
+    readers: ClassVar[Readers] = "processes"
+
     @cached_property
     def _ends(self) -> IntArray:
         return np.cumsum(self.stops - self.starts)
@@ -215,6 +218,11 @@ class FeatureStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as a path: the file is opened there."""
+        status = self.path.stat()
+        return _opened_once, (str(self.path.resolve()), status.st_mtime_ns, status.st_size)
+
     def close(self) -> None:
         """Close the file."""
         self._context.__exit__(None, None, None)
@@ -268,3 +276,10 @@ class FeatureStore:
         """Give some recordings in a row as a source for training."""
         ranges = np.array(self._ranges(files), np.int64).reshape(-1, 2)
         return StoreSource(self, ranges[:, 0], ranges[:, 1])
+
+
+@lru_cache(maxsize=2)
+def _opened_once(path: str, changed: int, size: int) -> FeatureStore:
+    """Open a store in a worker process, which keeps it for the items to come."""
+    del changed, size  # of another file at the same path
+    return FeatureStore(path)

@@ -11,7 +11,7 @@ from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm._base.options import canonical_json, from_mapping
 from voicegmm.features import PipelineOptions
 from voicegmm.metrics import Estimate
-from voicegmm.mixture import DiagonalGMM, Iteration, MapOptions
+from voicegmm.mixture import DiagonalGMM, MapOptions
 from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
@@ -22,11 +22,11 @@ from voicegmm.scoring import (
     Voices,
 )
 from voicegmm.store.hdf5 import new_file, open_file, read_array, read_strings, write_strings
+from voicegmm.store.training import read_record, write_record
 
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 1
 SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 1
 _OPEN_SET = ("best_wrong", "own", "voice", "fold", "stranger")
-_ITERATION = np.dtype([("log_likelihood", "f8"), ("n_floored", "i8"), ("n_starved", "i8")])
 
 
 def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
@@ -37,24 +37,19 @@ def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
     group.attrs["seed"] = model.seed
     group.attrs["n_frames"] = model.n_frames
     group.attrs["fingerprint"] = model.fingerprint
-    # Without the seconds: the same training gives the same bytes.
-    record = [(i.log_likelihood, i.n_floored, i.n_starved) for i in model.iterations]
-    group["iterations"] = np.array(record, _ITERATION)
+    write_record(group.create_group("record"), model.iterations)
 
 
 def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
     weights = read_array(group, "weights", (None,), np.float64)
     means = read_array(group, "means", (len(weights), None), np.float64)
     variances = read_array(group, "variances", means.shape, np.float64)
-    record = tuple(
-        Iteration(float(row[0]), int(row[1]), int(row[2])) for row in group["iterations"][...]
-    )
     model = BackgroundModel(
         DiagonalGMM(weights, means, variances),
         _options(group, "front_end", PipelineOptions, where),
         _options(group, "training", UbmOptions, where),
         int(group.attrs["seed"]),
-        record,
+        read_record(group["record"]),
         float(group.attrs["n_frames"]),
     )
     if model.fingerprint != group.attrs["fingerprint"]:

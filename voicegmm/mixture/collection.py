@@ -1,0 +1,297 @@
+"""Ways to collect statistics: from memory, out of core, on threads, in processes.
+
+Whatever the way, work items have the same frames and their sums combine by index in one tree, so
+the bits are the same.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from math import ceil, log2
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+
+from voicegmm._base.arrays import FloatArray
+from voicegmm._base.checks import at_least, one_of
+from voicegmm._base.errors import DataError, OptionError
+from voicegmm.compute import WORKERS, ordered_map, tree_sum
+from voicegmm.mixture.density import blocks
+from voicegmm.mixture.model import Mixture
+from voicegmm.mixture.statistics import (
+    PART,
+    EStep,
+    Statistics,
+    Sums,
+    as_floats,
+    checked_weights,
+)
+
+WORK_ITEM = 32_768  # frames a work item: a constant, so that sums have the same shape everywhere
+
+Readers = Literal["one", "threads", "processes"]
+Part = tuple[FloatArray, FloatArray | None]
+
+
+class FrameSource(Protocol):
+    """Where frames come from: an array, a feature store, anything that can be read by ranges."""
+
+    @property
+    def n_frames(self) -> int:
+        """How many there are."""
+
+    @property
+    def n_dims(self) -> int:
+        """How many numbers each has."""
+
+    @property
+    def readers(self) -> Readers:
+        """Who may call `read`: one thread, several at once, or pickled copies elsewhere too."""
+
+    def read(self, start: int, stop: int) -> Part:
+        """Give frames `start` to `stop` and their weights (None: all 1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """Frames in memory.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float array
+    weights : (n_frames,) float array, optional
+    """
+
+    frames: FloatArray
+    weights: FloatArray | None = None
+
+    readers: ClassVar[Readers] = "threads"
+
+    @property
+    def n_frames(self) -> int:
+        """How many there are."""
+        return len(self.frames)
+
+    @property
+    def n_dims(self) -> int:
+        """How many numbers each has."""
+        return int(self.frames.shape[1])
+
+    def read(self, start: int, stop: int) -> Part:
+        """Give frames `start` to `stop` and their weights."""
+        weights = None if self.weights is None else self.weights[start:stop]
+        return self.frames[start:stop], weights
+
+
+@dataclass(eq=False)
+class ChunkSource:
+    """Frames that come in chunks of any sizes, in an order that is always the same.
+
+    One pass, when it is made, counts the frames.
+
+    Parameters
+    ----------
+    chunks : iterable or callable
+        Of (n, n_dims) float arrays, or of pairs of such an array and its (n,) weights. EM makes
+        many passes: a list, an object that starts anew each time it is iterated over, or a
+        function that gives an iterable each time it is called.
+
+    Raises
+    ------
+    DataError
+        If it can be gone through only once, or its chunks do not fit together.
+    """
+
+    chunks: Iterable[FloatArray | Part] | Callable[[], Iterable[FloatArray | Part]]
+    n_frames: int = field(default=0, init=False)
+    n_dims: int = field(default=0, init=False)
+    _float32: bool = field(default=True, init=False)
+    _at: int = field(default=0, init=False)
+    _ahead: Iterator[Part] | None = field(default=None, init=False)
+    _rest: Part | None = field(default=None, init=False)
+
+    readers: ClassVar[Readers] = "one"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.chunks, Iterator):
+            raise DataError(
+                "chunks can be read only once, and EM makes many passes: give a list, or a "
+                "function that gives a new iterator each time"
+            )
+        for number, (frames, weights) in enumerate(self._parts()):
+            if frames.ndim != 2 or frames.shape[1] == 0:
+                raise DataError(
+                    f"chunk {number} must be a matrix (n_frames, n_dims), got shape {frames.shape}"
+                )
+            if self.n_dims and frames.shape[1] != self.n_dims:
+                raise DataError(
+                    f"chunk {number} must have {self.n_dims} columns as those before, got "
+                    f"{frames.shape[1]}"
+                )
+            checked_weights(weights, len(frames))
+            self.n_dims = frames.shape[1]
+            self.n_frames += len(frames)
+            self._float32 &= frames.dtype == np.float32
+
+    def _parts(self) -> Iterator[Part]:
+        for chunk in self.chunks() if callable(self.chunks) else self.chunks:
+            frames, weights = chunk if isinstance(chunk, tuple) else (chunk, None)
+            yield as_floats(frames), None if weights is None else np.asarray(weights, np.float64)
+
+    def read(self, start: int, stop: int) -> Part:
+        """Give frames `start` to `stop` and their weights; cheap only in rising order."""
+        if self._ahead is None or start < self._at:
+            self._at, self._ahead, self._rest = 0, self._parts(), None
+        frames: list[FloatArray] = [np.empty((0, self.n_dims), np.float32)]
+        weights: list[FloatArray] = [np.empty(0)]
+        while self._at < stop:
+            part = self._rest or next(self._ahead, None)
+            if part is None:
+                self._ahead = None
+                raise DataError(
+                    f"the chunks gave {self.n_frames} frames at first and now {self._at}: they "
+                    "must be the same each time"
+                )
+            x, w = part
+            skip, take = max(start - self._at, 0), min(stop - self._at, len(x))
+            if skip < take:
+                frames.append(x[skip:take])
+                weights.append(np.ones(take - skip) if w is None else w[skip:take])
+            done = max(take, 0)
+            self._at += done
+            rest = (x[done:], None if w is None else w[done:])
+            self._rest = rest if len(rest[0]) else None
+        joined = np.concatenate(weights)
+        dtype = np.float32 if self._float32 else np.float64
+        return np.concatenate(frames).astype(dtype, copy=False), joined
+
+
+@dataclass(frozen=True, eq=False)
+class _Item:
+    """The frames `start` to `stop` of a source, read already or not yet."""
+
+    start: int
+    stop: int
+    part: Part | None = None
+
+
+_passes = count()
+_prepared: dict[int, EStep] = {}  # in a worker process: that of the pass at hand
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a worker does with an item of one pass, wherever it is."""
+
+    number: int
+    gmm: Mixture
+    dtype: np.dtype
+    n_frames: int
+    source: FrameSource | None  # None where items are frames
+    at_once: int  # frames
+    ready: EStep | None  # None where it goes to other processes: machine code does not travel
+
+    def e_step(self) -> EStep:
+        """Give the mixture made ready for the pass."""
+        if self.ready:
+            return self.ready
+        if self.number not in _prepared:
+            _prepared.clear()
+            _prepared[self.number] = EStep.of(self.gmm, self.dtype, self.n_frames)
+        return _prepared[self.number]
+
+    def __call__(self, item: _Item) -> Sums:
+        return self.e_step().sums_of_parts(self._parts(item), item.start)
+
+    def _parts(self, item: _Item) -> Iterator[Part]:
+        for start in range(item.start, item.stop, self.at_once):
+            stop = min(start + self.at_once, item.stop)
+            if item.part is None:
+                assert self.source is not None
+                frames, weights = self.source.read(start, stop)
+            else:
+                place = slice(start - item.start, stop - item.start)
+                frames, weights = item.part
+                frames, weights = frames[place], None if weights is None else weights[place]
+            yield np.asarray(frames, self.dtype), weights
+
+
+def collector(
+    source: FrameSource,
+    n_workers: int = 1,
+    *,
+    workers: str = "threads",
+    memory_mb: float | None = None,
+) -> Callable[[Mixture], Statistics]:
+    """Make the `collect` of a fit: one pass over a source, by `n_workers` workers.
+
+    Only a few work items are in memory at a time; partial sums combine by index in a fixed tree.
+    The bits are the same for any number and kind of workers and for any limit of memory.
+
+    Parameters
+    ----------
+    source : FrameSource
+    n_workers : int
+    workers : {"threads", "processes"}
+        Processes take a second to start and need memory of their own each.
+    memory_mb : float, optional
+        What sums, buffers and frames in flight may take at most, in megabytes: by default, whole
+        work items are read at once.
+
+    Returns
+    -------
+    callable
+        gmm -> Statistics
+
+    Raises
+    ------
+    OptionError
+        From the callable, if `memory_mb` is less than the pass needs, naming what it does.
+    """
+    at_least("n_workers", n_workers, 1)
+    one_of("workers", workers, WORKERS)
+    away = workers == "processes" and n_workers > 1
+    by_ranges = source.readers == "processes" or (source.readers == "threads" and not away)
+
+    def collect(gmm: Mixture) -> Statistics:
+        n_frames = source.n_frames
+        if n_frames == 0:
+            return Statistics.zero(gmm)
+        dtype = as_floats(source.read(0, 1)[0]).dtype
+        step = EStep.of(gmm, dtype, n_frames)
+        at_once = WORK_ITEM
+        if memory_mb is not None:
+            n_whole = 0 if by_ranges else 2 * n_workers + 1
+            at_once = _frames_at_once(step, dtype, n_frames, n_workers, n_whole, memory_mb)
+        own = source if by_ranges else None
+        ready = None if away else step
+        work = _Work(next(_passes), gmm, dtype, n_frames, own, at_once, ready)
+        items = (_Item(block.start, block.stop) for block in blocks(n_frames, WORK_ITEM))
+        if not by_ranges:
+            items = (replace(item, part=source.read(item.start, item.stop)) for item in items)
+        total = tree_sum(ordered_map(work, items, n_workers, workers))
+        assert total is not None
+        return step.statistics(total)
+
+    return collect
+
+
+def _frames_at_once(
+    step: EStep, dtype: np.dtype, n_frames: int, n_workers: int, n_whole: int, memory_mb: float
+) -> int:
+    """Give how many frames a worker may read at a time; `n_whole` work items are held whole."""
+    n_rows, n_components = step.projection.matrix.shape
+    sums = 8 * n_rows * n_components
+    # Sums in the making, in flight, and in the tree; a block's buffers; a part's own sums.
+    held = n_workers * 3 + ceil(log2(n_frames / WORK_ITEM + 1)) + 1
+    block = PART * (n_rows + 2 * n_components) * step.projection.matrix.itemsize
+    frame = step.gmm.n_dims * dtype.itemsize + 16
+    fixed = held * sums + n_workers * (block + sums) + n_whole * WORK_ITEM * frame
+    part = n_workers * 2 * PART * frame  # read in pieces, then joined
+    n_parts = int((memory_mb * 1e6 - fixed) // part)
+    if n_parts < 1:
+        raise OptionError(
+            f"memory_mb must be at least {ceil((fixed + part) / 1e6)} for {n_components} "
+            f"components, {step.gmm.n_dims} dimensions and {n_workers} workers, got {memory_mb:g}"
+        )
+    return min(n_parts * PART, WORK_ITEM)

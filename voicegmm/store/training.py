@@ -1,0 +1,104 @@
+"""The record of a training on disk, and the state of one that has not ended."""
+
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from voicegmm._base.errors import FormatError
+from voicegmm.mixture import DiagonalGMM, FitResult, Iteration
+from voicegmm.store.hdf5 import new_file, open_file, read_array
+
+CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "voicegmm/checkpoint", 1
+_RAGGED = {"counts": np.float64, "floored": np.int64, "floored_dims": np.int64, "starved": np.int8}
+
+
+def write_record(group: h5py.Group, iterations: tuple[Iteration, ...]) -> None:
+    """Write a training record, without its seconds: the same training gives the same bytes.
+
+    The arrays of all iterations stand one after the other, since components can be dropped.
+    """
+    group["log_likelihood"] = np.array([line.log_likelihood for line in iterations], np.float64)
+    for name, kind in _RAGGED.items():
+        parts = [getattr(line, name) for line in iterations]
+        group[name] = np.concatenate([np.empty(0, kind), *parts]).astype(kind)
+        group[f"{name}_sizes"] = np.array([len(part) for part in parts], np.int64)
+
+
+def read_record(group: h5py.Group) -> tuple[Iteration, ...]:
+    """Read a training record.
+
+    Raises
+    ------
+    FormatError
+        If its parts do not fit together.
+    """
+    likelihoods = read_array(group, "log_likelihood", (None,), np.float64)
+    columns = {}
+    for name, kind in _RAGGED.items():
+        sizes = read_array(group, f"{name}_sizes", likelihoods.shape, np.int64)
+        values = read_array(group, name, (None,), kind)
+        if (sizes < 0).any() or sizes.sum() != len(values):
+            raise FormatError(f"{group.file.filename}: damaged: {name} and its sizes do not fit")
+        columns[name] = np.split(values, np.cumsum(sizes)[:-1]) if len(sizes) else []
+    lines = zip(likelihoods, *columns.values(), strict=True)
+    return tuple(Iteration(float(line[0]), *line[1:]) for line in lines)
+
+
+class TrainingCheckpoint:
+    """Keeps the last finished iteration of a training in a file until the training has ended.
+
+    Parameters
+    ----------
+    path : path
+        Of the checkpoint: see `beside`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @staticmethod
+    def beside(out: str | os.PathLike[str]) -> "TrainingCheckpoint":
+        """Give the checkpoint of the training that will write `out`: ``out`` + ".partial"."""
+        return TrainingCheckpoint(f"{os.fspath(out)}.partial")
+
+    def load(self, fingerprint: str) -> FitResult[DiagonalGMM] | None:
+        """Give what a training had come to, or None if there is nothing of this very training.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of options, seed and data.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with open_file(self.path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
+                if file.attrs["fingerprint"] != fingerprint:
+                    return None
+                weights = read_array(file, "weights", (None,), np.float64)
+                means = read_array(file, "means", (len(weights), None), np.float64)
+                return FitResult(
+                    DiagonalGMM(
+                        weights, means, read_array(file, "variances", means.shape, np.float64)
+                    ),
+                    read_record(file["record"]),
+                    bool(file.attrs["converged"]),
+                    float(file.attrs["n_frames"]),
+                )
+        except FormatError:  # it is only a help: without it the training starts anew
+            return None
+
+    def save(self, fingerprint: str, result: FitResult[DiagonalGMM]) -> None:
+        """Write down what a training has come to, whole or not at all."""
+        with new_file(self.path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, {}, fingerprint) as file:
+            for name in ("weights", "means", "variances"):
+                file[name] = getattr(result.gmm, name)
+            file.attrs["converged"] = result.converged
+            file.attrs["n_frames"] = result.n_frames
+            write_record(file.create_group("record"), result.iterations)
+
+    def remove(self) -> None:
+        """Forget it: the training has ended, and its model is written."""
+        self.path.unlink(missing_ok=True)
