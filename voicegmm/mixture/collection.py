@@ -252,12 +252,12 @@ def collector(
     one_of("workers", workers, WORKERS)
     away = workers == "processes" and n_workers > 1
     by_ranges = source.readers == "processes" or (source.readers == "threads" and not away)
+    dtype = as_floats(source.read(0, min(1, source.n_frames))[0]).dtype
 
     def collect(gmm: Mixture) -> Statistics:
         n_frames = source.n_frames
         if n_frames == 0:
             return Statistics.zero(gmm)
-        dtype = as_floats(source.read(0, 1)[0]).dtype
         step = EStep.of(gmm, dtype, n_frames)
         at_once = WORK_ITEM
         if memory_mb is not None:
