@@ -11,6 +11,16 @@ from voicegmm.mixture.map import MapOptions, adapt, adapt_means
 from voicegmm.mixture.maximization import EmOptions, Update, maximize
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
+from voicegmm.mixture.representation import (
+    SoftLabels,
+    SupervectorOptions,
+    fisher_vector,
+    log_posteriors,
+    soft_labels,
+    stacked_means,
+    supervector,
+    supervectors,
+)
 from voicegmm.mixture.restarts import Restarts, fit_best
 from voicegmm.mixture.sampling import sample
 from voicegmm.mixture.selection import (
@@ -46,8 +56,10 @@ __all__ = [
     "Restarts",
     "Selection",
     "SelectionOptions",
+    "SoftLabels",
     "SphericalGMM",
     "Statistics",
+    "SupervectorOptions",
     "TiedGMM",
     "Update",
     "accumulate",
@@ -55,11 +67,13 @@ __all__ = [
     "adapt_means",
     "assign",
     "collector",
+    "fisher_vector",
     "fit",
     "fit_best",
     "information_criteria",
     "initialize",
     "log_density",
+    "log_posteriors",
     "maximize",
     "n_parameters",
     "online_start",
@@ -68,4 +82,8 @@ __all__ = [
     "sample",
     "sample_frames",
     "select",
+    "soft_labels",
+    "stacked_means",
+    "supervector",
+    "supervectors",
 ]
