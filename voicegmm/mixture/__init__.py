@@ -36,6 +36,7 @@ from voicegmm.mixture.statistics import (
     FrameSource,
     Statistics,
     accumulate,
+    accumulate_each,
     collector,
 )
 
@@ -63,6 +64,7 @@ __all__ = [
     "TiedGMM",
     "Update",
     "accumulate",
+    "accumulate_each",
     "adapt",
     "adapt_means",
     "assign",
