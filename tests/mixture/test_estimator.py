@@ -12,7 +12,7 @@ import sklearn.mixture
 from sklearn.exceptions import ConvergenceWarning
 
 from voicegmm import GaussianMixture
-from voicegmm.mixture import estimator, log_density, posteriors
+from voicegmm.mixture import estimator_fit, log_density, posteriors
 
 KINDS = ["full", "tied", "diag", "spherical"]
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
@@ -71,7 +71,7 @@ def test_given_parameters_are_the_start_and_none_is_computed(kind):
         "weights_init": start.weights_, "means_init": start.means_,
         "precisions_init": start.precisions_,
     }  # fmt: skip
-    with mock.patch.object(GaussianMixture, "_shares", side_effect=AssertionError):
+    with mock.patch.object(estimator_fit, "_shares", side_effect=AssertionError):
         ours = GaussianMixture(4, covariance_type=kind, max_iter=0, **given).fit(frames)
     for name in ATTRIBUTES:
         np.testing.assert_allclose(getattr(ours, name), getattr(start, name), rtol=1e-8, atol=1e-10)
@@ -141,7 +141,7 @@ def test_more_frames_than_a_work_item_give_the_same_as_fewer_at_a_time(monkeypat
     frames = frames_of(n=4000)
     options = {"n_components": 4, "covariance_type": "diag", "random_state": 0}
     whole = GaussianMixture(**options).fit(frames)
-    monkeypatch.setattr(estimator, "WORK_ITEM", 100)
+    monkeypatch.setattr(estimator_fit, "WORK_ITEM", 100)
     threaded = GaussianMixture(**options).fit(frames)
     np.testing.assert_allclose(threaded.means_, whole.means_, rtol=1e-9)
 

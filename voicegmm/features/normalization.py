@@ -1,14 +1,22 @@
-"""Mean and variance normalization of the frames of one recording."""
+"""Normalization of the frames of one recording: means, variances, whole distributions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
-from voicegmm._base.checks import at_least, one_of, within
-from voicegmm._base.errors import DataError
+from voicegmm._base.checks import at_least, finite_frames, one_of, within
+from voicegmm.features.warping import decorrelate, warp
 
-METHODS = ("none", "mean", "mean_variance", "sliding_mean", "sliding_mean_variance")
+WARPING = ("warping", "gaussianization")
+METHODS = (
+    "none",
+    "mean",
+    "mean_variance",
+    "sliding_mean",
+    "sliding_mean_variance",
+    *WARPING,
+)
 # The smallest variance that is divided by (Kaldi's); a constant dimension becomes zeros.
 _VARIANCE_FLOOR = 1e-10
 
@@ -19,13 +27,18 @@ class NormalizationOptions:
 
     Parameters
     ----------
-    method : {"none", "mean", "mean_variance", "sliding_mean", "sliding_mean_variance"}
-        Over the whole recording, or over a window that moves with the frame.
+    method : str
+        "mean" and "mean_variance" over the whole recording; "sliding_mean" and
+        "sliding_mean_variance" over a window that moves with the frame; "warping" to a standard
+        normal distribution over such a window; "gaussianization", which is warping after the
+        dimensions were decorrelated over the whole recording; or "none". See `normalize`.
     over : {"speech", "all"}
         Whether only the frames with speech count, and are neighbors, or all frames (Kaldi's
         order: normalize, then select).
     window_frames : int
-        Length of the sliding window, 1 to 1,000,000.
+        Length of the sliding window, 1 to 1,000,000. For warping and gaussianization an even
+        window that is centered takes one frame more, so that the frame is its middle: 300 and
+        301 are both the usual 301 frames, 3 s.
     centered : bool
         Whether the frame is in the middle of the window or at its end.
     min_window_frames : int
@@ -46,7 +59,15 @@ class NormalizationOptions:
 
 
 def normalize(frames: FloatArray, options: NormalizationOptions | None = None) -> Float32Array:
-    """Subtract means and divide by standard deviations, each dimension by itself.
+    """Bring the frames of a recording to a common scale, each dimension by itself.
+
+    Means are subtracted; variances, where they are asked for, become 1. Warping replaces each
+    value by the normal quantile of its rank in its window (Pelecanos & Sridharan, Odyssey 2001;
+    see `voicegmm.features.warping.warp`), gaussianization does so after a linear transform that
+    decorrelates the dimensions (Xiang et al., ICASSP 2002; see
+    `voicegmm.features.warping.decorrelate`). At the edges of a recording all sliding methods move
+    the window inside, as `window_bounds` says: the first and the last frames are ranked in the
+    first and the last whole window.
 
     Parameters
     ----------
@@ -62,14 +83,17 @@ def normalize(frames: FloatArray, options: NormalizationOptions | None = None) -
     Raises
     ------
     DataError
-        When the frames are no matrix.
+        When the frames are no matrix, or hold a NaN or an infinity.
     """
     options = options or NormalizationOptions()
     frames = np.asarray(frames, dtype=np.float32)
-    if frames.ndim != 2:
-        raise DataError(f"frames must be a matrix (n_frames, n_dims), got {frames.ndim} axes")
+    finite_frames(frames)
     if options.method == "none" or not len(frames):
         return frames
+    if options.method in WARPING:
+        if options.method == "gaussianization":
+            frames = decorrelate(frames).astype(np.float32)
+        return warp(frames, *window_bounds(len(frames), options))
     # About the mean of the whole, so that differences of squares keep their digits.
     center = frames.mean(axis=0, dtype=np.float64)
     centered = frames.astype(np.float64) - center
@@ -101,6 +125,7 @@ def window_bounds(n_frames: int, options: NormalizationOptions) -> tuple[IntArra
 
     Kaldi's rule (``feature-functions.cc``, SlidingWindowCmnInternal): a window that would reach
     over an edge of the recording is moved inside, not shortened, unless the recording is shorter.
+    A centered even window has its odd frame before; for warping it gets another one after.
 
     Returns
     -------
@@ -108,6 +133,8 @@ def window_bounds(n_frames: int, options: NormalizationOptions) -> tuple[IntArra
     """
     t = np.arange(n_frames)
     width = options.window_frames
+    if options.centered and options.method in WARPING:
+        width += 1 - width % 2
     start = t - width // 2 if options.centered else t - width
     stop = start + width if options.centered else t + 1
     stop = stop + np.maximum(-start, 0)

@@ -51,14 +51,17 @@ from voicegmm.metrics.rates import (
     rocch_eer,
 )
 from voicegmm.metrics.speakers import infer_speakers
+from voicegmm.metrics.tracking import ClearMot, Sightings, clear_mot, idf1
 
 __all__ = [
     "BayesError",
+    "ClearMot",
     "DetPoints",
     "Estimate",
     "Evaluation",
     "OperatingPoint",
     "Rocch",
+    "Sightings",
     "SortedScores",
     "SpeakerTrials",
     "Tippett",
@@ -68,6 +71,7 @@ __all__ = [
     "auc_of",
     "bayes_error",
     "bootstrap",
+    "clear_mot",
     "cllr",
     "cllr_of",
     "det_points",
@@ -76,6 +80,7 @@ __all__ = [
     "eer_of",
     "evaluate",
     "identification_rate",
+    "idf1",
     "infer_speakers",
     "min_cllr",
     "min_cllr_of",

@@ -4,7 +4,13 @@ The loop is ``fit(initial, collect, options)`` with ``collect: gmm -> Statistics
 memory, out of core, on many workers are different ways to collect and one way to fit.
 """
 
-from voicegmm.mixture.collection import ArraySource, ChunkSource, FrameSource, collector
+from voicegmm.mixture.collection import (
+    ArraySource,
+    ChunkSource,
+    FrameSource,
+    accumulate_each,
+    collector,
+)
 from voicegmm.mixture.density import assign, log_density, posteriors
 from voicegmm.mixture.em import FitResult, Iteration, fit
 from voicegmm.mixture.initial import InitialOptions, initialize, sample_frames
@@ -12,6 +18,16 @@ from voicegmm.mixture.map import MapOptions, adapt, adapt_means
 from voicegmm.mixture.maximization import EmOptions, Update, maximize
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
+from voicegmm.mixture.representation import (
+    SoftLabels,
+    SupervectorOptions,
+    fisher_vector,
+    log_posteriors,
+    soft_labels,
+    stacked_means,
+    supervector,
+    supervectors,
+)
 from voicegmm.mixture.restarts import Restarts, fit_best
 from voicegmm.mixture.sampling import sample
 from voicegmm.mixture.selection import (
@@ -42,20 +58,25 @@ __all__ = [
     "Restarts",
     "Selection",
     "SelectionOptions",
+    "SoftLabels",
     "SphericalGMM",
     "Statistics",
+    "SupervectorOptions",
     "TiedGMM",
     "Update",
     "accumulate",
+    "accumulate_each",
     "adapt",
     "adapt_means",
     "assign",
     "collector",
+    "fisher_vector",
     "fit",
     "fit_best",
     "information_criteria",
     "initialize",
     "log_density",
+    "log_posteriors",
     "maximize",
     "n_parameters",
     "online_start",
@@ -64,4 +85,8 @@ __all__ = [
     "sample",
     "sample_frames",
     "select",
+    "soft_labels",
+    "stacked_means",
+    "supervector",
+    "supervectors",
 ]

@@ -4,7 +4,7 @@ Whatever the way, work items have the same frames and their sums combine by inde
 the bits are the same.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import ceil, log2
@@ -274,6 +274,47 @@ def collector(
         return step.statistics(total)
 
     return collect
+
+
+def accumulate_each(
+    gmm: Mixture, recordings: Sequence[FrameSource], n_workers: int = 1
+) -> Iterator[Statistics]:
+    """Collect the statistics of each of many recordings, on `n_workers` threads.
+
+    The mixture is made ready once for all of them, and whether the compiled loops are used goes by
+    the size of the whole batch: the other recordings of the batch change a recording's statistics
+    by the rounding of float32 at the most, the number of workers not by a bit. Only a few work
+    items are in memory at a time.
+
+    Parameters
+    ----------
+    gmm : Mixture
+    recordings : sequence of FrameSource
+        Each is read by one worker at a time; a source without frames gives statistics of nothing.
+    n_workers : int
+
+    Yields
+    ------
+    Statistics
+        Of each recording, in their order.
+    """
+    n_frames = sum(recording.n_frames for recording in recordings)
+    steps = {
+        dtype: EStep.of(gmm, dtype, n_frames)
+        for dtype in (np.dtype(np.float32), np.dtype(np.float64))
+    }
+
+    def collect(recording: FrameSource) -> Statistics:
+        def work(item: slice) -> Statistics:
+            frames, weights = recording.read(item.start, item.stop)
+            frames = as_floats(frames)
+            step = steps[frames.dtype]
+            return step.statistics(step.sums(frames, weights))
+
+        total = tree_sum(map(work, blocks(recording.n_frames, WORK_ITEM)))
+        return Statistics.zero(gmm) if total is None else total
+
+    yield from ordered_map(collect, recordings, n_workers)
 
 
 def _frames_at_once(

@@ -8,53 +8,43 @@ first weights sum to 1; a tied covariance that starts from single frames ("k-mea
 """
 
 import time
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm.compute import available_cores
-from voicegmm.mixture.collection import WORK_ITEM, ArraySource, collector
+from voicegmm.mixture.collection import WORK_ITEM
 from voicegmm.mixture.density import assign, log_density, posteriors
+from voicegmm.mixture.estimator_fit import (
+    FitOptions,
+    Run,
+    climb,
+    first_mixture,
+    given_parameters,
+    print_end,
+    warn,
+)
 from voicegmm.mixture.interchange import (
-    check_means,
-    check_precisions,
-    check_weights,
     covariances_of,
     from_factors,
-    from_responsibilities,
     inverse,
     mixture_of,
     precision_factors,
 )
-from voicegmm.mixture.maximization import EmOptions, maximize
+from voicegmm.mixture.maximization import EmOptions
 from voicegmm.mixture.model import Mixture
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
 from voicegmm.mixture.selection import n_parameters
-from voicegmm.mixture.statistics import Statistics, accumulate
 
 _FLOATS = [np.float64, np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """What one start led to; the frames were moved by `origin` before."""
-
-    gmm: Mixture
-    lower_bounds: list[float]
-    converged: bool
-    n_floored: int
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -224,14 +214,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self._validate_params()
         frames = validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2)
         weights = self._checked_weights(frames, sample_weight)
+        options = self._fit_options()
         given = self._given(frames.shape[1])
         again = self.warm_start and hasattr(self, "converged_")
         random_state = check_random_state(self.random_state)
         origin = _middle(frames)
         moved = _work_frames(frames, origin)
-        best: _Run | None = None
+        best: Run | None = None
         for number in range(1 if again else self.n_init):
-            started = time.perf_counter()
+            begun = time.perf_counter()
             if self.verbose:
                 print(f"Initialization {number}")
             bound = -np.inf
@@ -239,14 +230,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 start, bound = _moved(self._mixture(), -origin), self.lower_bound_
             else:
                 start = self._start(moved, origin, weights, given, random_state)
-            run = self._climb(start, moved, weights, bound)
+            run = climb(start, moved, weights, bound, options)
             if self.verbose and self.max_iter:
-                self._print_end(run, time.perf_counter() - started)
-            if best is None or _last(run) > _last(best):
+                print_end(run, time.perf_counter() - begun, options)
+            if best is None or run.lower_bound > best.lower_bound:
                 best = run
         assert best is not None
         self._keep(best, origin, frames.dtype)
-        _warn(best, self.max_iter, self.reg_covar)
+        warn(best, options)
         return assign(self._mixture(), frames)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -287,8 +278,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         )
         stream = online_step(stream, _work_frames(frames, self._origin), options, weights)
         earlier = self.lower_bounds_ if stream.n_updates > 1 else []
-        bounds = [*earlier, stream.log_likelihood]
-        self._keep(_Run(stream.gmm, bounds, False, 0), self._origin, frames.dtype)
+        bounds = (*earlier, stream.log_likelihood)
+        self._keep(Run(stream.gmm, bounds, False, 0), self._origin, frames.dtype)
         self._stream = stream
         return self
 
@@ -429,6 +420,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             tolerance=0, variance_floor=0, regularization=float(self.reg_covar), min_count=0
         )
 
+    def _fit_options(self) -> FitOptions:
+        return FitOptions(
+            self.n_components,
+            self.covariance_type,
+            self.init_params,
+            self.tol,
+            self.max_iter,
+            int(self.verbose),
+            self.verbose_interval,
+            self._em_options(),
+        )
+
     def _checked_weights(
         self, frames: FloatArray, sample_weight: Any, enough: bool = False
     ) -> Float64Array | None:
@@ -448,15 +451,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _given(self, n_dims: int) -> dict[str, Float64Array]:
         """Check the parameters that a user gave to start from."""
-        K, kind, given = self.n_components, self.covariance_type, {}
-        if self.weights_init is not None:
-            given["weights"] = check_weights(self.weights_init, K)
-        if self.means_init is not None:
-            given["means"] = check_means(self.means_init, K, n_dims)
-        if self.precisions_init is not None:
-            precisions = check_precisions(self.precisions_init, kind, K, n_dims)
-            given["covariances"] = inverse(precisions, kind)
-        return given
+        return given_parameters(
+            self._fit_options(), n_dims, self.weights_init, self.means_init, self.precisions_init
+        )
 
     def _start(
         self,
@@ -466,88 +463,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         given: dict[str, Float64Array],
         random_state: np.random.RandomState,
     ) -> Mixture:
-        kind = self.covariance_type
-        parameters = dict(given)
         if "means" in given:
-            parameters["means"] = given["means"] - origin
-        if len(parameters) < 3:
-            frames, shares, part = self._shares(moved, weights, random_state)
-            update = from_responsibilities(
-                frames, shares, self.n_components, kind, self._em_options(), part
-            )
-            if update.n_floored and self.reg_covar == 0 and "covariances" not in given:
-                raise DataError(
-                    "Fitting the mixture model failed because some components have ill-defined "
-                    "empirical covariance (for instance caused by singleton or collapsed "
-                    "samples). Try to decrease the number of components, increase reg_covar, or "
-                    "scale the input data."
-                )
-            parameters.setdefault("weights", update.gmm.weights)
-            parameters.setdefault("means", update.gmm.means)
-            parameters.setdefault("covariances", covariances_of(update.gmm))
-        return mixture_of(**parameters, kind=kind)
+            given = given | {"means": given["means"] - origin}
+        return first_mixture(moved, weights, given, self._fit_options(), random_state)
 
-    def _shares(
-        self,
-        moved: FloatArray,
-        weights: Float64Array | None,
-        random_state: np.random.RandomState,
-    ) -> tuple[FloatArray, Callable[[slice], FloatArray], Float64Array | None]:
-        """Give frames, how they are shared out at first, and their weights."""
-        K = self.n_components
-        if self.init_params == "random":
-
-            def shares(block: slice) -> FloatArray:
-                drawn = random_state.uniform(size=(block.stop - block.start, K))
-                return np.asarray(drawn / drawn.sum(axis=1, keepdims=True), np.float64)
-
-            return moved, shares, weights
-        if self.init_params == "kmeans":
-            from sklearn.cluster import KMeans
-
-            means = KMeans(n_clusters=K, n_init=1, random_state=random_state)
-            labels = means.fit(moved, sample_weight=weights).labels_
-            return moved, lambda block: labels[block, None] == np.arange(K), weights
-        if self.init_params == "k-means++":
-            from sklearn.cluster import kmeans_plusplus
-
-            _, chosen = kmeans_plusplus(moved, K, sample_weight=weights, random_state=random_state)
-        else:
-            chances = None if weights is None else weights / weights.sum()
-            chosen = random_state.choice(len(moved), size=K, replace=False, p=chances)
-        return moved[chosen], lambda block: np.eye(K)[block], None
-
-    def _climb(
-        self, gmm: Mixture, moved: FloatArray, weights: Float64Array | None, bound: float
-    ) -> _Run:
-        """Do EM until the bound changes by less than `tol`, up or down: scikit-learn's rule."""
-        options, collect = self._em_options(), _collect(moved, weights)
-        bounds: list[float] = []
-        n_floored, begun = 0, time.perf_counter()
-        for number in range(1, self.max_iter + 1):
-            statistics = collect(gmm)
-            update = maximize(gmm, statistics, options)
-            gmm, n_floored = update.gmm, update.n_floored
-            bounds.append(statistics.log_likelihood / statistics.n_frames)
-            change, bound = bounds[-1] - bound, bounds[-1]
-            if self.verbose and number % self.verbose_interval == 0:
-                line = f"  Iteration {number}"
-                if self.verbose > 1:
-                    now = time.perf_counter()
-                    line += f"\t time lapse {now - begun:.5f}s\t ll change {change:.5f}"
-                    begun = now
-                print(line)
-            if abs(change) < self.tol:
-                return _Run(gmm, bounds, True, n_floored)
-        return _Run(gmm, bounds, False, n_floored)
-
-    def _print_end(self, run: _Run, seconds: float) -> None:
-        text = f"Initialization {'converged' if run.converged else 'did not converge'}."
-        if self.verbose > 1:
-            text += f" time lapse {seconds:.5f}s\t lower bound {_last(run):.5f}."
-        print(text)
-
-    def _keep(self, run: _Run, origin: FloatArray, dtype: np.dtype[Any]) -> None:
+    def _keep(self, run: Run, origin: FloatArray, dtype: np.dtype[Any]) -> None:
         """Set the attributes."""
         gmm, kind = _moved(run.gmm, origin), self.covariance_type
         covariances = covariances_of(gmm)
@@ -558,8 +478,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.precisions_cholesky_ = precision_factors(covariances, kind).astype(dtype)
         self.converged_ = run.converged
         self.n_iter_ = len(run.lower_bounds)
-        self.lower_bounds_ = run.lower_bounds
-        self.lower_bound_ = _last(run)
+        self.lower_bounds_ = list(run.lower_bounds)
+        self.lower_bound_ = run.lower_bound
         self._stream = None  # partial_fit sets it again
 
 
@@ -580,30 +500,3 @@ def _work_frames(frames: FloatArray, origin: FloatArray) -> FloatArray:
 
 def _moved(gmm: Mixture, by: FloatArray) -> Mixture:
     return replace(gmm, means=gmm.means + by)
-
-
-def _last(run: _Run) -> float:
-    return run.lower_bounds[-1] if run.lower_bounds else -np.inf
-
-
-def _collect(frames: FloatArray, weights: Float64Array | None) -> Callable[[Mixture], Statistics]:
-    if len(frames) <= WORK_ITEM:  # no threads to start for so little; the sums are the same
-        return lambda gmm: accumulate(gmm, frames, weights)
-    return collector(ArraySource(frames, weights), available_cores())
-
-
-def _warn(run: _Run, max_iter: int, reg_covar: float) -> None:
-    if not run.converged and max_iter > 0:
-        warnings.warn(
-            "Best performing initialization did not converge. Try different init parameters, or "
-            "increase max_iter, tol, or check for degenerate data.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    if run.n_floored:
-        warnings.warn(
-            f"{run.n_floored} variances collapsed and were held at 1e-12 of the data's; increase "
-            f"reg_covar ({reg_covar}) or decrease the number of components.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )

@@ -1,0 +1,115 @@
+"""Feature warping and short-time Gaussianization: frames that are normal over a moving window."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
+
+# Frames are compared in blocks that stay in the cache with all their neighbors.
+_BLOCK_VALUES = 1 << 16
+# Directions that hold less than this share of the variance of one dimension are not blown up.
+_LEAST_EIGENVALUE = 1e-4
+
+
+def warp(frames: Float32Array, start: IntArray, stop: IntArray) -> Float32Array:
+    """Replace each value by the normal quantile of its rank among its neighbors in time.
+
+    Feature warping (Pelecanos & Sridharan, "Feature warping for robust speaker verification",
+    Odyssey 2001, section 4): the value of rank R among N becomes the m with
+    Phi(m) = (R - 1/2) / N, where rank 1 is the lowest (the paper counts from the highest, and
+    writes (N + 1/2 - R) / N). Equal values share the mean of their ranks, so that a dimension that
+    does not vary becomes zeros.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float32 array
+        Finite.
+    start, stop : (n_frames,) int array
+        Each frame's window, start[t] <= t < stop[t]; neither ever falls, nor rises by more than one
+        frame a frame. See `voicegmm.features.normalization.window_bounds`.
+
+    Returns
+    -------
+    (n_frames, n_dims) float32 array
+        Finite; of every dimension only the order of its values counts.
+    """
+    n_frames, n_dims = frames.shape
+    result = np.empty_like(frames)
+    widths = stop - start
+    step = max(1, _BLOCK_VALUES // max(1, n_dims))
+    for first in range(0, n_frames, step):
+        block = slice(first, min(first + step, n_frames))
+        ranks = _doubled_ranks(frames, start, stop, block)
+        for width in np.unique(widths[block]):
+            rows = widths[block] == width
+            result[block][rows] = _quantiles(int(width))[ranks[rows]]
+    return result
+
+
+def _doubled_ranks(frames: Float32Array, start: IntArray, stop: IntArray, block: slice) -> IntArray:
+    """Compute 2 R - 1: the neighbors below each value, plus those below or equal to it."""
+    values = frames[block]
+    t = np.arange(block.start, block.stop)
+    before, after = t - start[block], stop[block] - t
+    total = np.zeros(values.shape, dtype=np.int32)
+    # Bytes are added up fastest; they are emptied into the total before they overflow.
+    part = np.zeros(values.shape, dtype=np.uint8)
+    holds = np.empty(values.shape, dtype=np.bool_)
+    n_added = 0
+    for offset in range(-int(before.max()), int(after.max())):
+        # The way back only grows with time, the way ahead only shrinks: these frames are a run.
+        low = int(np.searchsorted(before, -offset))
+        high = int(np.searchsorted(-after, -offset))
+        neighbors = frames[block.start + low + offset : block.start + high + offset]
+        for compare in (np.less, np.less_equal):
+            compare(neighbors, values[low:high], out=holds[low:high])
+            part[low:high] += holds[low:high].view(np.uint8)
+        n_added += 2
+        if n_added > 250:
+            total += part
+            part[:] = 0
+            n_added = 0
+    return np.asarray(total + part)
+
+
+@lru_cache(maxsize=1024)
+def _quantiles(width: int) -> Float32Array:
+    """Tabulate the normal quantile of (R - 1/2) / width by 2 R - 1; entry 0 is never asked for."""
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(np.arange(2 * width) / (2 * width)), dtype=np.float32)
+
+
+def decorrelate(frames: FloatArray) -> Float64Array:
+    """Turn the frames of a recording so that its dimensions are uncorrelated, of variance 1.
+
+    The linear transform before the warping in Xiang, Chaudhari, Navratil, Ramaswamy & Gopinath,
+    "Short-time Gaussianization for robust speaker verification", ICASSP 2002, section 3. Theirs is
+    trained over many recordings by EM. This one is the recording's own, z P^(-1/2) of the
+    standardized frames z with correlation matrix P: of all transforms that whiten it is the one
+    whose dimensions stay nearest to the old ones (ZCA-cor; Kessy, Lewin & Strimmer, "Optimal
+    whitening and decorrelation", The American Statistician 72(4), 2018, section 3). It has no free
+    sign or order, so a dimension means the same in every recording.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float array
+        At least one frame, finite.
+
+    Returns
+    -------
+    (n_frames, n_dims) float64 array
+        Means 0. Where the eigenvalues of P fall below 1e-4 (dimensions that follow from others)
+        they count as that. A dimension that does not vary becomes zeros.
+    """
+    x = np.asarray(frames, dtype=np.float64)
+    z = x - x.mean(axis=0)
+    deviations = z.std(axis=0)
+    varies = (x != x[0]).any(axis=0) & (deviations > 0)
+    z = np.where(varies, z / np.where(varies, deviations, 1.0), 0.0)
+    eigenvalues, vectors = np.linalg.eigh(z.T @ z / len(z))
+    scales = 1 / np.sqrt(np.maximum(eigenvalues, _LEAST_EIGENVALUE))
+    result = z @ ((vectors * scales) @ vectors.T)
+    result[:, ~varies] = 0.0
+    return np.asarray(result)
