@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from voicegmm._base.errors import AudioError, DataError, OptionError
 from voicegmm.features import SpeechOptions, StaticOptions, detection_energy, speech_weights
-from voicegmm.features.speech import energy_rule, kaldi_rule
+from voicegmm.features.speech import kaldi_rule
+from voicegmm.features.speech.energy import energy_odds
+from voicegmm.features.speech.voting import passed
 
 RATE = 16000
 
@@ -18,6 +20,10 @@ def weights(samples, options=None, rate=RATE):
     energy = detection_energy(np.asarray(samples, dtype=np.float32), rate)
     n_window = int(0.025 * rate)
     return speech_weights(energy, n_window, 0.01, options, "a.wav")
+
+
+def energy_rule(level, hop_seconds, options):
+    return passed(energy_odds(level, hop_seconds, options), options)
 
 
 def bursts(seed=0, quiet=0.001, loud=0.1):
