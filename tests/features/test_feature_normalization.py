@@ -150,8 +150,8 @@ def mixed(rng, n_frames=4000, n_dims=6):
 
 def test_decorrelation_whitens():
     white = decorrelate(mixed(np.random.default_rng(2)))
-    np.testing.assert_allclose(white.mean(axis=0), 0, atol=1e-9)
-    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(6), atol=1e-9)
+    np.testing.assert_allclose(white.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(6), atol=1e-6)
 
 
 def test_decorrelation_stays_nearest_to_the_dimensions():

@@ -6,6 +6,7 @@ import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import at_least, finite_frames, one_of, within
+from voicegmm.features.blocks import blocks, deviations, mean
 from voicegmm.features.warping import decorrelate, warp
 
 WARPING = ("warping", "gaussianization")
@@ -92,26 +93,45 @@ def normalize(frames: FloatArray, options: NormalizationOptions | None = None) -
         return frames
     if options.method in WARPING:
         if options.method == "gaussianization":
-            frames = decorrelate(frames).astype(np.float32)
+            frames = decorrelate(frames)
         return warp(frames, *window_bounds(len(frames), options))
-    # About the mean of the whole, so that differences of squares keep their digits.
-    center = frames.mean(axis=0, dtype=np.float64)
-    centered = frames.astype(np.float64) - center
     if options.method in ("mean", "mean_variance"):
-        centered -= centered.mean(axis=0)
-        if options.method == "mean_variance":
-            centered /= np.sqrt(np.maximum(np.square(centered).mean(axis=0), _VARIANCE_FLOOR))
-        return np.asarray(centered, dtype=np.float32)
+        return _over_the_whole(frames, options.method == "mean_variance")
+    return _over_windows(frames, options)
+
+
+def _over_the_whole(frames: Float32Array, variance: bool) -> Float32Array:
+    center = mean(frames)
+    scale: float | Float64Array = 1.0
+    if variance:
+        squares = sum(np.square(part).sum(axis=0) for _, part in deviations(frames, center))
+        scale = 1 / np.sqrt(np.maximum(squares / len(frames), _VARIANCE_FLOOR))
+    result = np.empty_like(frames)
+    for rows, part in deviations(frames, center):
+        result[rows] = part * scale
+    return result
+
+
+def _over_windows(frames: Float32Array, options: NormalizationOptions) -> Float32Array:
     start, stop = window_bounds(len(frames), options)
-    n = (stop - start).astype(np.float64)[:, None]
-    mean = _window_sums(centered, start, stop) / n
-    result = centered - mean
-    if options.method == "sliding_mean_variance":
-        variance = _window_sums(np.square(centered), start, stop) / n - np.square(mean)
-        result /= np.sqrt(np.maximum(variance, _VARIANCE_FLOOR))
-        # One frame has no variance (Kaldi, SlidingWindowCmnInternal).
-        result[n[:, 0] == 1] = 0.0
-    return np.asarray(result, dtype=np.float32)
+    result = np.empty_like(frames)
+    for rows in blocks(len(frames), options.window_frames):
+        low, high = int(start[rows][0]), int(stop[rows][-1])
+        first, last = start[rows] - low, stop[rows] - low
+        n = (last - first)[:, None]
+        # About a mean near by, so that differences of sums and squares keep their digits.
+        near = frames[low:high].astype(np.float64)
+        near -= frames[low]
+        near -= near.mean(axis=0)
+        center = _window_sums(near, first, last) / n
+        part = near[rows.start - low : rows.stop - low] - center
+        if options.method == "sliding_mean_variance":
+            variance = _window_sums(np.square(near), first, last) / n - np.square(center)
+            part /= np.sqrt(np.maximum(variance, _VARIANCE_FLOOR))
+            # One frame has no variance (Kaldi, SlidingWindowCmnInternal).
+            part[n[:, 0] == 1] = 0.0
+        result[rows] = part
+    return result
 
 
 def _window_sums(values: Float64Array, start: IntArray, stop: IntArray) -> Float64Array:

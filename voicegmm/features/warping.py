@@ -4,7 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
+from voicegmm._base.arrays import Float32Array, IntArray
+from voicegmm.features.blocks import deviations, mean
 
 # Frames are compared in blocks that stay in the cache with all their neighbors.
 _BLOCK_VALUES = 1 << 16
@@ -81,35 +82,39 @@ def _quantiles(width: int) -> Float32Array:
     return np.asarray(ndtri(np.arange(2 * width) / (2 * width)), dtype=np.float32)
 
 
-def decorrelate(frames: FloatArray) -> Float64Array:
+def decorrelate(frames: Float32Array) -> Float32Array:
     """Turn the frames of a recording so that its dimensions are uncorrelated, of variance 1.
 
     The linear transform before the warping in Xiang, Chaudhari, Navratil, Ramaswamy & Gopinath,
-    "Short-time Gaussianization for robust speaker verification", ICASSP 2002, section 3. Theirs is
-    trained over many recordings by EM. This one is the recording's own, z P^(-1/2) of the
-    standardized frames z with correlation matrix P: of all transforms that whiten it is the one
-    whose dimensions stay nearest to the old ones (ZCA-cor; Kessy, Lewin & Strimmer, "Optimal
-    whitening and decorrelation", The American Statistician 72(4), 2018, section 3). It has no free
-    sign or order, so a dimension means the same in every recording.
+    "Short-time Gaussianization for robust speaker verification", ICASSP 2002. Theirs is trained
+    over many recordings by EM. This one is the recording's own, z P^(-1/2) of the standardized
+    frames z with the correlation matrix P: of all transforms that whiten it is the one whose
+    dimensions stay nearest to the old ones (ZCA-cor; Kessy, Lewin & Strimmer, "Optimal whitening
+    and decorrelation", The American Statistician 72(4), 2018). It has no free sign or order, so a
+    dimension means the same in every recording.
 
     Parameters
     ----------
-    frames : (n_frames, n_dims) float array
+    frames : (n_frames, n_dims) float32 array
         At least one frame, finite.
 
     Returns
     -------
-    (n_frames, n_dims) float64 array
-        Means 0. Where the eigenvalues of P fall below 1e-4 (dimensions that follow from others)
-        they count as that. A dimension that does not vary becomes zeros.
+    (n_frames, n_dims) float32 array
+        Means 0. Eigenvalues of P below 1e-4 (of dimensions that follow from others) count as that.
+        A dimension that does not vary becomes zeros.
     """
-    x = np.asarray(frames, dtype=np.float64)
-    z = x - x.mean(axis=0)
-    deviations = z.std(axis=0)
-    varies = (x != x[0]).any(axis=0) & (deviations > 0)
-    z = np.where(varies, z / np.where(varies, deviations, 1.0), 0.0)
-    eigenvalues, vectors = np.linalg.eigh(z.T @ z / len(z))
-    scales = 1 / np.sqrt(np.maximum(eigenvalues, _LEAST_EIGENVALUE))
-    result = z @ ((vectors * scales) @ vectors.T)
-    result[:, ~varies] = 0.0
-    return np.asarray(result)
+    center = mean(frames)
+    products = sum(part.T @ part for _, part in deviations(frames, center))
+    variances = np.diag(products) / len(frames)
+    varies = variances > 0
+    scales = np.zeros(len(variances))
+    scales[varies] = 1 / np.sqrt(variances[varies])
+    correlations = products / len(frames) * scales * scales[:, None]
+    eigenvalues, vectors = np.linalg.eigh(correlations)
+    root = (vectors / np.sqrt(np.maximum(eigenvalues, _LEAST_EIGENVALUE))) @ vectors.T
+    transform = scales[:, None] * root * varies
+    result = np.empty_like(frames)
+    for rows, part in deviations(frames, center):
+        result[rows] = part @ transform
+    return result
