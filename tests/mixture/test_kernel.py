@@ -14,6 +14,7 @@ from voicegmm.mixture import (
     ArraySource,
     DiagonalGMM,
     FullGMM,
+    MeanShifts,
     SphericalGMM,
     TiedGMM,
     accumulate,
@@ -238,3 +239,44 @@ def test_numba_is_not_imported_before_there_is_work_for_it():
         "accumulate(g, np.zeros((9, 2), 'f4')); sys.exit('numba' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def shifted(gmm, seed, n_models=3):
+    rng = np.random.default_rng(seed)
+    return gmm.means + 0.5 * rng.standard_normal((n_models, *gmm.means.shape))
+
+
+@given(seeds, st.integers(1, 1500), st.integers(1, 20), st.integers(1, 9))
+def test_ratios_are_those_of_the_definition(seed, n_frames, n_components, n_dims):
+    gmm, frames = draw(seed, n_frames, n_components, n_dims)
+    means, weights = shifted(gmm, seed), np.random.default_rng(seed).uniform(0.1, 1, n_frames)
+    base = plain(gmm, frames)[3]
+    expected = [
+        np.average(
+            plain(DiagonalGMM(gmm.weights, m, gmm.variances), frames)[3] - base, weights=weights
+        )
+        for m in means
+    ]
+    rows = np.arange(len(means))
+    with compiled():
+        shifts = MeanShifts.of(gmm, means, FLOAT32, n_frames)
+        assert shifts.kernel is not None
+        found = shifts.mean_ratios(frames, weights, rows)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        assert shifts.mean_ratios(frames, weights, rows[[2]])[0] == found[2]
+    numpy_only = MeanShifts.of(gmm, means, FLOAT32, 1).mean_ratios(frames, weights, rows)
+    np.testing.assert_allclose(numpy_only, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_ratios_of_frames_beyond_single_precision():
+    gmm, frames = draw(3, 2500, 4, 3)
+    frames[1500] = 1e25
+    rows, means = np.arange(3), shifted(gmm, 3)
+    exact = MeanShifts.of(gmm, means, np.dtype(np.float64), 1)
+    expected = exact.mean_ratios(frames.astype(np.float64), None, rows)
+    with compiled():
+        found = MeanShifts.of(gmm, means, FLOAT32, 2500).mean_ratios(frames, None, rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    frames[7, 1] = np.nan
+    with pytest.raises(DataError, match="the first is number 7 "), compiled():
+        MeanShifts.of(gmm, means, FLOAT32, 2500).mean_ratios(frames, None, rows)

@@ -18,6 +18,7 @@ from voicegmm.mixture.map import MapOptions, adapt, adapt_means
 from voicegmm.mixture.maximization import EmOptions, Update, maximize
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
+from voicegmm.mixture.ratios import MeanShifts
 from voicegmm.mixture.representation import (
     SoftLabels,
     SupervectorOptions,
@@ -52,6 +53,7 @@ __all__ = [
     "InitialOptions",
     "Iteration",
     "MapOptions",
+    "MeanShifts",
     "Mixture",
     "OnlineFit",
     "OnlineOptions",

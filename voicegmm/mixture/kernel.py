@@ -76,6 +76,21 @@ def expand(
         z[2 * n_dims] = _ONE
 
 
+@_compiled("f4(i4[::1])")
+def maximum(bits: IntArray) -> np.float32:
+    """Give the greatest of float32 numbers, by their bits; anything if one is NaN.
+
+    With their magnitude bits flipped where negative, floats sort as integers do, whose maximum
+    the compiler takes in lanes (that of floats it takes one by one, for NaN's sake).
+    """
+    highest = _LEAST
+    for k in range(len(bits)):
+        key = np.int32(bits[k] ^ np.int32(np.int32(bits[k] >> _SIGN) & _MAGNITUDE))
+        highest = key if key > highest else highest
+    key = np.int32(highest ^ np.int32(np.int32(highest >> _SIGN) & _MAGNITUDE))
+    return np.float32(key.view(np.float32))
+
+
 # "reassoc" lets the sum run in lanes; `exp2` was compiled without it and keeps its exact order.
 @_compiled("i8(f4[:,::1], i4[:,::1], f4[::1], f4[:,::1], f4[::1], f4[::1])", "reassoc", "nsz")
 def softmax(
@@ -112,23 +127,16 @@ def softmax(
     n_columns = expanded.shape[1]
     n_bad = 0
     for t in range(n_frames):
-        row, row_bits, z = joint[t], bits[t], expanded[t]
-        # With their magnitude bits flipped where negative, floats sort as integers do, whose
-        # maximum the compiler takes in lanes (that of floats it takes one by one, for NaN's sake).
-        highest = _LEAST
-        for k in range(n_components):
-            key = np.int32(row_bits[k] ^ np.int32(np.int32(row_bits[k] >> _SIGN) & _MAGNITUDE))
-            highest = key if key > highest else highest
-        key = np.int32(highest ^ np.int32(np.int32(highest >> _SIGN) & _MAGNITUDE))
-        maximum = key.view(np.float32)
+        row, z = joint[t], expanded[t]
+        highest = maximum(bits[t])
         total = _ZERO
         for k in range(n_components):
-            value = exp2(row[k] - maximum)
+            value = exp2(row[k] - highest)
             row[k] = value
             total += value
-        peak[t] = maximum
+        peak[t] = highest
         sums[t] = total
-        if not (abs(maximum) < np.inf and total < np.inf):
+        if not (abs(highest) < np.inf and total < np.inf):
             n_bad += 1
         factor = weights[t] / total
         if n_components < n_columns:
@@ -137,6 +145,50 @@ def softmax(
         else:
             for d in range(n_columns):
                 z[d] *= factor
+    return n_bad
+
+
+@_compiled("i8(f4[:,::1], i4[:,::1], f4[:,::1], f4[::1], f4[::1], f4[::1])", "reassoc", "nsz")
+def log_sums(
+    joint: Float32Array,
+    bits: IntArray,
+    base: Float32Array,
+    constants: Float32Array,
+    peak: Float32Array,
+    sums: Float32Array,
+) -> int:
+    """Sum 2^(joint + base + constants) over components, all to base 2.
+
+    Parameters
+    ----------
+    joint : (n_frames, n_components) float32 array
+        Becomes joint + base + constants.
+    bits : (n_frames, n_components) int32 array
+        The memory of `joint` as integers.
+    base : (n_frames, n_components) float32 array
+    constants : (n_components,) float32 array
+    peak, sums : (n_frames,) float32 arrays
+        Become row maxima and sums of 2^(value - maximum).
+
+    Returns
+    -------
+    int
+        How many rows hold a NaN or have no finite maximum; then nothing of the block is of use.
+    """
+    n_frames, n_components = joint.shape
+    n_bad = 0
+    for t in range(n_frames):
+        row, under = joint[t], base[t]
+        for k in range(n_components):
+            row[k] += under[k] + constants[k]
+        highest = maximum(bits[t])
+        total = _ZERO
+        for k in range(n_components):
+            total += exp2(row[k] - highest)
+        peak[t] = highest
+        sums[t] = total
+        if not (abs(highest) < np.inf and total < np.inf):
+            n_bad += 1
     return n_bad
 
 

@@ -2,13 +2,10 @@
 
     llr = (1 / sum_t w_t) sum_t w_t [log p(x_t | speaker) - log p(x_t | background)]
 
-(Reynolds 2000, eq. 1, per frame so that recordings of different lengths compare.) Models whose
-means alone were adapted share the quadratic term of every frame and component, so a model costs
-one product of the frames with its means.
+(Reynolds 2000, eq. 1, per frame so that recordings of different lengths compare.)
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,31 +13,11 @@ from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
-from voicegmm.mixture.density import blocks, expand, joint_block, project, responsibilities
+from voicegmm.mixture import MeanShifts
 from voicegmm.scoring.frames import OK, FrameLibrary, Status, check_front_end
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.voices import Voices
-
-
-@dataclass(frozen=True, eq=False)
-class _Offsets:
-    """What a model adds to the background's joint log-densities: z @ slopes[m] + constants[m]."""
-
-    slopes: FloatArray  # (n_models, n_dims, n_components)
-    constants: FloatArray  # (n_models, n_components)
-
-
-def _offsets(models: SpeakerModels, dtype: np.dtype) -> _Offsets:
-    gmm = models.background.gmm
-    projection = project(gmm, dtype)
-    shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
-    variances = gmm.variances / scale**2
-    prior = (gmm.means - shift) / scale
-    means = (models.means.astype(np.float64) - shift) / scale
-    slopes = ((means - prior) / variances).transpose(0, 2, 1)
-    constants = -0.5 * ((means**2 - prior**2) / variances).sum(axis=2)
-    return _Offsets(np.ascontiguousarray(slopes, dtype), constants.astype(dtype))
 
 
 def log_likelihood_ratios(
@@ -48,7 +25,6 @@ def log_likelihood_ratios(
     frames: FloatArray,
     frame_weights: FloatArray | None = None,
     rows: IntArray | None = None,
-    offsets: _Offsets | None = None,
 ) -> Float64Array:
     """Score one recording against many speakers.
 
@@ -61,34 +37,20 @@ def log_likelihood_ratios(
         Positive; 1 for every frame by default.
     rows : (n_models,) int array, optional
         Which speakers; all by default.
-    offsets : optional
-        What `_offsets` gave for these models, to be used again.
 
     Returns
     -------
     (n_models,) float64 array
         Mean log-likelihood ratio, in nats per frame.
     """
-    gmm = models.background.gmm
-    frames = finite_frames(frames, gmm.n_dims)
-    offsets = offsets or _offsets(models, frames.dtype)
     chosen = np.arange(len(models.ids)) if rows is None else rows
-    projection = project(gmm, frames.dtype)
-    totals = np.zeros(len(chosen))
-    weights = np.ones(len(frames)) if frame_weights is None else np.asarray(frame_weights, float)
-    for block in blocks(len(frames)):
-        _, base = joint_block(gmm, frames[block], projection)
-        z = np.ascontiguousarray(expand(frames[block], projection)[:, : gmm.n_dims])
-        scratch = np.empty_like(base)
-        _, _, background = responsibilities(base, out=scratch)
-        for place, row in enumerate(chosen):
-            joint = np.matmul(z, offsets.slopes[row], out=scratch)
-            joint += offsets.constants[row]
-            joint += base
-            _, _, speaker = responsibilities(joint, out=joint)
-            totals[place] += weights[block] @ (speaker - background)
-    totals /= weights.sum()
-    return totals
+    frames = finite_frames(frames, models.background.gmm.n_dims)
+    shifts = _shifts(models, frames.dtype, len(frames) * len(chosen))
+    return shifts.mean_ratios(frames, frame_weights, chosen)
+
+
+def _shifts(models: SpeakerModels, dtype: np.dtype, n_frames: int) -> MeanShifts:
+    return MeanShifts.of(models.background.gmm, models.means, dtype, n_frames)
 
 
 def score_trials(
@@ -131,11 +93,12 @@ def score_trials(
     segments = segments or {}
     known_tests = {*frames.ids, *segments}
     trials.check_known({*models.ids, *voices.not_enrolled}, known_tests, "the trial list")
-    offsets = _offsets(models, np.dtype(np.float32))
     row_of = {name: row for row, name in enumerate(models.ids)}
     rows = np.array([row_of.get(name, -1) for name in trials.models])[trials.model_index]
     order = np.argsort(trials.test_index, kind="stable")
     bounds = np.searchsorted(trials.test_index[order], np.arange(len(trials.tests) + 1))
+    counts = [sum(map(frames.count, segments.get(test, (test,)))) for test in trials.tests]
+    shifts = _shifts(models, np.dtype(np.float32), int(np.diff(bounds) @ counts))
 
     def score(test: int) -> tuple[IntArray, Float64Array, Status]:
         places = order[bounds[test] : bounds[test + 1]]
@@ -146,8 +109,7 @@ def score_trials(
             return places, np.full(len(places), np.nan), failed
         data, weights = frames.read(files)
         data = data.astype(np.float32, copy=False)
-        scores = log_likelihood_ratios(models, data, weights, rows[places], offsets)
-        return places, scores, Status()
+        return places, shifts.mean_ratios(data, weights, rows[places]), Status()
 
     scores = np.full(len(trials), np.nan)
     statuses = np.full(len(trials), OK, dtype=object)
