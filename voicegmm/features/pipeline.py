@@ -1,6 +1,7 @@
 """The whole front end: a recording in, the frames that a model sees out."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +17,16 @@ from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal
 from voicegmm.features.deltas import DeltaOptions, deltas
 from voicegmm.features.mfcc import analyze
 from voicegmm.features.normalization import NormalizationOptions, normalize
-from voicegmm.features.speech import SpeechOptions, speech_weights
+from voicegmm.features.speech import (
+    SpeechOptions,
+    frame_spectra,
+    labeled_frames,
+    speech_weights,
+)
 from voicegmm.features.static_options import StaticOptions, prepare
+
+Segments = Sequence[tuple[float, float, str]]
+"""Where there is speech in a recording: start and end in seconds, and a label."""
 
 # Raised when the same options give other frames than before: old features are then refused.
 FEATURES_VERSION = 1
@@ -56,6 +65,10 @@ class PipelineOptions:
             prepare(self.static, self.sample_rate)
         except OptionError as error:
             raise OptionError(f"static.{error}") from None
+        try:
+            self.speech.check_bands(prepare(self.static, self.sample_rate).n_fft, self.sample_rate)
+        except OptionError as error:
+            raise OptionError(f"speech.{error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,22 +163,28 @@ class Pipeline:
             {"features_version": FEATURES_VERSION, "options": self.options}
         )
 
-    def extract_file(self, path: str | os.PathLike[str]) -> FrameSet:
+    def extract_file(
+        self, path: str | os.PathLike[str], segments: Segments | None = None
+    ) -> FrameSet:
         """Read a recording and extract its frames.
 
         Parameters
         ----------
         path : path
             See `voicegmm.audio.read_signal`.
+        segments : sequence of (start_seconds, end_seconds, label), optional
+            Where there is speech; see `extract`.
 
         Raises
         ------
         AudioError
             With status "unreadable", "too short" or "no speech".
+        OptionError
+            As `extract`.
         """
-        return self.extract(read_signal(path, self.options.sample_rate))
+        return self.extract(read_signal(path, self.options.sample_rate), segments)
 
-    def extract(self, signal: Signal) -> FrameSet:
+    def extract(self, signal: Signal, segments: Segments | None = None) -> FrameSet:
         """Extract the frames of a recording.
 
         Cepstra and their deltas of all frames; which of them hold speech; normalization over
@@ -175,6 +194,9 @@ class Pipeline:
         ----------
         signal : Signal
             Of any rate; it is resampled when needed.
+        segments : sequence of (start_seconds, end_seconds, label), optional
+            Where there is speech, as `voicegmm.corpus.read_labels` gives it for each recording:
+            with speech.method "labels", and only with that.
 
         Returns
         -------
@@ -185,8 +207,11 @@ class Pipeline:
         ------
         AudioError
             With status "too short" (less than a window) or "no speech".
+        OptionError
+            When segments are missing, or the method does not look at them.
         """
         options = self.options
+        self._check_segments(segments)
         signal = resample(signal, options.sample_rate)
         source = signal.source or "the recording"
         n_window = prepare(options.static, options.sample_rate).n_window
@@ -197,9 +222,7 @@ class Pipeline:
                 status="too short",
             )
         base, energy = analyze(signal.samples, options.sample_rate, options.static)
-        weights = speech_weights(
-            energy, n_window, options.static.hop_seconds, options.speech, source
-        )
+        weights = self._speech_weights(signal, energy, segments, source)
         rule = options.deltas
         frames = deltas(base, rule.order, rule.window, rule.rule)
         kept = np.flatnonzero(weights)
@@ -215,4 +238,38 @@ class Pipeline:
             hop_seconds=options.static.hop_seconds,
             source=signal.source,
             notes=signal.notes,
+        )
+
+    def _check_segments(self, segments: Segments | None) -> None:
+        method = self.options.speech.method
+        if method == "labels" and segments is None:
+            raise OptionError(
+                'speech.method "labels" takes the speech of each recording from a file: give '
+                "segments (--labels FILE), or choose another method"
+            )
+        if method != "labels" and segments is not None:
+            raise OptionError(
+                f'segments are for speech.method "labels", and it is {method!r}: leave them out, '
+                "or choose that method"
+            )
+
+    def _speech_weights(
+        self, signal: Signal, energy: Float32Array, segments: Segments | None, source: str
+    ) -> Float32Array:
+        """Give the detector what it may look at; spectra are computed only if it does."""
+        static, rate = self.options.static, signal.sample_rate
+        plan = prepare(static, rate)
+        size = plan.n_window, plan.n_hop, plan.n_fft
+        labeled = None
+        if segments is not None:
+            first = plan.n_window if static.snip_edges else plan.n_hop
+            labeled = labeled_frames(segments, len(energy), plan.n_hop / rate, first / 2 / rate)
+        return speech_weights(
+            energy,
+            plan.n_window,
+            static.hop_seconds,
+            self.options.speech,
+            source,
+            spectra=frame_spectra(signal.samples, rate, *size, static.snip_edges),
+            labeled=labeled,
         )

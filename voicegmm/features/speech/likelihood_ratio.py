@@ -14,7 +14,7 @@ from voicegmm._base.arrays import BoolArray, Float64Array, FloatArray
 from voicegmm._base.checks import one_of, within
 from voicegmm._base.errors import OptionError
 from voicegmm.features.speech.noise import NoiseFloor, NoiseFloorOptions, noise_floor
-from voicegmm.features.speech.spectra import Spectra
+from voicegmm.features.speech.spectra import Spectra, bins_between
 
 # Beyond this a frame's odds say all they can, and its neighbors' still count.
 _MOST_ODDS = 50.0
@@ -72,6 +72,10 @@ class LikelihoodRatioOptions:
         within("pause_seconds", self.pause_seconds, 1e-3, 100.0)
         one_of("hang_over", self.hang_over, ("smoothed", "forward"))
 
+    def bins(self, n_fft: int, sample_rate: int) -> slice:
+        """Give the bins of the band; see `bins_between`."""
+        return bins_between(self.low_hertz, self.high_hertz, n_fft, sample_rate, "likelihood_ratio")
+
 
 def likelihood_ratio_odds(
     spectra: Spectra,
@@ -96,7 +100,7 @@ def likelihood_ratio_odds(
     -------
     (n_audible,) float64 array
     """
-    bins = spectra.band(options.low_hertz, options.high_hertz, "likelihood_ratio")
+    bins = options.bins(spectra.n_fft, spectra.sample_rate)
     least = spectra.power_at(floor_db)
     noise = noise_floor(spectra.chosen(audible, bins), spectra, least, noise_options)
     ratios = mean_log_ratios(spectra.chosen(audible, bins), noise, options)

@@ -12,7 +12,7 @@ from voicegmm._base.arrays import BoolArray, Float64Array
 from voicegmm._base.checks import within
 from voicegmm._base.errors import OptionError
 from voicegmm.features.speech.noise import NoiseFloorOptions, noise_floor
-from voicegmm.features.speech.spectra import Spectra
+from voicegmm.features.speech.spectra import Spectra, bins_between
 
 _SYLLABLE_HERTZ = 4.0
 # Half-width of the band around it: from 2 to 6 Hz, where speech moves most (Houtgast and
@@ -75,6 +75,10 @@ class ModulationOptions:
         within("flatness_width_db", self.flatness_width_db, 0.01, 60.0)
         within("flatness_seconds", self.flatness_seconds, 0.0, 10.0)
 
+    def bins(self, n_fft: int, sample_rate: int) -> slice:
+        """Give the bins of the band; see `bins_between`."""
+        return bins_between(self.low_hertz, self.high_hertz, n_fft, sample_rate, "modulation")
+
 
 def modulation_odds(
     spectra: Spectra,
@@ -99,7 +103,7 @@ def modulation_odds(
     -------
     (n_audible,) float64 array
     """
-    bins = spectra.band(options.low_hertz, options.high_hertz, "modulation")
+    bins = options.bins(spectra.n_fft, spectra.sample_rate)
     least = spectra.power_at(floor_db)
     energies = band_energies(spectra, len(audible), bins, options.n_bands)
     depth = modulation_depth(energies + least, spectra.hop_seconds, options.window_seconds)

@@ -116,3 +116,15 @@ class SpeechOptions:
         within("proportion", self.proportion, 1e-6, 1.0)
         within("min_range_db", self.min_range_db, 0.0, 200.0)
         within("min_speech_seconds", self.min_speech_seconds, 0.0, 1e6)
+
+    def check_bands(self, n_fft: int, sample_rate: int) -> None:
+        """Refuse a band that the method looks at and that holds no bin of the spectrum.
+
+        Raises
+        ------
+        OptionError
+        """
+        if self.method == "modulation":
+            self.modulation.bins(n_fft, sample_rate)
+        elif self.method == "likelihood_ratio":
+            self.likelihood_ratio.bins(n_fft, sample_rate)

@@ -14,6 +14,27 @@ from voicegmm.features.static_options import INT16_SCALE
 _BLOCK_FRAMES = 256
 
 
+def bins_between(
+    low_hertz: float, high_hertz: float, n_fft: int, sample_rate: int, name: str
+) -> slice:
+    """Give the bins between two frequencies, neither 0 nor half of the sampling rate.
+
+    Raises
+    ------
+    OptionError
+        When there is none, naming the option.
+    """
+    first = max(1, int(np.ceil(low_hertz * n_fft / sample_rate)))
+    stop = min(int(np.floor(high_hertz * n_fft / sample_rate)) + 1, (n_fft + 1) // 2)
+    if first >= stop:
+        raise OptionError(
+            f"{name}.low_hertz and {name}.high_hertz must hold a bin of the spectrum, got "
+            f"{low_hertz:g} to {high_hertz:g} Hz (a transform of {n_fft} points at {sample_rate} "
+            "Hz); widen the band or the window"
+        )
+    return slice(first, stop)
+
+
 @dataclass(frozen=True, eq=False)
 class Spectra:
     """The power spectra of all frames of a recording, as often as they are asked for.
@@ -42,25 +63,6 @@ class Spectra:
     def power_at(self, level_db: float) -> float:
         """Give the power that white noise of a level (dB relative to full scale) has in a bin."""
         return float(10 ** (level_db / 10) * INT16_SCALE**2 * np.sum(np.square(self.window)))
-
-    def band(self, low_hertz: float, high_hertz: float, name: str) -> slice:
-        """Give the bins between two frequencies, neither 0 nor half of the sampling rate.
-
-        Raises
-        ------
-        OptionError
-            When there is none, naming the option.
-        """
-        first = max(1, int(np.ceil(low_hertz * self.n_fft / self.sample_rate)))
-        stop = int(np.floor(high_hertz * self.n_fft / self.sample_rate)) + 1
-        stop = min(stop, (self.n_fft + 1) // 2)
-        if first >= stop:
-            raise OptionError(
-                f"{name}.low_hertz and {name}.high_hertz must hold a bin of the spectrum, got "
-                f"{low_hertz:g} to {high_hertz:g} Hz at {self.sample_rate} Hz with {self.n_fft} "
-                "points"
-            )
-        return slice(first, stop)
 
     def chosen(self, frames: BoolArray, bins: slice) -> Iterator[FloatArray]:
         """Give the spectra of some frames in some bins, a block at a time.
