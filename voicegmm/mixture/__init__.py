@@ -14,7 +14,19 @@ from voicegmm.mixture.collection import (
 from voicegmm.mixture.density import assign, log_density, posteriors
 from voicegmm.mixture.em import FitResult, Iteration, fit
 from voicegmm.mixture.initial import InitialOptions, initialize, sample_frames
-from voicegmm.mixture.map import MapOptions, adapt, adapt_means
+from voicegmm.mixture.map import (
+    MapOptions,
+    adapt,
+    adapt_iterated,
+    adapt_means,
+    first_from_means,
+)
+from voicegmm.mixture.map_batch import AdaptedMixtures, PartSource, adapt_all, cut
+from voicegmm.mixture.map_relevance import (
+    RelevanceChoice,
+    RelevanceOptions,
+    choose_relevance,
+)
 from voicegmm.mixture.maximization import EmOptions, Update, maximize
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
@@ -42,6 +54,7 @@ from voicegmm.mixture.selection import (
 from voicegmm.mixture.statistics import Statistics, accumulate
 
 __all__ = [
+    "AdaptedMixtures",
     "ArraySource",
     "Candidate",
     "ChunkSource",
@@ -57,6 +70,9 @@ __all__ = [
     "Mixture",
     "OnlineFit",
     "OnlineOptions",
+    "PartSource",
+    "RelevanceChoice",
+    "RelevanceOptions",
     "Restarts",
     "Selection",
     "SelectionOptions",
@@ -69,9 +85,14 @@ __all__ = [
     "accumulate",
     "accumulate_each",
     "adapt",
+    "adapt_all",
+    "adapt_iterated",
     "adapt_means",
     "assign",
+    "choose_relevance",
     "collector",
+    "cut",
+    "first_from_means",
     "fisher_vector",
     "fit",
     "fit_best",
