@@ -1,5 +1,6 @@
 """Artificial voices and degradations: seeded, fast, with everything known about them."""
 
+from voicegmm.synthesis.condition import ConditionOptions, degraded
 from voicegmm.synthesis.corpus import CorpusOptions, corpus_voice, write_corpus
 from voicegmm.synthesis.degradation import (
     NOISE_KINDS,
@@ -28,6 +29,7 @@ __all__ = [
     "PHONES",
     "VOWELS",
     "ChannelOptions",
+    "ConditionOptions",
     "CorpusOptions",
     "NoiseOptions",
     "ReplayOptions",
@@ -39,6 +41,7 @@ __all__ = [
     "band_pass",
     "channel_filter",
     "corpus_voice",
+    "degraded",
     "draw_voice",
     "g711",
     "g711_decode",
