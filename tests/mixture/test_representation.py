@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.mixture import (
+    ArraySource,
     DiagonalGMM,
     FullGMM,
     MapOptions,
@@ -181,7 +182,7 @@ def test_the_dot_product_is_the_kernel_and_bounds_the_divergence(kind):
 
 def test_a_recording_without_frames_says_nothing():
     gmm = mixture(FullGMM)
-    empty = np.empty((0, D))
+    empty = ArraySource(np.empty((0, D)))
     vectors = supervectors(gmm, [empty], SupervectorOptions(centered=True))
     np.testing.assert_array_equal(vectors, 0)
     with pytest.raises(DataError, match="one frame at least"):
@@ -192,10 +193,11 @@ def test_many_recordings_at_once_are_each_alone():
     gmm = mixture(TiedGMM)
     rng = np.random.default_rng(5)
     recordings = [rng.standard_normal((n, D)).astype(np.float32) for n in (1, 30, 7, 200)]
-    together = supervectors(gmm, recordings)
+    sources = [ArraySource(frames) for frames in recordings]
+    together = supervectors(gmm, sources)
     assert together.dtype == np.float32
     assert together.shape == (4, K * D)
-    np.testing.assert_array_equal(together, supervectors(gmm, recordings, n_workers=2))
+    np.testing.assert_array_equal(together, supervectors(gmm, sources, n_workers=2))
     for row, frames in zip(together, recordings, strict=True):
         np.testing.assert_allclose(row, supervector(gmm, accumulate(gmm, frames)), rtol=1e-6)
 

@@ -1,6 +1,12 @@
 """Signals: reading, resampling, framing, windows, filterbanks, clipping."""
 
-from voicegmm.audio.filterbank import hertz_from_mel, mel_from_hertz, triangular_filters
+from voicegmm.audio.filterbank import (
+    FrequencyWarp,
+    hertz_from_mel,
+    mel_from_hertz,
+    triangular_filters,
+    warped_hertz,
+)
 from voicegmm.audio.framing import analysis_window, count_frames, frame_view
 from voicegmm.audio.level import clipped_samples, level_db
 from voicegmm.audio.reading import read_signal
@@ -8,6 +14,7 @@ from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import Signal
 
 __all__ = [
+    "FrequencyWarp",
     "Signal",
     "analysis_window",
     "clipped_samples",
@@ -19,4 +26,5 @@ __all__ = [
     "read_signal",
     "resample",
     "triangular_filters",
+    "warped_hertz",
 ]

@@ -8,7 +8,8 @@ from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.checks import above, one_of
 from voicegmm._base.errors import DataError
 
-WINDOWS = ("hamming", "hann", "povey", "rectangular")
+WINDOWS = ("hamming", "hann", "povey", "rectangular", "hamming_periodic", "hann_periodic")
+PADDINGS = ("reflection", "zeros")
 
 
 def samples_in(seconds: float, sample_rate: int) -> int:
@@ -20,15 +21,16 @@ def samples_in(seconds: float, sample_rate: int) -> int:
 
 
 def analysis_window(name: str, n_window: int) -> Float64Array:
-    """Compute a symmetric analysis window.
+    """Compute an analysis window.
 
     With a = 2 pi i / (N - 1): "hamming" 0.54 - 0.46 cos a and "hann" 0.5 - 0.5 cos a (HTK Book,
-    section 5.2; librosa's are periodic, with N for N - 1), "povey" hann ** 0.85 (Kaldi's, which
-    goes to zero at the edges and is otherwise close to Hamming's), "rectangular" 1.
+    section 5.2), "povey" hann ** 0.85 (Kaldi's, which goes to zero at the edges and is otherwise
+    close to Hamming's), "rectangular" 1. "hamming_periodic" and "hann_periodic" have N for N - 1,
+    as librosa's and scipy.signal's for spectra.
 
     Parameters
     ----------
-    name : {"hamming", "hann", "povey", "rectangular"}
+    name : {"hamming", "hann", "povey", "rectangular", "hamming_periodic", "hann_periodic"}
     n_window : int
         Length in samples, at least 2.
 
@@ -43,17 +45,20 @@ def analysis_window(name: str, n_window: int) -> Float64Array:
     """
     one_of("window", name, WINDOWS)
     above("n_window", n_window, 1)
-    angle = 2 * np.pi * np.arange(n_window) / (n_window - 1)
-    if name == "hamming":
+    periodic = name.endswith("_periodic")
+    angle = 2 * np.pi * np.arange(n_window) / (n_window if periodic else n_window - 1)
+    if name.startswith("hamming"):
         return np.asarray(0.54 - 0.46 * np.cos(angle))
     if name == "rectangular":
         return np.ones(n_window)
     # sin² for (1 - cos) / 2: never below zero by rounding, so its power is a number.
     hann = np.square(np.sin(angle / 2))
-    return hann if name == "hann" else hann**0.85
+    return hann**0.85 if name == "povey" else hann
 
 
-def count_frames(n_samples: int, n_window: int, n_hop: int, snip_edges: bool) -> int:
+def count_frames(
+    n_samples: int, n_window: int, n_hop: int, snip_edges: bool, padding: str = "reflection"
+) -> int:
     """Count the frames of a signal.
 
     Parameters
@@ -62,19 +67,42 @@ def count_frames(n_samples: int, n_window: int, n_hop: int, snip_edges: bool) ->
         Lengths in samples.
     snip_edges : bool
         True: only frames that lie wholly inside the signal (HTK). False: one frame for each hop,
-        whatever the window (Kaldi with ``--snip-edges=false``).
+        whatever the window (Kaldi with ``--snip-edges=false``; librosa with ``center=True``,
+        which has one more).
+    padding : {"reflection", "zeros"}
+        Without snipping: whose count, Kaldi's or librosa's; see `frame_view`.
     """
+    one_of("padding", padding, PADDINGS)
     if snip_edges:
         return 0 if n_samples < n_window else 1 + (n_samples - n_window) // n_hop
+    if padding == "zeros":
+        return 1 + n_samples // n_hop if n_samples else 0
     return (n_samples + n_hop // 2) // n_hop
 
 
-def frame_view(samples: FloatArray, n_window: int, n_hop: int, snip_edges: bool) -> FloatArray:
+def first_sample(n_window: int, n_hop: int, snip_edges: bool, padding: str = "reflection") -> int:
+    """Give the sample that the first frame begins with; below 0 is before the signal.
+
+    Frame t begins t * n_hop samples later. See `frame_view`.
+    """
+    if snip_edges:
+        return 0
+    return (0 if padding == "zeros" else n_hop // 2) - n_window // 2
+
+
+def frame_view(
+    samples: FloatArray,
+    n_window: int,
+    n_hop: int,
+    snip_edges: bool,
+    padding: str = "reflection",
+) -> FloatArray:
     """Cut a signal into frames without copying them.
 
-    Without snipping, frame t is centered on sample (t + 1/2) n_hop and what lies outside the
-    signal is its reflection, the end sample repeated: ... x1 x0 | x0 x1 ... (Kaldi,
-    ``feature-window.cc``, ExtractWindow).
+    Without snipping, by "reflection": frame t is centered on sample (t + 1/2) n_hop and what lies
+    outside the signal is its reflection, the end sample repeated: ... x1 x0 | x0 x1 ... (Kaldi,
+    ``feature-window.cc``, ExtractWindow). By "zeros": frame t is centered on sample t n_hop and
+    outside is silence (librosa).
 
     Parameters
     ----------
@@ -83,6 +111,7 @@ def frame_view(samples: FloatArray, n_window: int, n_hop: int, snip_edges: bool)
         Lengths in samples, at least 1.
     snip_edges : bool
         See `count_frames`.
+    padding : {"reflection", "zeros"}
 
     Returns
     -------
@@ -96,13 +125,15 @@ def frame_view(samples: FloatArray, n_window: int, n_hop: int, snip_edges: bool)
     """
     if samples.ndim != 1:
         raise DataError(f"samples must have one axis (mono), got {samples.ndim} axes")
-    n_frames = count_frames(len(samples), n_window, n_hop, snip_edges)
+    n_frames = count_frames(len(samples), n_window, n_hop, snip_edges, padding)
     if n_frames == 0:
         return np.zeros((0, n_window), dtype=samples.dtype)
     if not snip_edges:
-        start = n_hop // 2 - n_window // 2
+        start = first_sample(n_window, n_hop, snip_edges, padding)
         missing = start + (n_frames - 1) * n_hop + n_window - len(samples)
-        samples = np.pad(samples, (max(0, -start), max(0, missing)), mode="symmetric")
+        width = (max(0, -start), max(0, missing))
+        zeros = padding == "zeros"
+        samples = np.pad(samples, width) if zeros else np.pad(samples, width, mode="symmetric")
         samples = samples[max(0, start) :]
     every = np.lib.stride_tricks.sliding_window_view(samples, n_window)
     return every[: (n_frames - 1) * n_hop + 1 : n_hop]

@@ -123,6 +123,12 @@ def train(
 )
 @_OUT
 @click.option("--relevance", type=float, help="Relevance factor.  [default: 10]")
+@click.option(
+    "--rule",
+    help="How speech and background mix: reynolds, by relevance; fixed, by --alpha; kaldi, whose "
+    "means are Reynolds'.  [default: reynolds]",
+)
+@click.option("--alpha", type=float, help="Share of the speech, 0 to 1, with --rule fixed.")
 @workers_option
 @debug_option
 def adapt(
@@ -131,9 +137,12 @@ def adapt(
     enrollments: Path,
     out: Path,
     relevance: float | None,
+    rule: str | None,
+    alpha: float | None,
     workers: int | None,
 ) -> None:
     """Make speaker models: adapt the means of a background model to each enrollment."""
+    from voicegmm._base.options import from_mapping
     from voicegmm._base.progress import counting
     from voicegmm.corpus import read_enrollments
     from voicegmm.mixture import MapOptions
@@ -142,7 +151,8 @@ def adapt(
     from voicegmm.store import FeatureStore, load_background, save_voices
 
     check_output(out, ubm, store, enrollments)
-    options = MapOptions() if relevance is None else MapOptions(relevance=relevance)
+    asked = {"relevance": relevance, "rule": rule, "alpha": alpha}
+    options = from_mapping(MapOptions, {k: v for k, v in asked.items() if v is not None})
     enrolled = read_enrollments(enrollments)
     model = load_background(ubm)
     with FeatureStore(store) as frames, bars() as progress:

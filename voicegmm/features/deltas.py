@@ -1,4 +1,4 @@
-"""Regression deltas: how the features move over time."""
+"""Deltas: how the features move over time."""
 
 from dataclasses import dataclass
 
@@ -21,18 +21,83 @@ class DeltaOptions:
         0 for none, 1 for deltas, 2 for deltas and their deltas; at most 4.
     window : int
         Frames on each side of a frame, 1 to 100.
-    rule : {"kaldi", "htk"}
-        What the second and higher orders see at the edges; see `deltas`.
+    rule : {"kaldi", "htk", "shifted"}
+        "kaldi" and "htk": what the second and higher orders see at the edges; see `deltas`.
+        "shifted": shifted delta cepstra; see `shifted_deltas`. `order` and `window` do not count
+        for those, the next four options only for them.
+    shifted_columns : int
+        N of N-d-P-k: how many of the first columns, 1 to 1000; at most those there are.
+    shifted_spread : int
+        d: frames on each side of a delta, 1 to 100.
+    shifted_step : int
+        P: frames from one delta to the next, 1 to 100.
+    shifted_blocks : int
+        k: deltas for each column, 1 to 100.
     """
 
     order: int = 2
     window: int = 3
     rule: str = "kaldi"
+    shifted_columns: int = 7
+    shifted_spread: int = 1
+    shifted_step: int = 3
+    shifted_blocks: int = 7
 
     def __post_init__(self) -> None:
         within("order", self.order, 0, 4)
         within("window", self.window, 1, 100)
-        one_of("rule", self.rule, RULES)
+        one_of("rule", self.rule, (*RULES, "shifted"))
+        within("shifted_columns", self.shifted_columns, 1, 1000)
+        within("shifted_spread", self.shifted_spread, 1, 100)
+        within("shifted_step", self.shifted_step, 1, 100)
+        within("shifted_blocks", self.shifted_blocks, 1, 100)
+
+    def check_columns(self, n_static: int) -> None:
+        """Refuse to shift more columns than there are.
+
+        Raises
+        ------
+        OptionError
+        """
+        if self.rule == "shifted":
+            within("shifted_columns", self.shifted_columns, 1, n_static)
+
+    def n_dims(self, n_static: int) -> int:
+        """Count the columns that so many become."""
+        if self.rule == "shifted":
+            return n_static + min(self.shifted_columns, n_static) * self.shifted_blocks
+        return n_static * (self.order + 1)
+
+
+def with_deltas(frames: FloatArray, options: DeltaOptions | None = None) -> Float32Array:
+    """Append the deltas that the options name.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float array
+    options : DeltaOptions, optional
+
+    Returns
+    -------
+    (n_frames, options.n_dims(n_dims)) float32 array
+        The frames first.
+
+    Raises
+    ------
+    DataError
+        When the frames are no matrix.
+    """
+    options = options or DeltaOptions()
+    if options.rule != "shifted":
+        return deltas(frames, options.order, options.window, options.rule)
+    base = _matrix(frames)
+    shifted = shifted_deltas(
+        base[:, : options.shifted_columns],
+        options.shifted_spread,
+        options.shifted_step,
+        options.shifted_blocks,
+    )
+    return np.concatenate([base, shifted], axis=1)
 
 
 def deltas(
@@ -49,8 +114,9 @@ def deltas(
     Parameters
     ----------
     frames : (n_frames, n_dims) float array
-    order, window, rule
+    order, window : int
         See `DeltaOptions`.
+    rule : {"kaldi", "htk"}
 
     Returns
     -------
@@ -64,10 +130,9 @@ def deltas(
     OptionError
         For an option outside its range.
     """
+    one_of("rule", rule, RULES)
     DeltaOptions(order, window, rule)
-    base = np.asarray(frames, dtype=np.float32)
-    if base.ndim != 2:
-        raise DataError(f"frames must be a matrix (n_frames, n_dims), got {base.ndim} axes")
+    base = _matrix(frames)
     if not len(base):
         return np.zeros((0, base.shape[1] * (order + 1)), dtype=np.float32)
     parts = [base]
@@ -79,6 +144,52 @@ def deltas(
         margin = (order - done) * window if rule == "kaldi" else 0
         parts.append(current[margin : margin + len(base)])
     return np.concatenate(parts, axis=1)
+
+
+def shifted_deltas(
+    frames: FloatArray, spread: int = 1, step: int = 3, n_blocks: int = 7
+) -> Float32Array:
+    """Stack the deltas of a frame and of later ones: shifted delta cepstra.
+
+    Block i of frame t is x_(t + i P + d) - x_(t + i P - d), i = 0 .. k - 1 (Torres-Carrasquillo
+    et al., ICSLP 2002), where frames before the first repeat it and frames after the last repeat
+    that.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float array
+        The N cepstra of N-d-P-k; 7-1-3-7 is the usual choice.
+    spread, step, n_blocks : int
+        d, P and k, 1 to 100.
+
+    Returns
+    -------
+    (n_frames, n_dims * n_blocks) float32 array
+        Block after block. Those of a constant are exactly zero.
+
+    Raises
+    ------
+    DataError
+        When the frames are no matrix.
+    OptionError
+        For an option outside its range.
+    """
+    DeltaOptions(shifted_spread=spread, shifted_step=step, shifted_blocks=n_blocks)
+    base = _matrix(frames)
+    n_frames, n_dims = base.shape
+    if not n_frames:
+        return np.zeros((0, n_dims * n_blocks), dtype=np.float32)
+    padded = np.pad(base, ((spread, spread + (n_blocks - 1) * step), (0, 0)), mode="edge")
+    slopes = padded[2 * spread :] - padded[: -2 * spread]
+    starts = range(0, n_blocks * step, step)
+    return np.concatenate([slopes[start : start + n_frames] for start in starts], axis=1)
+
+
+def _matrix(frames: FloatArray) -> Float32Array:
+    base = np.asarray(frames, dtype=np.float32)
+    if base.ndim != 2:
+        raise DataError(f"frames must be a matrix (n_frames, n_dims), got {base.ndim} axes")
+    return base
 
 
 def _edges_repeated(frames: Float32Array, n: int) -> Float32Array:

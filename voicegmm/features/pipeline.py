@@ -1,7 +1,8 @@
 """The whole front end: a recording in, the frames that a model sees out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,19 +12,23 @@ from voicegmm._base.arrays import Float32Array
 from voicegmm._base.checks import within
 from voicegmm._base.errors import AudioError, DataError, OptionError
 from voicegmm._base.options import fingerprint, from_mapping, to_mapping
+from voicegmm.audio.framing import first_sample
 from voicegmm.audio.reading import read_signal
 from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal
-from voicegmm.features.deltas import DeltaOptions, deltas
-from voicegmm.features.mfcc import analyze
+from voicegmm.features.deltas import DeltaOptions, with_deltas
 from voicegmm.features.normalization import NormalizationOptions, normalize
+from voicegmm.features.pitch import PitchOptions, pitch
+from voicegmm.features.plan import prepare
+from voicegmm.features.rasta import RASTA_START, RastaOptions
 from voicegmm.features.speech import (
     SpeechOptions,
     frame_spectra,
     labeled_frames,
     speech_weights,
 )
-from voicegmm.features.static_options import StaticOptions, prepare
+from voicegmm.features.static import analyze, check_filtering
+from voicegmm.features.static_options import StaticOptions
 
 Segments = Sequence[tuple[float, float, str]]
 """Where there is speech in a recording: start and end in seconds, and a label."""
@@ -36,14 +41,17 @@ FEATURES_VERSION = 1
 class PipelineOptions:
     """Everything that decides what frames a recording gives.
 
-    The defaults are the preset ``conf/features/voicegmm-16k.toml``.
+    The stages in their order: static features, RASTA, deltas, pitch, speech detection,
+    normalization. The defaults are the preset ``conf/features/voicegmm-16k.toml``.
 
     Parameters
     ----------
     sample_rate : int
         Recordings are brought to this rate, in hertz, 1,000 to 768,000.
     static : StaticOptions
+    rasta : RastaOptions
     deltas : DeltaOptions
+    pitch : PitchOptions
     speech : SpeechOptions
     normalization : NormalizationOptions
 
@@ -55,20 +63,38 @@ class PipelineOptions:
 
     sample_rate: int = 16_000
     static: StaticOptions = field(default_factory=StaticOptions)
+    rasta: RastaOptions = field(default_factory=RastaOptions)
     deltas: DeltaOptions = field(default_factory=DeltaOptions)
+    pitch: PitchOptions = field(default_factory=PitchOptions)
     speech: SpeechOptions = field(default_factory=SpeechOptions)
     normalization: NormalizationOptions = field(default_factory=NormalizationOptions)
 
     def __post_init__(self) -> None:
         within("sample_rate", self.sample_rate, LOWEST_RATE, HIGHEST_RATE)
-        try:
-            prepare(self.static, self.sample_rate)
-        except OptionError as error:
-            raise OptionError(f"static.{error}") from None
-        try:
-            self.speech.check_bands(prepare(self.static, self.sample_rate).n_fft, self.sample_rate)
-        except OptionError as error:
-            raise OptionError(f"speech.{error}") from None
+        with _section("static"):
+            n_fft = prepare(self.static, self.sample_rate).n_fft
+        with _section("rasta"):
+            check_filtering(self.static, self.rasta)
+        with _section("deltas"):
+            self.deltas.check_columns(self.static.n_dims)
+        with _section("pitch"):
+            self.pitch.check_rate(self.sample_rate)
+        with _section("speech"):
+            self.speech.check_bands(n_fft, self.sample_rate)
+
+    @property
+    def n_dims(self) -> int:
+        """Columns of the frames."""
+        return self.deltas.n_dims(self.static.n_dims) + self.pitch.n_dims
+
+
+@contextmanager
+def _section(name: str) -> Iterator[None]:
+    """Put the section's name before what an error says of an option in it."""
+    try:
+        yield
+    except OptionError as error:
+        raise OptionError(f"{name}.{error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +164,7 @@ class FrameSet:
 
 
 class Pipeline:
-    """A front end that is ready to work: cepstra, deltas, speech detection, normalization.
+    """A front end that is ready to work: static features to normalization.
 
     It holds nothing that changes, so threads can share one.
 
@@ -158,7 +184,7 @@ class Pipeline:
     def __init__(self, options: PipelineOptions | None = None) -> None:
         # Through plain values and back: 20 and 20.0 hertz must have one fingerprint.
         self.options = from_mapping(PipelineOptions, to_mapping(options or PipelineOptions()))
-        self.n_dims = self.options.static.n_cepstra * (self.options.deltas.order + 1)
+        self.n_dims = self.options.n_dims
         self.fingerprint = fingerprint(
             {"features_version": FEATURES_VERSION, "options": self.options}
         )
@@ -187,8 +213,9 @@ class Pipeline:
     def extract(self, signal: Signal, segments: Segments | None = None) -> FrameSet:
         """Extract the frames of a recording.
 
-        Cepstra and their deltas of all frames; which of them hold speech; normalization over
-        those or over all; the speech frames.
+        Static features, filtered over time if so asked, their deltas and the pitch of all frames;
+        which of them hold speech; normalization over those or over all; the speech frames. With
+        RASTA the first four frames are never kept: they fill its filter.
 
         Parameters
         ----------
@@ -221,11 +248,18 @@ class Pipeline:
                 f"{options.static.window_seconds:g} s; record more",
                 status="too short",
             )
-        base, energy = analyze(signal.samples, options.sample_rate, options.static)
+        static, energy = analyze(signal.samples, options.sample_rate, options.static, options.rasta)
         weights = self._speech_weights(signal, energy, segments, source)
-        rule = options.deltas
-        frames = deltas(base, rule.order, rule.window, rule.rule)
+        frames = self._with_pitch(with_deltas(static, options.deltas), signal)
         kept = np.flatnonzero(weights)
+        if options.rasta.on != "none":
+            kept = kept[kept >= RASTA_START]
+            if not len(kept):
+                raise AudioError(
+                    f"{source}: {signal.seconds:.3f} s is too short: the first {RASTA_START} "
+                    "frames fill the RASTA filter and no speech follows; record more",
+                    status="too short",
+                )
         if options.normalization.over == "all":
             frames = normalize(frames, options.normalization)[kept]
         else:
@@ -253,6 +287,23 @@ class Pipeline:
                 "or choose that method"
             )
 
+    def _with_pitch(self, frames: Float32Array, signal: Signal) -> Float32Array:
+        """Append the pitch, if it was asked for."""
+        options, rate = self.options, signal.sample_rate
+        if options.pitch.method == "none":
+            return frames
+        n_hop = prepare(options.static, rate).n_hop
+        center = self._first_center(rate)
+        columns = pitch(signal.samples, rate, n_hop, len(frames), center, options.pitch)
+        return np.concatenate([frames, columns], axis=1)
+
+    def _first_center(self, rate: int) -> float:
+        """Give the sample in the middle of the first frame."""
+        static = self.options.static
+        plan = prepare(static, rate)
+        edges = static.snip_edges, static.padding
+        return first_sample(plan.n_window, plan.n_hop, *edges) + plan.n_window / 2
+
     def _speech_weights(
         self, signal: Signal, energy: Float32Array, segments: Segments | None, source: str
     ) -> Float32Array:
@@ -262,14 +313,14 @@ class Pipeline:
         size = plan.n_window, plan.n_hop, plan.n_fft
         labeled = None
         if segments is not None:
-            first = plan.n_window if static.snip_edges else plan.n_hop
-            labeled = labeled_frames(segments, len(energy), plan.n_hop / rate, first / 2 / rate)
+            first = self._first_center(rate) / rate
+            labeled = labeled_frames(segments, len(energy), plan.n_hop / rate, first)
         return speech_weights(
             energy,
             plan.n_window,
             static.hop_seconds,
             self.options.speech,
             source,
-            spectra=frame_spectra(signal.samples, rate, *size, static.snip_edges),
+            spectra=frame_spectra(signal.samples, rate, *size, static.snip_edges, static.padding),
             labeled=labeled,
         )

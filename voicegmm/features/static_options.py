@@ -1,32 +1,37 @@
-"""What `mfcc` computes, and what of it is known before any audio is seen."""
+"""What the static features are: the options of a frame's spectrum and of what is made of it."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, Float64Array, frozen
 from voicegmm._base.checks import at_least, one_of, within
 from voicegmm._base.errors import OptionError
-from voicegmm.audio.filterbank import MEL_SCALES, triangular_filters
-from voicegmm.audio.framing import WINDOWS, analysis_window, samples_in
+from voicegmm.audio.filterbank import MEL_SCALES, NORMS, SHAPES, FrequencyWarp
+from voicegmm.audio.framing import PADDINGS, WINDOWS
 
 # Amplitudes are those of 16-bit integers inside, as in HTK and Kaldi, whatever comes out.
 INT16_SCALE = 32768.0
 # The smallest energy whose logarithm is taken (float32's epsilon, as in Kaldi).
 EPSILON = float(np.finfo(np.float32).eps)
 
+KINDS = ("mfcc", "lfcc", "filterbank", "plp", "centroids")
+CEPSTRA = ("mfcc", "lfcc", "plp")
+
 
 @dataclass(frozen=True)
 class StaticOptions:
-    """What `mfcc` computes.
+    """What is computed from each frame of a signal, by itself.
 
     Parameters
     ----------
+    kind : {"mfcc", "lfcc", "filterbank", "plp", "centroids"}
+        Cepstra of the filterbank; the same with filters equally spaced in hertz, whatever
+        `mel_scale` is; the log filterbank itself; cepstra of perceptual linear prediction; the
+        filters' centers of gravity in hertz. See `voicegmm.features.static_features`.
     window_seconds, hop_seconds : float
         Length of a frame and from one to the next, in seconds, greater than 0 and at most 1.
         Rounded down to samples.
-    window : {"hamming", "hann", "povey", "rectangular"}
+    window : {"hamming", "hann", "povey", "rectangular", "hamming_periodic", "hann_periodic"}
         See `voicegmm.audio.analysis_window`.
     preemphasis : float
         x[n] - preemphasis * x[n - 1] in each frame, 0 to 1; the first sample takes itself for
@@ -46,32 +51,60 @@ class StaticOptions:
         Whether full scale counts as 32768 (HTK, Kaldi) or as 1. Moves logarithms by a constant:
         only c0, log energies and log filterbanks change.
     n_filters : int
-        Of the mel filterbank, 1 to 1000.
+        Of the filterbank, 1 to 1000.
     low_hertz, high_hertz : float
         Edges of the filterbank; `high_hertz` 0 or negative is that much below half of the
         sampling rate.
-    mel_scale : {"htk", "slaney"}
+    mel_scale : {"htk", "slaney", "linear"}
         See `voicegmm.audio.mel_from_hertz`.
+    filter_shape : {"mel", "htk", "hertz"}
+    filter_norm : {"none", "area"}
+        See `voicegmm.audio.triangular_filters`.
     filter_floor : float
         Smallest filter output that is passed to the logarithm, greater than 0, stated at int16
-        amplitudes whatever `amplitude` is. Kaldi: 1.1920929e-07; HTK: 1.
+        amplitudes whatever `amplitude` is. Kaldi: 1.1920929e-07; HTK: 1. For "centroids" it is
+        added to each filter's output instead, in its middle: silence has no other center.
+    log : {"natural", "log10", "db"}
+        Of the filterbank; "db" is 10 log10 of powers, 20 log10 of magnitudes. Natural for "plp".
+        Log energies are always natural.
+    dynamic_range_db : float
+        The log filterbank is kept from falling more than this below its maximum over the whole
+        recording, in dB, 0 to 1000 (librosa's top_db); 0 for no limit. Not for "centroids".
+    vtln_warp : float
+        Factor of vocal tract length normalization, 0.5 to 2; 1 for none.
+    vtln_low_hertz, vtln_high_hertz : float
+        Its cut-offs; see `voicegmm.audio.warped_hertz`.
     n_cepstra : int
-        Columns that come out, the energy included: with energy "none" c1 .. c_n; with "c0" or
-        "log_energy" that one and c1 .. c_(n-1), as Kaldi counts (HTK's NUMCEPS is one less).
+        Columns of the cepstral kinds, the energy included: with energy "none" c1 .. c_n; with
+        "c0" or "log_energy" that one and c1 .. c_(n-1), as Kaldi counts (HTK's NUMCEPS is one
+        less). The others have a column for each filter, and one more for the energy.
     lifter : float
         L of the weights 1 + L / 2 sin(pi k / L) (HTK Book, eq. 5.12), at least 0; 0 for none.
+    lpc_order : int
+        Order of the prediction in "plp", 1 to `n_filters`.
+    compression : float
+        Exponent that turns intensity into loudness in "plp", 0.01 to 1. Hermansky and HTK: 0.33.
+    centroid_exponent : float
+        Of the spectrum that "centroids" weights frequencies with, 0.01 to 1; Paliwal's gamma.
     energy : {"none", "c0", "log_energy"}
-        What stands for the loudness.
+        What stands for the loudness. The c0 of "plp" is the logarithm of the prediction error,
+        that of "filterbank" and "centroids" the first cepstrum of the log filterbank (which the
+        columns of "filterbank" hold already).
     energy_place : {"first", "last"}
         Kaldi puts it first, HTK last.
     c0 : {"orthonormal", "htk"}
-        sqrt(1/N) or sqrt(2/N) times the sum of the log filterbank.
+        sqrt(1/N) or sqrt(2/N) times the sum of the log filterbank. Not for "plp".
     raw_energy : bool
         Take the log energy before pre-emphasis and window rather than after.
     energy_floor : float
         Smallest energy, stated at int16 amplitudes, at least 0.
     snip_edges : bool
         Only frames that lie inside the signal; see `voicegmm.audio.frame_view`.
+    padding : {"reflection", "zeros"}
+        What the frames see outside of the signal, and where they are centered, when edges are
+        not snipped.
+    precision : {"single", "double"}
+        Of the arithmetic; the frames are single precision either way.
 
     Raises
     ------
@@ -79,6 +112,7 @@ class StaticOptions:
         For a value outside its range.
     """
 
+    kind: str = "mfcc"
     window_seconds: float = 0.025
     hop_seconds: float = 0.010
     window: str = "hamming"
@@ -93,17 +127,35 @@ class StaticOptions:
     low_hertz: float = 20.0
     high_hertz: float = -400.0
     mel_scale: str = "htk"
+    filter_shape: str = "mel"
+    filter_norm: str = "none"
     filter_floor: float = EPSILON
+    log: str = "natural"
+    dynamic_range_db: float = 0.0
+    vtln_warp: float = 1.0
+    vtln_low_hertz: float = 100.0
+    vtln_high_hertz: float = -500.0
     n_cepstra: int = 20
     lifter: float = 22.0
+    lpc_order: int = 12
+    compression: float = 0.33
+    centroid_exponent: float = 1.0
     energy: str = "c0"
     energy_place: str = "first"
     c0: str = "orthonormal"
     raw_energy: bool = True
     energy_floor: float = 0.0
     snip_edges: bool = True
+    padding: str = "reflection"
+    precision: str = "single"
 
     def __post_init__(self) -> None:
+        one_of("kind", self.kind, KINDS)
+        self._check_frames()
+        self._check_filters()
+        self._check_columns()
+
+    def _check_frames(self) -> None:
         within("window_seconds", self.window_seconds, 1e-4, 1.0)
         within("hop_seconds", self.hop_seconds, 1e-4, 1.0)
         one_of("window", self.window, WINDOWS)
@@ -113,108 +165,64 @@ class StaticOptions:
         within("n_fft", self.n_fft, 0, 1 << 20)
         one_of("spectrum", self.spectrum, ("power", "magnitude"))
         one_of("amplitude", self.amplitude, ("int16", "unit"))
+        one_of("padding", self.padding, PADDINGS)
+        one_of("precision", self.precision, ("single", "double"))
+
+    def _check_filters(self) -> None:
         within("n_filters", self.n_filters, 1, 1000)
         within("low_hertz", self.low_hertz, 0.0, 1e6)
         within("high_hertz", self.high_hertz, -1e6, 1e6)
         one_of("mel_scale", self.mel_scale, MEL_SCALES)
+        one_of("filter_shape", self.filter_shape, SHAPES)
+        one_of("filter_norm", self.filter_norm, NORMS)
         within("filter_floor", self.filter_floor, 1e-30, 1e30)
+        one_of("log", self.log, ("natural", "log10", "db"))
+        within("dynamic_range_db", self.dynamic_range_db, 0.0, 1000.0)
+        within("vtln_warp", self.vtln_warp, 0.5, 2.0)
+        within("vtln_low_hertz", self.vtln_low_hertz, 0.0, 1e6)
+        within("vtln_high_hertz", self.vtln_high_hertz, -1e6, 1e6)
+        if self.kind == "plp" and self.log != "natural":
+            raise OptionError(f'log must be "natural" when kind is "plp", got {self.log!r}')
+        if self.kind == "centroids" and self.dynamic_range_db:
+            raise OptionError(
+                'dynamic_range_db must be 0 when kind is "centroids", which has no logarithms, '
+                f"got {self.dynamic_range_db:g}"
+            )
+
+    def _check_columns(self) -> None:
         one_of("energy", self.energy, ("none", "c0", "log_energy"))
         one_of("energy_place", self.energy_place, ("first", "last"))
         one_of("c0", self.c0, ("orthonormal", "htk"))
         within("energy_floor", self.energy_floor, 0.0, 1e30)
         within("lifter", self.lifter, 0.0, 1e6)
+        within("compression", self.compression, 0.01, 1.0)
+        within("centroid_exponent", self.centroid_exponent, 0.01, 1.0)
+        if self.kind == "plp":
+            within("lpc_order", self.lpc_order, 1, self.n_filters)
+        else:
+            within("lpc_order", self.lpc_order, 1, 1000)
         most = self.n_filters - 1 if self.energy == "none" else self.n_filters
-        if not 1 <= self.n_cepstra <= most:
+        if self.kind not in CEPSTRA:
+            within("n_cepstra", self.n_cepstra, 1, 1000)
+        elif not 1 <= self.n_cepstra <= most:
             raise OptionError(
                 f"n_cepstra must be between 1 and {most} (n_filters is {self.n_filters}, "
                 f"energy {self.energy!r}), got {self.n_cepstra}"
             )
 
+    @property
+    def n_dims(self) -> int:
+        """Columns of the static features."""
+        if self.kind in CEPSTRA:
+            return self.n_cepstra
+        return self.n_filters + (self.energy != "none")
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What the options and the sampling rate determine before any audio is seen."""
+    @property
+    def filter_scale(self) -> str:
+        """The scale that the filters are equally spaced on."""
+        return "linear" if self.kind == "lfcc" else self.mel_scale
 
-    n_window: int
-    n_hop: int
-    n_fft: int
-    window: Float32Array
-    filters: Float32Array
-    first_bin: int
-    last_bin: int
-    log_offset: float
-    energy_offset: float
-
-
-@lru_cache(maxsize=32)
-def prepare(options: StaticOptions, sample_rate: int) -> Plan:
-    """Check the options against a sampling rate and compute what does not depend on the audio.
-
-    Raises
-    ------
-    OptionError
-        When the two do not go together: a window of less than two samples, an `n_fft` below the
-        window, a band above half of the rate, a filter without a bin.
-    """
-    n_window = samples_in(options.window_seconds, sample_rate)
-    n_hop = samples_in(options.hop_seconds, sample_rate)
-    if n_window < 2:
-        raise OptionError(
-            f"window_seconds must hold at least 2 samples, got {options.window_seconds} "
-            f"({n_window} at {sample_rate} Hz)"
-        )
-    if n_hop < 1:
-        raise OptionError(
-            f"hop_seconds must hold at least 1 sample, got {options.hop_seconds} at "
-            f"{sample_rate} Hz"
-        )
-    n_fft = options.n_fft or 1 << (n_window - 1).bit_length()
-    if n_fft < n_window:
-        raise OptionError(
-            f"n_fft must be at least the window's {n_window} samples, got {options.n_fft}"
-        )
-    filters = triangular_filters(
-        options.n_filters,
-        n_fft,
-        sample_rate,
-        options.low_hertz,
-        options.high_hertz,
-        options.mel_scale,
-    )
-    used = np.flatnonzero(filters.any(axis=0))
-    first_bin, last_bin = int(used[0]), int(used[-1]) + 1
-    log_scale = float(np.log(INT16_SCALE)) if options.amplitude == "unit" else 0.0
-    return Plan(
-        n_window,
-        n_hop,
-        n_fft,
-        window=frozen(analysis_window(options.window, n_window), np.float32),
-        filters=frozen(filters[:, first_bin:last_bin].T, np.float32),
-        first_bin=first_bin,
-        last_bin=last_bin,
-        log_offset=log_scale * (2 if options.spectrum == "power" else 1),
-        energy_offset=log_scale * 2,
-    )
-
-
-@lru_cache(maxsize=32)
-def cosine_transform(options: StaticOptions) -> Float32Array:
-    """Compute the (n_filters, n) matrix of the DCT and the lifter together.
-
-    c_k = sqrt(2/N) sum_j m_j cos(pi k (j - 1/2) / N) (HTK Book, eq. 5.14), times
-    1 + L/2 sin(pi k / L) (eq. 5.12).
-    """
-    N = options.n_filters
-    n = options.n_cepstra + (options.energy == "none")
-    k = np.arange(n)
-    matrix: Float64Array = np.sqrt(2 / N) * np.cos(np.pi / N * np.outer(np.arange(N) + 0.5, k))
-    if options.c0 == "orthonormal":
-        matrix[:, 0] = np.sqrt(1 / N)
-    if options.lifter > 0:
-        matrix *= 1 + options.lifter / 2 * np.sin(np.pi * k / options.lifter)
-    # The place of c0: left out, kept, or overwritten by the log energy.
-    if options.energy == "none":
-        matrix = matrix[:, 1:]
-    elif options.energy_place == "last":
-        matrix = np.roll(matrix, -1, axis=1)
-    return frozen(matrix, np.float32)
+    @property
+    def warp(self) -> FrequencyWarp:
+        """The warp of the vocal tract's length."""
+        return FrequencyWarp(self.vtln_warp, self.vtln_low_hertz, self.vtln_high_hertz)

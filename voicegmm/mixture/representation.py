@@ -13,11 +13,11 @@ import numpy as np
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import at_least, finite_frames, one_of, within
 from voicegmm._base.errors import DataError
-from voicegmm.compute import ordered_map
+from voicegmm.mixture.collection import FrameSource, accumulate_each
 from voicegmm.mixture.density import blocks, joint_block, project
 from voicegmm.mixture.map import adapt_means
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, TiedGMM
-from voicegmm.mixture.statistics import Statistics, accumulate
+from voicegmm.mixture.statistics import Statistics
 
 SCALINGS = ("none", "kl")
 
@@ -184,7 +184,7 @@ def supervector(
 
 def supervectors(
     prior: Mixture,
-    recordings: Sequence[FloatArray],
+    recordings: Sequence[FrameSource],
     options: SupervectorOptions | None = None,
     n_workers: int = 1,
 ) -> Float32Array:
@@ -193,23 +193,20 @@ def supervectors(
     Parameters
     ----------
     prior : Mixture
-    recordings : sequence of (n_frames, n_dims) float array
-        One without frames gives the prior's own supervector.
+    recordings : sequence of FrameSource
+        `ArraySource` of each recording's frames, parts of a feature store. One without frames
+        gives the prior's own supervector.
     options : SupervectorOptions, optional
     n_workers : int
-        Threads.
+        Threads; their number does not change a bit.
 
     Returns
     -------
     (n_recordings, n_components * n_dims) float32 array
     """
     result = np.empty((len(recordings), prior.means.size), np.float32)
-
-    def work(frames: FloatArray) -> Float64Array:
-        return supervector(prior, accumulate(prior, frames), options)
-
-    for row, vector in enumerate(ordered_map(work, recordings, n_workers)):
-        result[row] = vector
+    for row, statistics in enumerate(accumulate_each(prior, recordings, n_workers)):
+        result[row] = supervector(prior, statistics, options)
     return result
 
 

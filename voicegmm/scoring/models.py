@@ -3,18 +3,17 @@
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, Float64Array, frozen
+from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, frozen
 from voicegmm._base.checks import at_least
-from voicegmm._base.errors import DataError, ListError
+from voicegmm._base.errors import DataError, ListError, OptionError
 from voicegmm._base.options import canonical_json, fingerprint
 from voicegmm._base.version import __version__
-from voicegmm.compute import ordered_map
 from voicegmm.corpus import Enrollment
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import (
@@ -25,13 +24,15 @@ from voicegmm.mixture import (
     Iteration,
     MapOptions,
     Statistics,
-    accumulate,
-    adapt_means,
+    adapt,
+    adapt_all,
     collector,
+    first_from_means,
     fit,
     initialize,
     sample_frames,
 )
+from voicegmm.mixture.collection import Readers
 from voicegmm.scoring.frames import FrameLibrary, check_front_end, usable
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class SpeakerModels:
             raise DataError(f"means must be {shape}, got {self.means.shape}")
         if len(set(self.ids)) != len(self.ids):
             raise DataError("the names of the speakers must differ")
+        check_adaptation(self.adaptation)
         object.__setattr__(self, "means", frozen(self.means, np.float32))
         object.__setattr__(self, "counts", frozen(self.counts, np.float64))
         object.__setattr__(self, "seconds", frozen(self.seconds, np.float64))
@@ -158,18 +160,20 @@ class SpeakerModels:
 
     def with_speaker(self, name: str, statistics: Statistics, seconds: float) -> "SpeakerModels":
         """Add a speaker, or add new speech to one that is enrolled already."""
-        counts, first = statistics.counts, statistics.first
         kept = [other for other in self.ids if other != name]
         if name in self.ids:
-            old_counts, old_first, old_seconds = self.statistics(name)
-            counts, first, seconds = counts + old_counts, first + old_first, seconds + old_seconds
-        means = adapt_means(self.background.gmm.means, counts, first, self.adaptation.relevance)
+            counts, first, old_seconds = self.statistics(name)
+            seconds += old_seconds
+            statistics = replace(
+                statistics, counts=statistics.counts + counts, first=statistics.first + first
+            )
+        means = adapt(self.background.gmm, statistics, self.adaptation).means
         others = self.chosen(kept)
         return SpeakerModels(
             self.background,
             (*kept, name),
             np.concatenate([others.means, means[None].astype(np.float32)]),
-            np.concatenate([others.counts, counts[None]]),
+            np.concatenate([others.counts, statistics.counts[None]]),
             np.append(others.seconds, seconds),
             self.adaptation,
         )
@@ -177,13 +181,33 @@ class SpeakerModels:
     def statistics(self, name: str) -> tuple[Float64Array, Float64Array, float]:
         """Give a speaker's counts, first-order statistics and seconds of speech.
 
-        The M-step of MAP read backwards: first = (n + r) mean - r prior (Reynolds 2000, eq. 12).
+        The first-order ones are read back from the means: see `first_from_means`.
         """
         row = self.index(name)
-        counts, relevance = self.counts[row], self.adaptation.relevance
-        n = counts[:, None]
-        first = (n + relevance) * self.means[row] - relevance * self.background.gmm.means
-        return counts, np.where(n > 0, first, 0.0), float(self.seconds[row])
+        prior, counts = self.background.gmm.means, self.counts[row]
+        first = first_from_means(prior, counts, self.means[row], self.adaptation)
+        return counts, first, float(self.seconds[row])
+
+
+def check_adaptation(adaptation: MapOptions) -> None:
+    """Refuse what speaker models cannot be: they are means, made by one E-step of the background.
+
+    The rule may be any: from means and counts the statistics come back, so that speech can be added
+    without the old recordings.
+
+    Raises
+    ------
+    OptionError
+        Naming the option.
+    """
+    for name in ("variances", "weights"):
+        if getattr(adaptation, name):
+            raise OptionError(f"{name} must be false: speaker models adapt the means alone")
+    if adaptation.n_iterations != 1:
+        raise OptionError(
+            f"n_iterations must be 1, got {adaptation.n_iterations}: speaker models are made from "
+            "the background model's posteriors, so that speech can be added later"
+        )
 
 
 class Checkpoint(Protocol):
@@ -269,6 +293,27 @@ def train_background(
     return model, result
 
 
+@dataclass(frozen=True, eq=False)
+class _Speech:
+    """Some recordings of a library in a row, joined only while they are read."""
+
+    frames: FrameLibrary
+    files: tuple[str, ...]
+
+    readers: ClassVar[Readers] = "threads"
+
+    @property
+    def n_frames(self) -> int:
+        return sum(map(self.frames.count, self.files))
+
+    @property
+    def n_dims(self) -> int:
+        return self.frames.source(self.files).n_dims
+
+    def read(self, start: int, stop: int) -> tuple[FloatArray, FloatArray | None]:
+        return self.frames.source(self.files).read(start, stop)
+
+
 def enroll(
     background: BackgroundModel,
     frames: FrameLibrary,
@@ -286,7 +331,7 @@ def enroll(
     enrollments : sequence of Enrollment
         A recording without frames is passed over; its speaker is made from the others.
     adaptation : MapOptions
-        Only the means can be adapted here.
+        By any rule, but only of the means and in one iteration.
     n_workers : int
     progress : callable, optional
         Called with the number of speakers done.
@@ -302,39 +347,31 @@ def enroll(
     ------
     MismatchError
         If the frames come from another front end than the background model's.
+    OptionError
+        If more than the means is to be adapted, or in more than one iteration.
     """
+    check_adaptation(adaptation)
     check_front_end(background.front_end, frames.front_end, "enrollment")
-    if not adaptation.means or adaptation.variances or adaptation.weights:
-        raise DataError("speaker models adapt the means and only the means")
     hop = background.front_end.static.hop_seconds
 
-    def statistics_of(enrollment: Enrollment) -> tuple[Statistics, float] | None:
+    names: list[str] = []
+    speech: list[_Speech] = []
+    failures: dict[str, str] = {}
+    for enrollment in enrollments:
         files = usable(frames, enrollment.files)
-        if not files:
-            return None
-        data, weights = frames.read(files)
-        statistics = accumulate(background.gmm, data, weights)
-        return statistics, statistics.n_frames * hop
-
-    made, failures = [], {}
-    results = ordered_map(statistics_of, enrollments, n_workers)
-    for number, (enrollment, result) in enumerate(zip(enrollments, results, strict=True), 1):
-        if result is None:
-            failures[enrollment.model] = frames.status(enrollment.files[0]).reason
+        if files:
+            names.append(enrollment.model)
+            speech.append(_Speech(frames, tuple(files)))
         else:
-            made.append((enrollment.model, *result))
-        if progress:
-            progress(number)
-    shape = background.gmm.means.shape
-    counts = np.array([s.counts for _, s, _ in made]).reshape(-1, shape[0])
-    first = np.array([s.first for _, s, _ in made]).reshape(-1, *shape)
-    means = adapt_means(background.gmm.means, counts, first, adaptation.relevance)
+            failures[enrollment.model] = frames.status(enrollment.files[0]).reason
+    done = (lambda number: progress(len(failures) + number)) if progress else None
+    adapted = adapt_all(background.gmm, speech, adaptation, n_workers, done)
     models = SpeakerModels(
         background,
-        tuple(name for name, _, _ in made),
-        means.astype(np.float32),
-        counts,
-        np.array([seconds for _, _, seconds in made]),
+        tuple(names),
+        adapted.means,
+        adapted.counts,
+        adapted.n_frames * hop,
         adaptation,
     )
     return models, failures

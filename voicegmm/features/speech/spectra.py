@@ -95,6 +95,7 @@ def frame_spectra(
     n_hop: int,
     n_fft: int,
     snip_edges: bool = True,
+    padding: str = "reflection",
 ) -> Spectra:
     """Compute the spectra of a signal's frames under a Hann window, when they are asked for.
 
@@ -106,7 +107,7 @@ def frame_spectra(
         In hertz.
     n_window, n_hop, n_fft : int
         In samples; `n_fft` is at least the window.
-    snip_edges : bool
+    snip_edges, padding
         See `voicegmm.audio.frame_view`.
 
     Returns
@@ -115,7 +116,8 @@ def frame_spectra(
     """
     window = analysis_window("hann", n_window)
     weights = (window * INT16_SCALE).astype(np.float32)
-    frames = frame_view(np.asarray(samples, dtype=np.float32), n_window, n_hop, snip_edges)
+    signal = np.asarray(samples, dtype=np.float32)
+    frames = frame_view(signal, n_window, n_hop, snip_edges, padding)
 
     def blocks() -> Iterator[FloatArray]:
         for start in range(0, len(frames), _BLOCK_FRAMES):

@@ -1,0 +1,118 @@
+"""The pitch of the voice and how surely there is one, a pair of columns a frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicegmm._base.arrays import Float32Array, FloatArray
+from voicegmm._base.checks import one_of, within
+from voicegmm._base.errors import OptionError
+
+N_COLUMNS = 2
+
+
+@dataclass(frozen=True)
+class PitchOptions:
+    """Whether the pitch is appended, and where it is looked for.
+
+    Parameters
+    ----------
+    method : {"none", "pyin"}
+        "pyin" is slow: some tens of times the rest of the front end.
+    low_hertz, high_hertz : float
+        20 to 2000, at least a quarter tone apart.
+    """
+
+    method: str = "none"
+    low_hertz: float = 60.0
+    high_hertz: float = 400.0
+
+    def __post_init__(self) -> None:
+        one_of("method", self.method, ("none", "pyin"))
+        within("low_hertz", self.low_hertz, 20.0, 2000.0)
+        within("high_hertz", self.high_hertz, 20.0, 2000.0)
+        if not self.high_hertz >= 2 ** (1 / 24) * self.low_hertz:
+            raise OptionError(
+                f"high_hertz must be at least a quarter tone above low_hertz "
+                f"({self.low_hertz:g}), got {self.high_hertz:g}"
+            )
+
+    @property
+    def n_dims(self) -> int:
+        """Columns that are appended."""
+        return 0 if self.method == "none" else N_COLUMNS
+
+    def check_rate(self, sample_rate: int) -> None:
+        """Refuse a pitch that the sampling rate cannot hold.
+
+        Raises
+        ------
+        OptionError
+        """
+        if self.method != "none" and self.high_hertz > sample_rate / 4:
+            raise OptionError(
+                f"high_hertz must be at most {sample_rate / 4:g} (a quarter of the sample rate "
+                f"{sample_rate}), got {self.high_hertz:g}"
+            )
+
+
+def pitch(
+    samples: FloatArray,
+    sample_rate: int,
+    n_hop: int,
+    n_frames: int,
+    first_center: float,
+    options: PitchOptions | None = None,
+) -> Float32Array:
+    """Track the pitch by probabilistic YIN.
+
+    Mauch & Dixon, ICASSP 2014, as librosa's `pyin` computes it, with frames of four periods of
+    `low_hertz` in the middle of ours.
+
+    Parameters
+    ----------
+    samples : (n_samples,) float array
+        Full scale is 1.
+    sample_rate : int
+        In hertz.
+    n_hop : int
+        Samples from one frame to the next.
+    n_frames : int
+    first_center : float
+        The sample in the middle of the first frame.
+    options : PitchOptions, optional
+        `method` does not count.
+
+    Returns
+    -------
+    (n_frames, 2) float32 array
+        Natural logarithm of the pitch in hertz, and the probability that the frame is voiced.
+        Frames without voice lie on the line between their voiced neighbors, before the first and
+        after the last at its pitch; without any voice, at the geometric mean of the band.
+    """
+    options = options or PitchOptions("pyin")
+    if not n_frames:
+        return np.zeros((0, N_COLUMNS), dtype=np.float32)
+    import librosa
+
+    length = int(np.ceil(4 * sample_rate / options.low_hertz))
+    length += length % 2
+    start = int(np.floor(first_center)) - length // 2
+    stop = start + (n_frames - 1) * n_hop + length
+    signal = np.asarray(samples, dtype=np.float64)
+    signal = np.pad(signal[max(start, 0) :], (max(-start, 0), max(stop - len(signal), 0)))
+    hertz, _, voiced = librosa.pyin(
+        signal[: stop - start],
+        fmin=options.low_hertz,
+        fmax=options.high_hertz,
+        sr=sample_rate,
+        frame_length=length,
+        hop_length=n_hop,
+        center=False,
+    )
+    known = np.isfinite(hertz)
+    logs = np.full(n_frames, np.log(options.low_hertz * options.high_hertz) / 2)
+    if known.any():
+        t = np.arange(n_frames)
+        logs = np.interp(t, t[known], np.log(hertz[known]))
+    return np.column_stack([logs, voiced]).astype(np.float32)

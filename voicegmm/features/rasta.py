@@ -1,0 +1,90 @@
+"""RASTA: what moves slower or faster than speech is filtered out of each column."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicegmm._base.arrays import Float64Array, FloatArray
+from voicegmm._base.checks import one_of, within
+from voicegmm._base.errors import DataError
+
+# The first frames fill the filter; what comes out of it is zero there and no feature.
+RASTA_START = 4
+_SLOPE = np.array([0.2, 0.1, 0.0, -0.1, -0.2])
+# Frames whose recursion is one product of matrices.
+_BLOCK_FRAMES = 64
+
+
+@dataclass(frozen=True)
+class RastaOptions:
+    """Whether and where the columns are band-pass filtered over time.
+
+    Parameters
+    ----------
+    on : {"none", "filterbank", "static"}
+        "filterbank": the log filterbank, before any transform (RASTA-PLP and its kin; not for
+        kind "centroids"). "static": the static features, energy included (sidekit).
+    pole : float
+        Of the recursion, 0 to 0.99: the larger, the slower the movements that pass. 0.94 in
+        Ellis's rastafilt and sidekit, 0.98 in Hermansky & Morgan's paper and earlier sidekits.
+    """
+
+    on: str = "none"
+    pole: float = 0.94
+
+    def __post_init__(self) -> None:
+        one_of("on", self.on, ("none", "filterbank", "static"))
+        within("pole", self.pole, 0.0, 0.99)
+
+
+def rasta(frames: FloatArray, pole: float = 0.94) -> FloatArray:
+    """Filter each column over time.
+
+    H(z) = (0.2 + 0.1 z^-1 - 0.1 z^-3 - 0.2 z^-4) / (1 - pole z^-1) (Hermansky & Morgan, IEEE
+    Trans. Speech and Audio Processing 2(4), 1994, without its look-ahead of four frames).
+    As in Ellis's rastafilt, the first four frames fill the numerator's memory and come out as
+    zeros, and the recursion starts from zero after them: a constant comes out as zeros everywhere.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float array
+    pole : float
+        0 to 0.99.
+
+    Returns
+    -------
+    (n_frames, n_dims) float array
+        Of the same type. All zeros when there are four frames or fewer.
+
+    Raises
+    ------
+    DataError
+        When the frames are no matrix.
+    """
+    RastaOptions(pole=pole)
+    frames = np.asarray(frames)
+    if frames.ndim != 2:
+        raise DataError(f"frames must be a matrix (n_frames, n_dims), got {frames.ndim} axes")
+    result = np.zeros_like(frames)
+    if len(frames) <= RASTA_START:
+        return result
+    # Differences first: of equal frames they are exactly zero, as sums of products are not.
+    wide = frames[4:].astype(np.float64) - frames[:-4]
+    narrow = frames[3:-1].astype(np.float64) - frames[1:-3]
+    result[RASTA_START:] = _recursed(_SLOPE[0] * wide + _SLOPE[1] * narrow, pole)
+    return result
+
+
+def _recursed(driven: Float64Array, pole: float) -> Float64Array:
+    """Solve y_t = x_t + pole y_(t-1), y_(-1) = 0, a block of frames at a time."""
+    lag = np.arange(_BLOCK_FRAMES)[:, None] - np.arange(_BLOCK_FRAMES)
+    response = np.where(lag >= 0, float(pole) ** np.maximum(lag, 0), 0.0)
+    decay = float(pole) ** np.arange(1, _BLOCK_FRAMES + 1)[:, None]
+    result = np.empty_like(driven)
+    last = np.zeros(driven.shape[1])
+    for start in range(0, len(driven), _BLOCK_FRAMES):
+        block = driven[start : start + _BLOCK_FRAMES]
+        n = len(block)
+        result[start : start + n] = response[:n, :n] @ block + decay[:n] * last
+        last = result[start + n - 1]
+    return result

@@ -1,0 +1,211 @@
+"""From a signal to its log filterbank, a step at a time.
+
+samples -> frames -> windowed frames -> spectrum -> log filterbank. Each step is a function that
+can be entered with what the step before would have given; `voicegmm.features.static` runs them in
+blocks of frames that stay in the cache.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.fft
+
+from voicegmm._base.arrays import FloatArray
+from voicegmm._base.errors import DataError
+from voicegmm.audio.framing import frame_view
+from voicegmm.audio.signal import first_not_finite
+from voicegmm.features.plan import Plan, precision, prepare
+from voicegmm.features.static_options import EPSILON, INT16_SCALE, StaticOptions
+
+_BLOCK_FRAMES = 256
+# Beyond this a power spectrum might not fit into float32.
+_LOUDEST = 1e6
+
+
+def analysis_frames(
+    samples: FloatArray, sample_rate: int, options: StaticOptions | None = None
+) -> FloatArray:
+    """Cut a signal into frames at int16 amplitudes, each without its mean if so asked.
+
+    Parameters
+    ----------
+    samples : (n_samples,) float array
+        Full scale is 1.
+    sample_rate : int
+        In hertz.
+    options : StaticOptions, optional
+
+    Returns
+    -------
+    (n_frames, n_window) float array
+        Not yet emphasized nor windowed. No rows when the signal is too short.
+
+    Raises
+    ------
+    DataError
+        For samples that are not finite, more than a million times full scale, or not mono.
+    """
+    options = options or StaticOptions()
+    blocks = list(frame_blocks(samples, prepare(options, sample_rate), options))
+    return np.concatenate(blocks)
+
+
+def windowed(
+    frames: FloatArray, sample_rate: int, options: StaticOptions | None = None
+) -> FloatArray:
+    """Emphasize the high frequencies of each frame and weight it with the window.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_window) float array
+        As `analysis_frames` gives them.
+    sample_rate : int
+        In hertz.
+    options : StaticOptions, optional
+
+    Returns
+    -------
+    (n_frames, n_window) float array
+    """
+    options = options or StaticOptions()
+    plan = prepare(options, sample_rate)
+    frames = np.asarray(frames, dtype=precision(options))
+    c = options.preemphasis
+    if c == 0:
+        return frames * plan.window
+    result = np.empty_like(frames)
+    # y[n] = x[n] - c x[n - 1], y[0] = (1 - c) x[0] (HTK Book, eq. 5.1; Kaldi, Preemphasize)
+    np.multiply(frames[:, :-1], -c, out=result[:, 1:])
+    np.multiply(frames[:, 0], -c, out=result[:, 0])
+    result += frames
+    result *= plan.window
+    return result
+
+
+def spectrum(
+    windowed_frames: FloatArray, sample_rate: int, options: StaticOptions | None = None
+) -> FloatArray:
+    """Compute the power or the magnitude spectrum of windowed frames.
+
+    Parameters
+    ----------
+    windowed_frames : (n_frames, n_window) float array
+        As `windowed` gives them; filled up with zeros to the length of the transform.
+    sample_rate : int
+        In hertz.
+    options : StaticOptions, optional
+
+    Returns
+    -------
+    (n_frames, n_fft // 2 + 1) float array
+    """
+    options = options or StaticOptions()
+    plan = prepare(options, sample_rate)
+    frames = np.asarray(windowed_frames, dtype=precision(options))
+    bins = scipy.fft.rfft(frames, n=plan.n_fft, axis=1)
+    power: FloatArray = np.square(bins.real)
+    power += np.square(bins.imag)
+    return np.sqrt(power, out=power) if options.spectrum == "magnitude" else power
+
+
+def log_filterbank(
+    bins: FloatArray, sample_rate: int, options: StaticOptions | None = None
+) -> FloatArray:
+    """Sum a spectrum through the filters and take logarithms.
+
+    Parameters
+    ----------
+    bins : (n_frames, n_fft // 2 + 1) float array
+        As `spectrum` gives them.
+    sample_rate : int
+        In hertz.
+    options : StaticOptions, optional
+
+    Returns
+    -------
+    (n_frames, n_filters) float array
+        Never below the logarithm of `filter_floor`. The `dynamic_range_db` is not looked at: it
+        takes the whole recording (see `voicegmm.features.filterbank`).
+    """
+    options = options or StaticOptions()
+    plan = prepare(options, sample_rate)
+    used = np.asarray(bins, dtype=precision(options))[:, plan.first_bin : plan.last_bin]
+    logs = used @ plan.filters
+    np.maximum(logs, options.filter_floor, out=logs)
+    np.log(logs, out=logs)
+    if plan.log_offset:
+        logs -= plan.log_offset
+    if plan.log_unit != 1:
+        logs *= plan.log_unit
+    return logs
+
+
+def frame_log_energy(frames: FloatArray, options: StaticOptions | None = None) -> FloatArray:
+    """Compute the natural logarithm of the sum of squares of each frame.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_window) float array
+        As `analysis_frames` gives them (the raw energy) or `windowed`.
+    options : StaticOptions, optional
+        Its `energy_floor` and `amplitude` count.
+
+    Returns
+    -------
+    (n_frames,) float array
+    """
+    options = options or StaticOptions()
+    frames = np.asarray(frames, dtype=precision(options))
+    floor = max(options.energy_floor, EPSILON)
+    energy = np.log(np.maximum(np.einsum("ij,ij->i", frames, frames), floor))
+    if options.amplitude == "unit":
+        energy -= 2 * float(np.log(INT16_SCALE))
+    return np.asarray(energy)
+
+
+def frame_detection_energy(frames: FloatArray, options: StaticOptions) -> FloatArray:
+    """Compute the log energy of each frame without its mean, at int16 amplitudes.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_window) float array
+        As `analysis_frames` gives them.
+    options : StaticOptions
+
+    Returns
+    -------
+    (n_frames,) float array
+    """
+    if not options.remove_dc:
+        frames = frames - frames.mean(axis=1, keepdims=True)
+    energy = np.einsum("ij,ij->i", frames, frames)
+    return np.asarray(np.log(np.maximum(energy, EPSILON)))
+
+
+def frame_blocks(samples: FloatArray, plan: Plan, options: StaticOptions) -> Iterator[FloatArray]:
+    """Give the frames of a signal in blocks, as `analysis_frames` does; at least one block."""
+    samples = _checked(samples, options)
+    dtype = precision(options)
+    if options.dither > 0:
+        noise = np.random.default_rng(options.dither_seed).standard_normal(
+            len(samples), dtype=np.float32
+        )
+        samples = samples + noise * dtype(options.dither / INT16_SCALE)
+    view = frame_view(samples, plan.n_window, plan.n_hop, options.snip_edges, options.padding)
+    averages = np.full(plan.n_window, 1 / plan.n_window, dtype=dtype)
+    for start in range(0, max(1, len(view)), _BLOCK_FRAMES):
+        block = view[start : start + _BLOCK_FRAMES] * INT16_SCALE
+        if options.remove_dc:
+            block -= (block @ averages)[:, None]
+        yield block
+
+
+def _checked(samples: FloatArray, options: StaticOptions) -> FloatArray:
+    array = np.asarray(samples, dtype=precision(options))
+    if array.ndim != 1:
+        raise DataError(f"samples must have one axis (mono), got {array.ndim} axes")
+    if (bad := first_not_finite(array)) is not None:
+        raise DataError(f"samples must be finite: number {bad} (counting from 0) is not")
+    if array.size and max(-float(array.min()), float(array.max())) > _LOUDEST:
+        raise DataError("samples must be fractions of full scale, between -1 and 1")
+    return array
