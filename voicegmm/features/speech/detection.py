@@ -98,7 +98,7 @@ def _log_odds(
         return np.where(audible, energy_odds(level, hop_seconds, options), -np.inf)
     odds = np.full(len(level), -np.inf)
     if options.method in ("two_gaussian", "three_gaussian"):
-        odds[audible] = gaussian_odds(level[audible], options)
+        odds[audible] = gaussian_odds(level[audible], hop_seconds, options)
         return odds
     if spectra is None:
         raise DataError(f"spectra must be given for the method {options.method!r}")

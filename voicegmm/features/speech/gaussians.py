@@ -1,4 +1,4 @@
-"""Speech as the loud class of a small mixture on the level."""
+"""Speech as the loud classes of a small mixture on the level."""
 
 import numpy as np
 
@@ -7,25 +7,28 @@ from voicegmm.features.speech.options import SpeechOptions
 from voicegmm.mixture import ArraySource, DiagonalGMM, EmOptions, collector, fit
 
 # Levels of a class within less than a decibel say more of rounding than of the recording.
-_EM = EmOptions(n_iterations=100, tolerance=1e-5, variance_floor=1e-3, variance_floor_absolute=0.01)
+_EM = EmOptions(n_iterations=30, tolerance=1e-4, variance_floor=1e-3, variance_floor_absolute=0.01)
 
 
-def gaussian_odds(level_db: Float64Array, options: SpeechOptions) -> Float64Array:
-    """Fit two or three Gaussians to the level; the loud ones are speech.
+def gaussian_odds(
+    level_db: Float64Array, hop_seconds: float, options: SpeechOptions
+) -> Float64Array:
+    """Fit two or three Gaussians to the level; all but the quietest are speech.
 
     The idea of ALIZE's EnergyDetector (Bonastre, Wils and Meignier, ICASSP 2005) and of
     bob.bio.spear's Energy_2Gauss, with our own EM from fixed quantiles: the same recording always
-    gives the same answer, and a louder one too. Of three classes the middle one goes to the
-    nearer neighbor. Where loud and quiet lie less than `separation` apart by Ashman's D (Ashman,
-    Bird and Zepf 1994, eq. 1) there is but one class: steady noise has been refused before, so
-    it is a word cut out, and speech.
+    gives the same answer. Where the quietest class and the others lie less than `separation` apart
+    by Ashman's D (Ashman, Bird and Zepf, Astronomical Journal 108, 1994, eq. 1) there is but one
+    class: steady noise has been refused before, so it is a word cut out, and speech. What is
+    shorter than `rise_min_seconds` is one, too.
 
     Parameters
     ----------
     level_db : (n_frames,) float64 array
         Level of each audible frame, in dB.
+    hop_seconds : float
     options : SpeechOptions
-        `method` ("two_gaussian" or "three_gaussian") and `separation` count.
+        `method` ("two_gaussian" or "three_gaussian"), `separation` and `rise_min_seconds` count.
 
     Returns
     -------
@@ -34,20 +37,20 @@ def gaussian_odds(level_db: Float64Array, options: SpeechOptions) -> Float64Arra
     """
     K = 2 if options.method == "two_gaussian" else 3
     level = np.asarray(level_db, dtype=np.float64)
+    if len(level) * hop_seconds < options.rise_min_seconds:
+        return np.full(len(level), np.inf)
     gmm = _fitted(level, K)
     order = np.argsort(gmm.means[:, 0], kind="stable")
     means, variances = gmm.means[order, 0], gmm.variances[order, 0]
     weights = gmm.weights[order]
-    n_quiet = 1 if K == 2 or means[1] - means[0] > means[2] - means[1] else 2
-    if _separation(weights, means, variances, n_quiet) < options.separation:
+    if _separation(weights, means, variances) < options.separation:
         return np.full(len(level), np.inf)
     # The wider Gaussian outweighs the other at both ends. Below the quietest mean its odds count
     # instead, and louder is never less likely speech.
     rank = np.argsort(level, kind="stable")
     x = np.maximum(level[rank], means[0])
     joint = np.log(weights) - 0.5 * (np.log(variances) + (x[:, None] - means) ** 2 / variances)
-    odds = np.logaddexp.reduce(joint[:, n_quiet:], axis=1)
-    odds -= np.logaddexp.reduce(joint[:, :n_quiet], axis=1)
+    odds = np.logaddexp.reduce(joint[:, 1:], axis=1) - joint[:, 0]
     result = np.empty(len(level))
     result[rank] = np.maximum.accumulate(odds)
     return result
@@ -64,13 +67,9 @@ def _fitted(level: Float64Array, n_components: int) -> DiagonalGMM:
     return fit(start, collector(ArraySource(level[:, None])), _EM).gmm
 
 
-def _separation(
-    weights: Float64Array, means: Float64Array, variances: Float64Array, n_quiet: int
-) -> float:
-    """Compute Ashman's D of the quiet and the loud class."""
-    mean, variance = np.empty(2), np.empty(2)
-    for side, members in enumerate((slice(0, n_quiet), slice(n_quiet, None))):
-        share = weights[members] / max(float(weights[members].sum()), 1e-300)
-        mean[side] = share @ means[members]
-        variance[side] = share @ (variances[members] + (means[members] - mean[side]) ** 2)
-    return float(np.sqrt(2.0) * (mean[1] - mean[0]) / np.sqrt(variance.sum()))
+def _separation(weights: Float64Array, means: Float64Array, variances: Float64Array) -> float:
+    """Compute Ashman's D of the first class and the others together."""
+    share = weights[1:] / max(float(weights[1:].sum()), 1e-300)
+    mean = share @ means[1:]
+    variance = share @ (variances[1:] + (means[1:] - mean) ** 2)
+    return float(np.sqrt(2.0) * (mean - means[0]) / np.sqrt(variances[0] + variance))

@@ -50,10 +50,10 @@ class LikelihoodRatioOptions:
     snr_smoothing: float = 0.98
     min_snr_db: float = -25.0
     max_snr_db: float = 30.0
-    threshold: float = 0.03
+    threshold: float = 0.025
     sharpness: float = 20.0
-    speech_seconds: float = 0.4
-    pause_seconds: float = 0.2
+    speech_seconds: float = 0.3
+    pause_seconds: float = 0.3
     hang_over: str = "smoothed"
 
     def __post_init__(self) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array, FloatArray
-from voicegmm._base.checks import at_least, within
+from voicegmm._base.checks import within
+from voicegmm._base.errors import OptionError
 from voicegmm.features.speech.spectra import Spectra
 
 
@@ -37,7 +38,8 @@ class NoiseFloorOptions:
         within("window_seconds", self.window_seconds, 0.5, 60.0)
         within("cell_seconds", self.cell_seconds, 0.001, 1.0)
         within("cell_bins", self.cell_bins, 1, 99)
-        at_least("cell_bins % 2", self.cell_bins % 2, 1)
+        if self.cell_bins % 2 == 0:
+            raise OptionError(f"cell_bins must be odd, got {self.cell_bins}")
 
 
 @dataclass(frozen=True, eq=False)

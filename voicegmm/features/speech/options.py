@@ -29,11 +29,12 @@ class SpeechOptions:
 "likelihood_ratio", "labels", "none"}
         "energy": less than `range_db` below the loudest frame, above the quiet ones by
         `rise` of the way up to it, and above `floor_db`. "kaldi": log energy above `threshold` +
-        `mean_scale` times its mean (compute-vad-energy). "two_gaussian", "three_gaussian": the
-        loud class of a mixture on the level; see `gaussian_odds`. "modulation": loudness that
-        moves at the rate of syllables, and a spectrum other than the noise's; see
-        `ModulationOptions`. "likelihood_ratio": Sohn, Kim and Sung's test, the one for noise; see
-        `LikelihoodRatioOptions`. "labels": segments that a file names. "none": every frame.
+        `mean_scale` times its mean (compute-vad-energy). "two_gaussian", "three_gaussian": all
+        but the quietest class of a mixture on the level. "modulation": loudness that moves at the
+        rate of syllables, and a spectrum other than the noise's. "likelihood_ratio": Sohn, Kim
+        and Sung's test, the one for steady noise. The last two learn the noise from the pauses,
+        which a word cut out does not have, and take other voices for speech. "labels": segments
+        that a file names. "none": every frame.
     output : {"mask", "weight"}
         1 for the frames that pass and 0 for the others, or a weight in [0, 1] with 0.5 where the
         mask changes. Weight of "energy" and "kaldi": logistic in the level, see `softness_db`; of
@@ -52,8 +53,8 @@ class SpeechOptions:
         lie, as a share of the way from there to the loudest, in dB; 0 to 0.99. It keeps the noise
         between words out where that is less than `range_db` below the speech. 0 does not look.
     rise_min_seconds : float
-        Shorter recordings are single words, cut out: their quiet frames are speech too, and `rise`
-        is not used. At least 0.
+        Shorter recordings are single words, cut out: their quiet frames are speech too, `rise` is
+        not used and the Gaussians are one class. At least 0.
     floor_db : float
         Frames below this level never count as speech, in dB relative to full scale, -200 to 0.
         -85 lies above the last bit of 16-bit samples (-90): digital silence, dithered or not. Not
@@ -61,8 +62,10 @@ class SpeechOptions:
     threshold, mean_scale : float
         Of the rule "kaldi", in natural logarithms of the sum of squares at int16 amplitudes.
     separation : float
-        Of the Gaussians: how many standard deviations (Ashman's D) must lie between loud and quiet
-        class, 0 to 100; closer ones are one class, all of it speech.
+        Of the Gaussians: how many standard deviations (Ashman's D) must lie between the quietest
+        class and the others, 0 to 100; closer ones are one class, all of it speech. A single
+        bell-shaped class has about 1.3 with two Gaussians and 1.8 with three, speech in as much
+        noise as itself about 2.
     modulation : ModulationOptions
     likelihood_ratio : LikelihoodRatioOptions
     noise : NoiseFloorOptions
@@ -95,7 +98,7 @@ class SpeechOptions:
     output: str = "mask"
     min_weight: float = 0.05
     softness_db: float = 3.0
-    separation: float = 2.0
+    separation: float = 1.5
     modulation: ModulationOptions = field(default_factory=ModulationOptions)
     likelihood_ratio: LikelihoodRatioOptions = field(default_factory=LikelihoodRatioOptions)
     noise: NoiseFloorOptions = field(default_factory=NoiseFloorOptions)
