@@ -7,6 +7,15 @@ from voicegmm.corpus.folders import (
     scan_speakers,
     shared_recordings,
 )
+from voicegmm.corpus.labels import (
+    LabeledSegment,
+    Labels,
+    labels_of,
+    read_audacity_labels,
+    read_kaldi_segments,
+    read_labels,
+    read_rttm,
+)
 from voicegmm.corpus.lists import (
     Enrollment,
     read_enrollments,
@@ -24,14 +33,21 @@ from voicegmm.corpus.trials import Trials, read_trials, write_trials
 __all__ = [
     "AUDIO_SUFFIXES",
     "Enrollment",
+    "LabeledSegment",
+    "Labels",
     "Protocol",
     "SpeakerFolder",
     "Trials",
     "find_recordings",
+    "labels_of",
     "leakage_warnings",
+    "read_audacity_labels",
     "read_enrollments",
     "read_files",
+    "read_kaldi_segments",
+    "read_labels",
     "read_paths",
+    "read_rttm",
     "read_segments",
     "read_trials",
     "scan_speakers",
