@@ -37,6 +37,13 @@ def features() -> None:
 @click.option(
     "--root", type=_PATH, help="The folder that LIST is relative to.  [default: where LIST lies]"
 )
+@click.option(
+    "--labels",
+    type=_PATH,
+    metavar="FILE|DIR",
+    help="Where there is speech, instead of a detector: RTTM, Kaldi's segments, or a folder of "
+    "Audacity's label tracks.",
+)
 @workers_option
 @json_option
 @debug_option
@@ -46,6 +53,7 @@ def extract(
     config: str,
     settings: tuple[str, ...],
     root: Path | None,
+    labels: Path | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -56,11 +64,13 @@ def extract(
     """
     from voicegmm._base.errors import VoicegmmError
     from voicegmm._base.progress import counting
-    from voicegmm.corpus import find_recordings, read_files
+    from voicegmm.corpus import find_recordings, labels_of, read_files, read_labels
     from voicegmm.features import Pipeline, load_front_end
     from voicegmm.store import extract_to_store
 
     check_output(out, what)
+    if labels:
+        settings = (*settings, "speech.method=labels")
     pipeline = Pipeline(load_front_end(config, settings))
     if what.is_dir():
         paths = {str(path.relative_to(what)): path for path in find_recordings(what)}
@@ -68,9 +78,10 @@ def extract(
             raise VoicegmmError(f"{what}: no recordings in this folder or below it")
     else:
         paths = {name: (root or what.parent) / name for name in read_files(what)}
+    segments = labels_of(read_labels(labels), paths) if labels else None
     with bars() as progress:
         counted = counting(progress, "features", len(paths))
-        summary = extract_to_store(paths, pipeline, out, cores(workers), counted)
+        summary = extract_to_store(paths, pipeline, out, cores(workers), counted, segments)
     for status in summary.failures.values():
         warn(f"{status.status}: {status.reason}")
     for file, note in summary.notes.items():

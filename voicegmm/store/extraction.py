@@ -8,6 +8,7 @@ from pathlib import Path
 from voicegmm._base.errors import AudioError, VoicegmmError
 from voicegmm.compute import ordered_map
 from voicegmm.features import FrameSet, Pipeline
+from voicegmm.features.pipeline import Segments
 from voicegmm.scoring import MemoryFrames, Status, failure_of
 from voicegmm.store.features import new_store
 
@@ -36,9 +37,11 @@ class ExtractionSummary:
     notes: dict[str, str]
 
 
-def _extracted(pipeline: Pipeline, path: Path) -> FrameSet | Status:
+def _extracted(
+    pipeline: Pipeline, path: Path, segments: Segments | None = None
+) -> FrameSet | Status:
     try:
-        return pipeline.extract_file(path)
+        return pipeline.extract_file(path, segments)
     except AudioError as error:
         return failure_of(error)
 
@@ -49,6 +52,7 @@ def extract_to_store(
     out: str | os.PathLike[str],
     n_workers: int = 1,
     progress: Callable[[int], None] | None = None,
+    labels: Mapping[str, Segments] | None = None,
 ) -> ExtractionSummary:
     """Extract the features of many recordings into one store.
 
@@ -64,6 +68,8 @@ def extract_to_store(
     n_workers : int
     progress : callable, optional
         Called with the number of recordings done.
+    labels : mapping of str to sequence of (start_seconds, end_seconds, label), optional
+        Id -> where there is speech: with speech.method "labels", and only with that.
 
     Returns
     -------
@@ -78,7 +84,11 @@ def extract_to_store(
     notes: dict[str, str] = {}
     n_frames, seconds = 0, 0.0
     with new_store(out, pipeline) as writer:
-        results = ordered_map(lambda path: _extracted(pipeline, path), paths.values(), n_workers)
+        results = ordered_map(
+            lambda file: _extracted(pipeline, paths[file], labels[file] if labels else None),
+            paths,
+            n_workers,
+        )
         for number, (file, result) in enumerate(zip(paths, results, strict=True), 1):
             writer.add(file, result)
             if isinstance(result, Status):

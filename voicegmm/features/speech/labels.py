@@ -31,11 +31,12 @@ def labeled_frames(
     Raises
     ------
     DataError
-        For a segment that ends before it starts, or times that are not finite.
+        For a segment that ends before it starts, or times that are no numbers. An infinite end is
+        that of the recording.
     """
     inside = np.zeros(n_frames, dtype=bool)
     for start, end, label in segments:
-        if not (np.isfinite([start, end]).all() and start <= end):
+        if not (np.isfinite(start) and start <= end):
             raise DataError(
                 f"a segment must end after it starts, got {start} to {end} s ({label!r})"
             )
