@@ -106,7 +106,7 @@ class FrequencyWarp:
 
     factor: float = 1.0
     low_hertz: float = 100.0
-    high_hertz: float = -500.0
+    high_hertz: float = -1300.0
 
     def __post_init__(self) -> None:
         within("factor", self.factor, 0.5, 2.0)

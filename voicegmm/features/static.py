@@ -251,9 +251,8 @@ def analyze(
     )
     # What looks at the whole recording parts the pass in two.
     whole = options.dynamic_range_db > 0 or filtering.on == "filterbank"
-    columns = np.empty((n_frames, options.n_filters if whole else options.n_dims), np.float32)
-    if whole:
-        columns = columns.astype(precision(options), copy=False)
+    shape = n_frames, options.n_filters if whole else options.n_dims
+    columns: FloatArray = np.empty(shape, precision(options) if whole else np.float32)
     loudness = np.zeros(n_frames, precision(options)) if options.energy == "log_energy" else None
     energy = np.zeros(n_frames, dtype=np.float32)
     at = 0
@@ -261,23 +260,19 @@ def analyze(
         rows = slice(at, at + len(frames))
         at = rows.stop
         weighted = windowed(frames, sample_rate, options)
+        log_energy = None
         if loudness is not None:
-            loudness[rows] = frame_log_energy(frames if options.raw_energy else weighted, options)
+            log_energy = frame_log_energy(frames if options.raw_energy else weighted, options)
+            loudness[rows] = log_energy
         bins = spectrum(weighted, sample_rate, options)
-        log_energy = None if loudness is None else loudness[rows]
-        if options.kind == "centroids":
-            columns[rows] = _centroid_columns(bins, sample_rate, options, log_energy)
+        if whole:
+            columns[rows] = log_filterbank(bins, sample_rate, options)
         else:
-            logs = log_filterbank(bins, sample_rate, options)
-            columns[rows] = (
-                logs if whole else _filter_columns(logs, sample_rate, options, log_energy)
-            )
+            columns[rows] = _frame_columns(bins, sample_rate, options, log_energy)
         if detect:
             energy[rows] = frame_detection_energy(frames, options)
     if whole:
-        if options.dynamic_range_db > 0 and columns.size:
-            lowest = columns.max() - options.dynamic_range_db * decibel(options)
-            np.maximum(columns, lowest, out=columns)
+        columns = _limited(columns, options)
         if filtering.on == "filterbank":
             columns = rasta(columns, filtering.pole)
         columns = _filter_columns(columns, sample_rate, options, loudness)
@@ -296,21 +291,33 @@ def _of_kind(kind: str, options: StaticOptions | None) -> StaticOptions:
     return dataclasses.replace(options or StaticOptions(), kind=kind)
 
 
-def _filter_columns(
-    logs: FloatArray, sample_rate: int, options: StaticOptions, log_energy: FloatArray | None
-) -> FloatArray:
-    if options.kind == "plp":
-        return plp_cepstra(logs, sample_rate, options, log_energy)
-    if options.kind == "filterbank":
-        return with_loudness(logs, options, band_loudness(logs, options, log_energy))
-    return cepstra(logs, options, log_energy)
+def _limited(logs: FloatArray, options: StaticOptions) -> FloatArray:
+    """Raise a log filterbank to `dynamic_range_db` below its maximum, if there is such a limit."""
+    if not options.dynamic_range_db or not logs.size:
+        return logs
+    return np.asarray(np.maximum(logs, logs.max() - options.dynamic_range_db * decibel(options)))
 
 
-def _centroid_columns(
+def _frame_columns(
     bins: FloatArray, sample_rate: int, options: StaticOptions, log_energy: FloatArray | None
 ) -> FloatArray:
+    """Compute the static features of spectra."""
+    if options.kind != "centroids":
+        logs = log_filterbank(bins, sample_rate, options)
+        return _filter_columns(logs, sample_rate, options, log_energy)
     loudness = log_energy
     if options.energy == "c0":
         logs = log_filterbank(bins, sample_rate, options)
         loudness = band_loudness(logs, options, log_energy)
     return with_loudness(band_centroids(bins, sample_rate, options), options, loudness)
+
+
+def _filter_columns(
+    logs: FloatArray, sample_rate: int, options: StaticOptions, log_energy: FloatArray | None
+) -> FloatArray:
+    """Compute the static features of log filterbanks."""
+    if options.kind == "plp":
+        return plp_cepstra(logs, sample_rate, options, log_energy)
+    if options.kind == "filterbank":
+        return with_loudness(logs, options, band_loudness(logs, options, log_energy))
+    return cepstra(logs, options, log_energy)

@@ -134,7 +134,7 @@ class StaticOptions:
     dynamic_range_db: float = 0.0
     vtln_warp: float = 1.0
     vtln_low_hertz: float = 100.0
-    vtln_high_hertz: float = -500.0
+    vtln_high_hertz: float = -1300.0
     n_cepstra: int = 20
     lifter: float = 22.0
     lpc_order: int = 12

@@ -1,0 +1,98 @@
+"""The pitch of artificial tones, in time with the frames."""
+
+import numpy as np
+import pytest
+
+from voicegmm._base.errors import OptionError
+from voicegmm.audio import Signal
+from voicegmm.features import (
+    DeltaOptions,
+    Pipeline,
+    PipelineOptions,
+    PitchOptions,
+    SpeechOptions,
+    StaticOptions,
+    pitch,
+)
+
+RATE = 8000
+
+
+def gliding(hertz, silent=slice(0, 0)):
+    """Ten harmonics of a pitch that moves, nothing but a little noise where it is silent."""
+    phase = 2 * np.pi * np.cumsum(hertz) / RATE
+    tone = sum(np.sin(k * phase) / k for k in range(1, 11))
+    tone[silent] = 0
+    noise = np.random.default_rng(0).standard_normal(len(tone))
+    return (0.1 * tone + 1e-4 * noise).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "static",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"snip_edges": False}, marks=pytest.mark.slow),
+        {"snip_edges": False, "padding": "zeros"},
+    ],
+    ids=["snipped", "reflected", "zeros"],
+)
+def test_the_pitch_is_in_time_with_the_frames(static):
+    # A glide of an octave a second: a hop of misalignment would be 0.7 % of the pitch.
+    n = 12_000
+    hertz = 100 * 2 ** (np.arange(n) / RATE)
+    options = PipelineOptions(
+        sample_rate=RATE,
+        static=StaticOptions(high_hertz=3800, **static),
+        deltas=DeltaOptions(0),
+        pitch=PitchOptions("pyin"),
+        speech=SpeechOptions("none"),
+    )
+    pipeline = Pipeline(options)
+    assert pipeline.n_dims == 22
+    result = pipeline.extract(Signal(gliding(hertz), RATE))
+    assert result.frames.shape == (result.n_total, 22)
+    center = {
+        (): 100.0,
+        ("snip_edges",): 40.0,
+        ("snip_edges", "padding"): 0.0,
+    }[tuple(static)] + 80 * np.arange(result.n_total)
+    expected = np.log(np.interp(center, np.arange(n), hertz))
+    inside = slice(8, -8)
+    np.testing.assert_allclose(result.frames[inside, -2], expected[inside], atol=0.006)
+    # That of the silent frames below is 0.01 to 0.1.
+    assert result.frames[inside, -1].min() > 0.3
+
+
+def test_frames_without_voice_lie_between_their_neighbors():
+    n = 16_000
+    hertz = np.where(np.arange(n) < n / 2, 100.0, 200.0)
+    samples = gliding(hertz, slice(6000, 10_000))
+    columns = pitch(samples, RATE, 80, 198, 100)
+    unvoiced = slice(85, 110)
+    assert columns[unvoiced, 1].max() < 0.1
+    assert (np.diff(columns[unvoiced, 0]) > 0).all()
+    ends = columns[[20, -20], 0]
+    np.testing.assert_allclose(ends, np.log([100, 200]), atol=0.01)
+    assert ends[0] < columns[unvoiced, 0].min() < columns[unvoiced, 0].max() < ends[1]
+
+
+def test_silence_has_the_middle_of_the_band_and_no_voice():
+    columns = pitch(np.zeros(4000), RATE, 80, 20, 100, PitchOptions("pyin", 100, 400))
+    np.testing.assert_allclose(columns[:, 0], np.log(200), rtol=1e-6)
+    assert columns[:, 1].max() < 0.05
+    assert pitch(np.zeros(10), RATE, 80, 0, 100).shape == (0, 2)
+
+
+def test_options_are_checked():
+    with pytest.raises(OptionError, match="method must be one of none, pyin"):
+        PitchOptions("yin")
+    with pytest.raises(OptionError, match="low_hertz must be between 20"):
+        PitchOptions("pyin", 10)
+    with pytest.raises(OptionError, match=r"a quarter tone above low_hertz \(200\), got 201"):
+        PitchOptions("pyin", 200, 201)
+    with pytest.raises(OptionError, match=r"pitch\.high_hertz must be at most 500 .* got 600"):
+        PipelineOptions(
+            sample_rate=2000,
+            static=StaticOptions(high_hertz=0, n_filters=8, n_cepstra=8),
+            pitch=PitchOptions("pyin", high_hertz=600),
+        )
