@@ -29,6 +29,7 @@ from voicegmm.mixture.map_relevance import (
 )
 from voicegmm.mixture.maximization import EmOptions, Update, maximize
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
+from voicegmm.mixture.motion import Motion, MotionOptions
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
 from voicegmm.mixture.ratios import MeanShifts
 from voicegmm.mixture.representation import (
@@ -52,6 +53,17 @@ from voicegmm.mixture.selection import (
     select,
 )
 from voicegmm.mixture.statistics import Statistics, accumulate
+from voicegmm.mixture.track_state import TrackOptions, TrackState, track_start, track_start_with
+from voicegmm.mixture.tracking import track_step
+from voicegmm.mixture.tracks import (
+    TrackPath,
+    Tracks,
+    forecast,
+    forecast_errors,
+    track,
+    track_paths,
+    track_table,
+)
 
 __all__ = [
     "AdaptedMixtures",
@@ -68,6 +80,8 @@ __all__ = [
     "MapOptions",
     "MeanShifts",
     "Mixture",
+    "Motion",
+    "MotionOptions",
     "OnlineFit",
     "OnlineOptions",
     "PartSource",
@@ -81,6 +95,10 @@ __all__ = [
     "Statistics",
     "SupervectorOptions",
     "TiedGMM",
+    "TrackOptions",
+    "TrackPath",
+    "TrackState",
+    "Tracks",
     "Update",
     "accumulate",
     "accumulate_each",
@@ -96,6 +114,8 @@ __all__ = [
     "fisher_vector",
     "fit",
     "fit_best",
+    "forecast",
+    "forecast_errors",
     "information_criteria",
     "initialize",
     "log_density",
@@ -112,4 +132,10 @@ __all__ = [
     "stacked_means",
     "supervector",
     "supervectors",
+    "track",
+    "track_paths",
+    "track_start",
+    "track_start_with",
+    "track_step",
+    "track_table",
 ]
