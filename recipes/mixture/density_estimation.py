@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import gamma, gaussian_kde, laplace, multivariate_normal, norm, uniform
+from threadpoolctl import threadpool_limits
 
 from voicegmm.mixture import (
     EmOptions,
@@ -313,13 +314,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choice = SelectionOptions(
         n_components=(2, 4, 6, 8, 10),
         held_out=0.2,
-        initial=InitialOptions(variance_floor=1e-4),
+        initial=InitialOptions(method="lbg", variance_floor=1e-4),
         em=EmOptions(n_iterations=100, tolerance=1e-4, variance_floor=1e-4),
     )
     full = replace(choice, covariance_types=("full",), held_out=0)
-    of_line, line = compare(one_dimension(), options, full)
-    of_plane, plane = compare(two_dimensions(), options, full)
-    selection = select(plane.points, np.random.default_rng(options.seed), choice)
+    with threadpool_limits(1):  # small products: more threads only wait for one another
+        of_line, line = compare(one_dimension(), options, full)
+        of_plane, plane = compare(two_dimensions(), options, full)
+        selection = select(plane.points, np.random.default_rng(options.seed), choice)
     criteria_names = ("bic", "aic", "icl", "held_out")
     rows = table(selection)
     chosen = {name: selection.rows.index(selection.best(name)) for name in criteria_names}

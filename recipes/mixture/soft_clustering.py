@@ -21,8 +21,9 @@ from scipy.special import softmax
 from scipy.stats import multivariate_t
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_limits
 
-from voicegmm.mixture import FullGMM, Mixture, SelectionOptions, posteriors, select
+from voicegmm.mixture import FullGMM, InitialOptions, Mixture, SelectionOptions, posteriors, select
 from voicegmm.plots import save
 from voicegmm.plots.canvas import COLORS, GRAY, style
 
@@ -122,7 +123,11 @@ def cluster(n_customers: int, seed: int) -> tuple[Clustering, dict[str, Any]]:
     """Draw customers, cluster them both ways, and count."""
     rng = np.random.default_rng(seed)
     points, truth = draw(n_customers, rng)
-    options = SelectionOptions(n_components=(2, 3, 4, 5, 6), n_starts=2, held_out=0)
+    options = SelectionOptions(
+        n_components=(2, 3, 4, 5, 6),
+        held_out=0,
+        initial=InitialOptions(method="lbg", variance_floor=1e-3),
+    )
     best = select(points, rng, options).best("icl")
     components = posteriors(best.gmm, points)
     names = with_names(components.argmax(axis=1), truth, best.gmm.n_components)
@@ -302,7 +307,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", default="soft_clustering.png", help="the picture (.png or .svg)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
-    made, figures = cluster(options.customers, options.seed)
+    with threadpool_limits(1):  # small products: more threads only wait for one another
+        made, figures = cluster(options.customers, options.seed)
     picture(made, figures, options.out)
     print(json.dumps(figures) if options.json else report(figures))
 
