@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.audio import (
+    FrequencyWarp,
     analysis_window,
     clipped_samples,
     count_frames,
@@ -17,6 +18,7 @@ from voicegmm.audio import (
     level_db,
     mel_from_hertz,
     triangular_filters,
+    warped_hertz,
 )
 from voicegmm.audio.framing import samples_in
 
@@ -35,6 +37,23 @@ def test_frames_are_what_an_index_at_a_time_gives(n_samples, n_window, n_hop, sn
             assert value == x[at]
     if snip_edges and len(frames):
         assert (len(frames) - 1) * n_hop + n_window <= n_samples < len(frames) * n_hop + n_window
+
+
+@given(st.integers(1, 200), st.integers(2, 50), st.integers(1, 60))
+def test_frames_padded_with_zeros_are_those_of_librosa(n_samples, half, n_hop):
+    x = np.arange(1, n_samples + 1, dtype=np.float32)
+    frames = frame_view(x, 2 * half, n_hop, False, "zeros")
+    padded = np.pad(x, half)
+    expected = librosa.util.frame(padded, frame_length=2 * half, hop_length=n_hop, axis=0)
+    np.testing.assert_array_equal(frames, expected)
+    assert count_frames(n_samples, 2 * half, n_hop, False, "zeros") == len(expected)
+
+
+def test_unknown_paddings_are_refused():
+    with pytest.raises(OptionError, match=r"padding must be .* \(did you mean 'zeros'\?\)"):
+        frame_view(np.zeros(9), 2, 1, False, "zero")
+    assert count_frames(0, 400, 160, False, "zeros") == 0
+    assert frame_view(np.zeros(0), 400, 160, False, "zeros").shape == (0, 400)
 
 
 def test_frames_of_nothing_are_none_and_two_axes_are_refused():
@@ -57,6 +76,8 @@ def test_windows_are_those_of_scipy(n):
     for name in ("hamming", "hann"):
         expected = scipy.signal.get_window(name, n, fftbins=False)
         np.testing.assert_allclose(analysis_window(name, n), expected, atol=1e-15)
+        periodic = scipy.signal.get_window(name, n, fftbins=True)
+        np.testing.assert_allclose(analysis_window(f"{name}_periodic", n), periodic, atol=1e-15)
     hann = scipy.signal.get_window("hann", n, fftbins=False)
     np.testing.assert_allclose(analysis_window("povey", n), np.abs(hann) ** 0.85, atol=1e-12)
     np.testing.assert_array_equal(analysis_window("rectangular", n), np.ones(n))
@@ -79,6 +100,8 @@ def test_mels_are_those_of_librosa(scale):
         mel_from_hertz(hertz, scale), librosa.hz_to_mel(hertz, htk=htk), rtol=rtol
     )
     np.testing.assert_allclose(hertz_from_mel(mel_from_hertz(hertz, scale), scale), hertz)
+    np.testing.assert_array_equal(mel_from_hertz(hertz, "linear"), hertz)
+    np.testing.assert_array_equal(hertz_from_mel(hertz, "linear"), hertz)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +134,69 @@ def test_filters_are_what_a_bin_at_a_time_gives(n_filters, n_fft, rate, low, hig
     )
 
 
+@pytest.mark.parametrize("norm", ["none", "area"])
+@pytest.mark.parametrize("scale", ["htk", "slaney"])
+@pytest.mark.parametrize(
+    ("n_filters", "n_fft", "rate", "low", "high"),
+    [(128, 2048, 22050, 0, 11025), (40, 512, 16000, 133.3333, 6955.4976), (13, 301, 8000, 50, 0)],
+)
+def test_filters_straight_in_hertz_are_those_of_librosa(
+    n_filters, n_fft, rate, low, high, scale, norm
+):
+    ours = triangular_filters(n_filters, n_fft, rate, low, high, scale, "hertz", norm)
+    expected = librosa.filters.mel(
+        sr=rate, n_fft=n_fft, n_mels=n_filters, fmin=low, fmax=high or rate / 2,
+        htk=scale == "htk", norm={"none": None, "area": "slaney"}[norm], dtype=np.float64,
+    )  # fmt: skip
+    # The two write HTK's scale with constants that differ by 5e-6.
+    np.testing.assert_allclose(ours, expected, atol=1e-6 if norm == "area" else 2e-4)
+
+
+def test_htk_counts_bins_strictly_between_those_nearest_to_the_edges():
+    # Bins every 31.25 Hz: the edges lie nearest to bins 1 and 224.
+    plain = triangular_filters(23, 512, 16000, 25, 7010)
+    ours = triangular_filters(23, 512, 16000, 25, 7010, shape="htk")
+    assert plain[0, 1] > 0
+    assert plain[-1, 224] > 0
+    plain[:, [1, 224]] = 0
+    np.testing.assert_array_equal(ours, plain)
+
+
+@given(st.floats(0.8, 1.25), st.floats(60, 500), st.floats(4000, 6500))
+def test_a_warp_keeps_the_order_the_edges_and_the_slope_between_its_knees(factor, low, high):
+    f = np.linspace(20, 7600, 500)
+    warped = warped_hertz(f, FrequencyWarp(factor, low, high), 16000, (20, 7600))
+    assert (np.diff(warped) > 0).all()
+    np.testing.assert_allclose(warped[[0, -1]], f[[0, -1]])
+    between = (f > 1.2 * low) & (f < high / 1.2)
+    np.testing.assert_allclose(warped[between], f[between] / factor)
+    above = triangular_filters(23, 512, 16000, 20, 7600, warp=FrequencyWarp(factor, low, high))
+    assert above.shape == (23, 257)
+    same = FrequencyWarp(1.0, low, high)
+    np.testing.assert_array_equal(warped_hertz(f, same, 16000, (20, 7600)), f)
+
+
+@pytest.mark.parametrize(
+    ("warp", "reason"),
+    [
+        (FrequencyWarp(0.9, 10, 6000), "must lie inside the band from 20 to 7600"),
+        (FrequencyWarp(0.9, 100, 7500), "also when warped by 0.9; got 100 and 7500"),
+        (FrequencyWarp(0.9, 100, -100), "got 100 and 7900"),
+        (FrequencyWarp(0.9, 5000, 4000), "vtln_low_hertz must be below .* got 5000"),
+    ],
+)
+def test_warps_that_leave_the_band_are_refused(warp, reason):
+    with pytest.raises(OptionError, match=reason):
+        triangular_filters(23, 512, 16000, 20, 7600, warp=warp)
+    with pytest.raises(OptionError, match=r"factor must be between 0\.5 and 2\.0, got 3"):
+        FrequencyWarp(3)
+
+
 @given(
     st.integers(1, 60),
     st.sampled_from([256, 512, 1000, 2048]),
     st.floats(0, 1000),
-    st.sampled_from(["htk", "slaney"]),
+    st.sampled_from(["htk", "slaney", "linear"]),
 )
 def test_filters_share_each_bin_between_their_centers(n_filters, n_fft, low, scale):
     try:

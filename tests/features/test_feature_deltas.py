@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm.features import DeltaOptions, NormalizationOptions, deltas, normalize
+from voicegmm.features import (
+    DeltaOptions,
+    NormalizationOptions,
+    deltas,
+    normalize,
+    shifted_deltas,
+    with_deltas,
+)
 
 matrices = hnp.arrays(
     np.float32,
@@ -81,6 +88,50 @@ def test_deltas_of_no_frames_and_of_no_matrix():
         DeltaOptions(order=5)
     with pytest.raises(OptionError, match="did you mean 'kaldi'"):
         DeltaOptions(rule="caldi")
+    with pytest.raises(OptionError, match="rule must be one of kaldi, htk; got 'shifted'"):
+        deltas(np.zeros((2, 2)), rule="shifted")
+
+
+@given(matrices, st.integers(1, 3), st.integers(1, 5), st.integers(1, 8))
+def test_shifted_deltas_a_number_at_a_time(frames, spread, step, n_blocks):
+    n_frames, n_dims = frames.shape
+    last = n_frames - 1
+    expected = np.zeros((n_frames, n_blocks * n_dims))
+    for t in range(n_frames):
+        for i in range(n_blocks):
+            ahead = min(max(t + i * step + spread, 0), last)
+            behind = min(max(t + i * step - spread, 0), last)
+            for j in range(n_dims):
+                expected[t, i * n_dims + j] = np.float32(frames[ahead, j] - frames[behind, j])
+    np.testing.assert_array_equal(shifted_deltas(frames, spread, step, n_blocks), expected)
+
+
+def test_the_7_1_3_7_deltas_of_a_square_law():
+    t = np.arange(100.0)
+    frames = np.outer(t**2, np.arange(1, 11))
+    options = DeltaOptions(rule="shifted")
+    result = with_deltas(frames, options)
+    assert result.shape == (100, options.n_dims(10)) == (100, 10 + 49)
+    np.testing.assert_array_equal(result[:, :10], frames)
+    # (t + 3i + 1)² - (t + 3i - 1)² = 4 (t + 3i)
+    blocks = result[:, 10:].reshape(100, 7, 7)
+    slope = 4 * (t[:, None] + 3 * np.arange(7))
+    inside = slice(1, 80)
+    np.testing.assert_allclose(
+        blocks[inside], (slope[:, :, None] * np.arange(1, 8))[inside], rtol=1e-6
+    )
+
+
+def test_shifted_deltas_of_a_constant_of_nothing_and_of_no_matrix():
+    assert (shifted_deltas(np.full((30, 2), 0.1)) == 0).all()
+    assert shifted_deltas(np.zeros((0, 2))).shape == (0, 14)
+    assert with_deltas(np.zeros((0, 3)), DeltaOptions(rule="shifted")).shape == (0, 24)
+    assert with_deltas(np.ones((4, 3))).shape == (4, 9)
+    with pytest.raises(DataError, match="must be a matrix"):
+        shifted_deltas(np.zeros(20))
+    for name in ("shifted_columns", "shifted_spread", "shifted_step", "shifted_blocks"):
+        with pytest.raises(OptionError, match=f"{name} must be between 1 and"):
+            DeltaOptions(**{name: 0})
 
 
 def slow_sliding(frames, options):

@@ -57,12 +57,45 @@ def test_htk_mfcc(shared, ending, changes):
     np.testing.assert_allclose(ours.frames, expected, rtol=0, atol=2e-4)
 
 
-def test_htk_filterbank(shared):
+@pytest.mark.parametrize(("precision", "atol"), [("single", 1e-4), ("double", 2e-5)])
+def test_htk_filterbank_in_both_precisions(shared, precision, atol):
     signal = read_signal(shared("oracles/htk/test.wav"))
-    options = dataclasses.replace(preset("htk").static, preemphasis=0.0)
+    options = dataclasses.replace(preset("htk").static, preemphasis=0.0, precision=precision)
     ours = filterbank(signal.samples, signal.sample_rate, options)
     expected = htk_file(shared("oracles/htk/test.wav.fbank_htk.1"))
+    # HTK's own arithmetic is single; the numbers go up to 22.
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=atol)
+
+
+def test_htk_filterbank_with_a_vtln_warp(shared):
+    signal = read_signal(shared("oracles/htk/test.wav"))
+    options = dataclasses.replace(
+        preset("htk").static,
+        preemphasis=0.0,
+        low_hertz=25.0,
+        vtln_warp=0.9,
+        vtln_low_hertz=100.0,
+        vtln_high_hertz=7500.0,
+    )
+    expected = htk_file(shared("oracles/htk/test.wav.fbank_htk.3"))
+    ours = filterbank(signal.samples, signal.sample_rate, options)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4)
+    # Without HTK's habit to leave out the bin nearest to the edge, the first filter differs.
+    plain = filterbank(
+        signal.samples, signal.sample_rate, dataclasses.replace(options, filter_shape="mel")
+    )
+    np.testing.assert_allclose(plain[:, 1:], expected[:, 1:], rtol=0, atol=1e-4)
+    assert np.abs(plain[:, 0] - expected[:, 0]).max() > 1
+
+
+def test_htk_plp(shared):
+    options = preset("htk")
+    static = dataclasses.replace(options.static, kind="plp", energy="c0", preemphasis=0.0)
+    ours = Pipeline(dataclasses.replace(options, static=static)).extract_file(
+        shared("oracles/htk/test.wav")
+    )
+    expected = htk_file(shared("oracles/htk/test.wav.plp_htk.1"))
+    np.testing.assert_allclose(ours.frames, expected, rtol=0, atol=2e-5)
 
 
 SID20 = preset("kaldi-sid").static
@@ -145,6 +178,20 @@ def test_kaldi_front_end_from_recording_to_frames(shared, kaldi, conf, wav):
     np.testing.assert_allclose(ours.frames, kaldi(conf, "front", wav), rtol=0, atol=1e-3)
     np.testing.assert_array_equal(ours.positions, np.flatnonzero(kaldi(conf, "vad_default", wav)))
     assert ours.n_total == len(kaldi(conf, "vad_default", wav))
+
+
+@pytest.mark.parametrize("wav", ["a16k", "e16k"])
+def test_kaldi_front_end_for_voxceleb(shared, kaldi, wav):
+    options = preset("kaldi-voxceleb")
+    assert options.static == CONFS["sid24"]
+    path = shared(f"oracles/kaldi/wav/{wav}.wav")
+    decisions = kaldi("sid24", "vad_ctx2", wav)
+    ours = Pipeline(options).extract_file(path)
+    np.testing.assert_array_equal(ours.positions, np.flatnonzero(decisions))
+    # Kaldi's frames of the whole chain are those that its detector without context keeps.
+    alone = dataclasses.replace(options.speech, context_frames=0, proportion=0.6)
+    ours = Pipeline(dataclasses.replace(options, speech=alone)).extract_file(path)
+    np.testing.assert_allclose(ours.frames, kaldi("sid24", "front", wav), rtol=0, atol=1e-3)
 
 
 def test_the_default_options_are_the_preset():

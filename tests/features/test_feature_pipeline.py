@@ -20,6 +20,7 @@ from voicegmm.features import (
     NormalizationOptions,
     Pipeline,
     PipelineOptions,
+    RastaOptions,
     SpeechOptions,
     StaticOptions,
     deltas,
@@ -72,6 +73,18 @@ def test_dimensions_are_known_before_audio():
         )
         assert pipeline.n_dims == 13 * (order + 1)
         assert pipeline.extract(voice()).n_dims == pipeline.n_dims
+    bands = PipelineOptions(
+        static=StaticOptions(kind="filterbank", energy="log_energy", n_filters=20),
+        deltas=DeltaOptions(rule="shifted", shifted_columns=21, shifted_blocks=3),
+    )
+    assert Pipeline(bands).n_dims == 21 * 4
+    assert Pipeline(bands).extract(voice()).n_dims == 21 * 4
+    with pytest.raises(
+        OptionError, match=r"deltas\.shifted_columns must be between 1 and 20, got 2"
+    ):
+        dataclasses.replace(
+            bands, static=StaticOptions(kind="centroids", energy="none", n_filters=20)
+        )
 
 
 def test_fingerprints_tell_options_apart_and_nothing_else():
@@ -84,13 +97,16 @@ def test_fingerprints_tell_options_apart_and_nothing_else():
         Pipeline(options).fingerprint
         for options in (
             PipelineOptions(static=StaticOptions(low_hertz=21)),
+            PipelineOptions(static=StaticOptions(kind="lfcc")),
+            PipelineOptions(rasta=RastaOptions("static")),
             PipelineOptions(deltas=DeltaOptions(1)),
+            PipelineOptions(deltas=DeltaOptions(rule="shifted")),
             PipelineOptions(speech=SpeechOptions(range_db=31)),
             PipelineOptions(normalization=NormalizationOptions("mean")),
             PipelineOptions(sample_rate=16001),
         )
     }
-    assert len(others | {same}) == 6
+    assert len(others | {same}) == 9
 
 
 def test_options_that_do_not_go_with_the_rate_are_refused_with_their_place():
@@ -194,9 +210,10 @@ def signals(draw):
 
 static_options = st.fixed_dictionaries(
     {
+        "kind": st.sampled_from(["mfcc", "lfcc", "filterbank", "plp", "centroids"]),
         "window_seconds": st.floats(0.002, 0.06),
         "hop_seconds": st.floats(0.004, 0.08),
-        "window": st.sampled_from(["hamming", "hann", "povey", "rectangular"]),
+        "window": st.sampled_from(["hamming", "hann", "povey", "rectangular", "hann_periodic"]),
         "preemphasis": st.floats(0, 1),
         "remove_dc": st.booleans(),
         "dither": st.sampled_from([0.0, 0.0, 1.0]),
@@ -205,7 +222,15 @@ static_options = st.fixed_dictionaries(
         "n_filters": st.integers(2, 30),
         "low_hertz": st.floats(0, 500),
         "high_hertz": st.sampled_from([0.0, -200.0, 3500.0, 7600.0]),
-        "mel_scale": st.sampled_from(["htk", "slaney"]),
+        "mel_scale": st.sampled_from(["htk", "slaney", "linear"]),
+        "filter_shape": st.sampled_from(["mel", "htk", "hertz"]),
+        "filter_norm": st.sampled_from(["none", "area"]),
+        "log": st.sampled_from(["natural", "natural", "log10", "db"]),
+        "dynamic_range_db": st.sampled_from([0.0, 0.0, 1e-3, 80.0]),
+        "vtln_warp": st.sampled_from([1.0, 1.0, 0.9, 1.2]),
+        "lpc_order": st.integers(1, 30),
+        "compression": st.floats(0.01, 1),
+        "centroid_exponent": st.floats(0.01, 1),
         "filter_floor": st.sampled_from([1e-30, 1e-7, 1.0]),
         "n_cepstra": st.integers(1, 30),
         "lifter": st.sampled_from([0.0, 22.0]),
@@ -214,13 +239,24 @@ static_options = st.fixed_dictionaries(
         "c0": st.sampled_from(["orthonormal", "htk"]),
         "raw_energy": st.booleans(),
         "snip_edges": st.booleans(),
+        "padding": st.sampled_from(["reflection", "zeros"]),
+        "precision": st.sampled_from(["single", "double"]),
     }
 )
 other_options = st.fixed_dictionaries(
     {
         "sample_rate": st.sampled_from([8000, 16000]),
+        "rasta": st.builds(
+            RastaOptions,
+            st.sampled_from(["none", "none", "filterbank", "static"]),
+            st.sampled_from([0.0, 0.94, 0.99]),
+        ),
         "deltas": st.builds(
-            DeltaOptions, st.integers(0, 3), st.integers(1, 5), st.sampled_from(["kaldi", "htk"])
+            DeltaOptions,
+            st.integers(0, 3),
+            st.integers(1, 5),
+            st.sampled_from(["kaldi", "htk", "shifted"]),
+            st.integers(1, 9),
         ),
         "speech": st.builds(
             SpeechOptions,
@@ -244,7 +280,7 @@ other_options = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=400)
 @given(signals(), static_options, other_options)
 def test_finite_frames_or_a_named_error(signal, static_values, values):
     try:
