@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,19 @@ def figures_of(name, capsys, tmp_path, *arguments):
     figures = json.loads(capsys.readouterr().out)
     assert module.report(figures).count("\n") > 5  # what it prints without --json
     return figures
+
+
+def test_what_the_readme_says_of_mixtures_runs_as_shown():
+    text = (RECIPES.parents[1] / "README.md").read_text(encoding="utf-8")
+    section = text.split("## Gaussian mixtures for anything")[1].split("\n## ")[0]
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(snippet, names)
+    assert sorted(names["model"].weights_) == pytest.approx([1 / 3, 2 / 3], abs=0.01)
+    assert names["result"].iterations
+    assert (names["best"].n_components, names["best"].covariance_type) == (2, "tied")
+    assert names["soft_clusters"].shape == (3000, 2)
+    assert names["more"].shape == (100, 2)
 
 
 def test_soft_clusters_beat_k_means_and_know_their_errors(capsys, tmp_path):
