@@ -208,31 +208,46 @@ def signals(draw):
     return Signal(np.asarray(samples, dtype=np.float32), rate)
 
 
-static_options = st.fixed_dictionaries(
+@st.composite
+def static_options(draw):
+    """Draw options that nearly always go together, so that few examples end at an error."""
+    kind = draw(st.sampled_from(["mfcc", "lfcc", "filterbank", "plp", "centroids"]))
+    n_filters = draw(st.integers(2, 24))
+    values = {
+        "kind": kind,
+        "n_filters": n_filters,
+        "n_cepstra": draw(st.integers(1, n_filters - 1)),
+        "lpc_order": draw(st.integers(1, n_filters)),
+        "log": "natural" if kind == "plp" else draw(st.sampled_from(["natural", "log10", "db"])),
+        "dynamic_range_db": 0.0
+        if kind == "centroids"
+        else draw(st.sampled_from([0.0, 0.0, 1e-3, 80.0])),
+    }
+    return values | draw(other_static_options)
+
+
+other_static_options = st.fixed_dictionaries(
     {
-        "kind": st.sampled_from(["mfcc", "lfcc", "filterbank", "plp", "centroids"]),
-        "window_seconds": st.floats(0.002, 0.06),
+        "window_seconds": st.floats(0.015, 0.06),
         "hop_seconds": st.floats(0.004, 0.08),
         "window": st.sampled_from(["hamming", "hann", "povey", "rectangular", "hann_periodic"]),
         "preemphasis": st.floats(0, 1),
         "remove_dc": st.booleans(),
         "dither": st.sampled_from([0.0, 0.0, 1.0]),
+        "n_fft": st.sampled_from([0, 2048, 2701]),
         "spectrum": st.sampled_from(["power", "magnitude"]),
         "amplitude": st.sampled_from(["int16", "unit"]),
-        "n_filters": st.integers(2, 30),
-        "low_hertz": st.floats(0, 500),
-        "high_hertz": st.sampled_from([0.0, -200.0, 3500.0, 7600.0]),
+        "low_hertz": st.floats(0, 90),
+        "high_hertz": st.sampled_from([0.0, -200.0, 3900.0]),
         "mel_scale": st.sampled_from(["htk", "slaney", "linear"]),
         "filter_shape": st.sampled_from(["mel", "htk", "hertz"]),
         "filter_norm": st.sampled_from(["none", "area"]),
-        "log": st.sampled_from(["natural", "natural", "log10", "db"]),
-        "dynamic_range_db": st.sampled_from([0.0, 0.0, 1e-3, 80.0]),
-        "vtln_warp": st.sampled_from([1.0, 1.0, 0.9, 1.2]),
-        "lpc_order": st.integers(1, 30),
+        "vtln_warp": st.sampled_from([1.0, 0.9, 1.1]),
+        "vtln_low_hertz": st.floats(110, 500),
+        "vtln_high_hertz": st.floats(2000, 3300),
+        "filter_floor": st.sampled_from([1e-30, 1e-7, 1.0]),
         "compression": st.floats(0.01, 1),
         "centroid_exponent": st.floats(0.01, 1),
-        "filter_floor": st.sampled_from([1e-30, 1e-7, 1.0]),
-        "n_cepstra": st.integers(1, 30),
         "lifter": st.sampled_from([0.0, 22.0]),
         "energy": st.sampled_from(["none", "c0", "log_energy"]),
         "energy_place": st.sampled_from(["first", "last"]),
@@ -256,11 +271,11 @@ other_options = st.fixed_dictionaries(
             st.integers(0, 3),
             st.integers(1, 5),
             st.sampled_from(["kaldi", "htk", "shifted"]),
-            st.integers(1, 9),
+            st.integers(1, 2),
         ),
         "speech": st.builds(
             SpeechOptions,
-            st.sampled_from(["energy", "kaldi", "none", "none"]),
+            st.sampled_from(["energy", "kaldi", "none", "none", "none", "none"]),
             range_db=st.floats(1, 60),
             context_frames=st.integers(0, 5),
             min_range_db=st.sampled_from([0.0, 4.0]),
@@ -274,14 +289,14 @@ other_options = st.fixed_dictionaries(
             st.sampled_from(["speech", "all"]),
             st.integers(1, 20),
             st.booleans(),
-            st.integers(1, 9),
+            st.integers(1, 2),
         ),
     }
 )
 
 
 @settings(max_examples=400)
-@given(signals(), static_options, other_options)
+@given(signals(), static_options(), other_options)
 def test_finite_frames_or_a_named_error(signal, static_values, values):
     try:
         options = PipelineOptions(static=StaticOptions(**static_values), **values)
