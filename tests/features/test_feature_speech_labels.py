@@ -56,9 +56,16 @@ def test_segments_that_are_none(segment):
         labeled_frames([segment], 10, 0.01, 0.0)
 
 
-@pytest.mark.parametrize(("snip_edges", "first"), [(True, 0.0125), (False, 0.005)])
-def test_the_pipeline_keeps_the_labeled_frames(snip_edges, first):
-    options = dataclasses.replace(LABELS, static=StaticOptions(snip_edges=snip_edges))
+@pytest.mark.parametrize(
+    ("framing", "first"),
+    [
+        ({"snip_edges": True}, 0.0125),
+        ({"snip_edges": False}, 0.005),
+        ({"snip_edges": False, "padding": "zeros"}, 0.0),
+    ],
+)
+def test_the_pipeline_keeps_the_labeled_frames(framing, first):
+    options = dataclasses.replace(LABELS, static=StaticOptions(**framing))
     found = Pipeline(options).extract(Signal(noise(), RATE), [(0.5, 0.75, "a"), (1.0, 1.1, "b")])
     centers = first + 0.01 * found.positions
     assert (found.weights == 1).all()

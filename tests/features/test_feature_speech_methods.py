@@ -14,6 +14,7 @@ from voicegmm.features import (
     Pipeline,
     PipelineOptions,
     SpeechOptions,
+    StaticOptions,
     detection_energy,
     frame_spectra,
     speech_weights,
@@ -263,6 +264,20 @@ def test_what_a_method_needs_must_be_given():
         speech_weights(energy, 400, 0.01, SpeechOptions("labels"), labeled=np.ones(3, bool))
 
 
+@pytest.mark.parametrize("padding", ["reflection", "zeros"])
+@pytest.mark.parametrize("method", SPECTRAL)
+def test_spectra_are_of_the_frames_of_the_features(method, padding):
+    samples, _ = spoken(4, 20)
+    static = StaticOptions(snip_edges=False, padding=padding)
+    padded = Pipeline(PipelineOptions(static=static, speech=SpeechOptions(method)))
+    plain = Pipeline(PipelineOptions(speech=SpeechOptions(method)))
+    found, expected = (p.extract(Signal(samples, RATE)).positions for p in (padded, plain))
+    # About one frame later, since the first is centered on the start.
+    shift = 1 if padding == "zeros" else 0.75
+    assert abs(np.median(found) - np.median(expected) - shift) < 6
+    assert abs(len(found) - len(expected)) < 12
+
+
 def test_a_method_that_looks_at_the_level_computes_no_spectra():
     def never():
         raise AssertionError
@@ -363,6 +378,4 @@ def test_finite_weights_or_a_named_error(samples, method, output, span, context,
 
 
 def _narrow(rate):
-    from voicegmm.features import StaticOptions
-
     return {} if rate == RATE else {"static": StaticOptions(n_filters=24, high_hertz=3800)}

@@ -141,16 +141,14 @@ def _refuse_short(seconds: float, options: SpeechOptions, source: str) -> None:
     # A billionth forgives 0.1 s its binary fraction.
     if seconds > 0 and seconds >= options.min_speech_seconds - 1e-9:
         return
+    lower = f"lower speech.min_speech_seconds ({options.min_speech_seconds:g})"
     if options.method == "labels":
-        reason = (
-            f"only {seconds:.2f} s are labeled and not digital silence; mend the labels, or lower "
-            f"speech.min_speech_seconds ({options.min_speech_seconds:g})"
-        )
+        reason = f"only {seconds:.2f} s are labeled and not digital silence; mend the labels, or "
+        reason += lower
+    elif seconds > 0:
+        reason = f"only {seconds:.2f} s pass the speech detector; record more, or {lower}"
     else:
-        reason = (
-            f"only {seconds:.2f} s pass the speech detector; record more, or lower "
-            f"speech.min_speech_seconds ({options.min_speech_seconds:g})"
-        )
+        reason = "no frame passes the speech detector; record more, or choose another speech.method"
     raise AudioError(f"{source}: no speech found: {reason}", status="no speech")
 
 
