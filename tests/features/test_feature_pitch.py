@@ -16,6 +16,8 @@ from voicegmm.features import (
 )
 
 RATE = 8000
+# Where librosa is new, numba compiles its pyin for a quarter of a minute.
+compiled = pytest.mark.slow
 
 
 def gliding(hertz, silent=slice(0, 0)):
@@ -27,11 +29,12 @@ def gliding(hertz, silent=slice(0, 0)):
     return (0.1 * tone + 1e-4 * noise).astype(np.float32)
 
 
+@compiled
 @pytest.mark.parametrize(
     "static",
     [
-        pytest.param({}, marks=pytest.mark.slow),
-        pytest.param({"snip_edges": False}, marks=pytest.mark.slow),
+        {},
+        {"snip_edges": False},
         {"snip_edges": False, "padding": "zeros"},
     ],
     ids=["snipped", "reflected", "zeros"],
@@ -63,6 +66,7 @@ def test_the_pitch_is_in_time_with_the_frames(static):
     assert result.frames[inside, -1].min() > 0.3
 
 
+@compiled
 def test_frames_without_voice_lie_between_their_neighbors():
     n = 16_000
     hertz = np.where(np.arange(n) < n / 2, 100.0, 200.0)
@@ -76,6 +80,7 @@ def test_frames_without_voice_lie_between_their_neighbors():
     assert ends[0] < columns[unvoiced, 0].min() < columns[unvoiced, 0].max() < ends[1]
 
 
+@compiled
 def test_silence_has_the_middle_of_the_band_and_no_voice():
     columns = pitch(np.zeros(4000), RATE, 80, 20, 100, PitchOptions("pyin", 100, 400))
     np.testing.assert_allclose(columns[:, 0], np.log(200), rtol=1e-6)

@@ -18,7 +18,8 @@ class PitchOptions:
     Parameters
     ----------
     method : {"none", "pyin"}
-        "pyin" is slow: some tens of times the rest of the front end.
+        "pyin" is slow: it takes hundreds of times as long as the rest of the front end, about an
+        eighth of the recording's own length.
     low_hertz, high_hertz : float
         20 to 2000, at least a quarter tone apart.
     """
