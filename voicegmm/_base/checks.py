@@ -79,8 +79,10 @@ def finite_frames(
     if not clean:
         bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if bad.size:
+            hint = "; where NaN stands for a missing value, see voicegmm.mixture.incomplete_*"
             raise DataError(
                 f"{name} must be finite: {bad.size} of {len(array)} hold a NaN or an infinity, "
                 f"the first is number {first + bad[0]} (counting from 0)"
+                f"{hint if np.isnan(array).any() else ''}"
             )
     return array

@@ -11,8 +11,10 @@ from voicegmm.mixture.collection import (
     accumulate_each,
     collector,
 )
+from voicegmm.mixture.conditional import condition, marginal, sample_conditional
 from voicegmm.mixture.density import assign, log_density, posteriors
 from voicegmm.mixture.em import FitResult, Iteration, fit
+from voicegmm.mixture.imputation import impute, incomplete_initialize
 from voicegmm.mixture.initial import InitialOptions, initialize, sample_frames
 from voicegmm.mixture.map import (
     MapOptions,
@@ -28,6 +30,13 @@ from voicegmm.mixture.map_relevance import (
     choose_relevance,
 )
 from voicegmm.mixture.maximization import EmOptions, Update, maximize
+from voicegmm.mixture.missing import (
+    incomplete_accumulate,
+    incomplete_assign,
+    incomplete_collector,
+    incomplete_log_density,
+    incomplete_posteriors,
+)
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
 from voicegmm.mixture.motion import Motion, MotionOptions
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
@@ -109,6 +118,7 @@ __all__ = [
     "assign",
     "choose_relevance",
     "collector",
+    "condition",
     "cut",
     "first_from_means",
     "fisher_vector",
@@ -116,16 +126,25 @@ __all__ = [
     "fit_best",
     "forecast",
     "forecast_errors",
+    "impute",
+    "incomplete_accumulate",
+    "incomplete_assign",
+    "incomplete_collector",
+    "incomplete_initialize",
+    "incomplete_log_density",
+    "incomplete_posteriors",
     "information_criteria",
     "initialize",
     "log_density",
     "log_posteriors",
+    "marginal",
     "maximize",
     "n_parameters",
     "online_start",
     "online_step",
     "posteriors",
     "sample",
+    "sample_conditional",
     "sample_frames",
     "select",
     "soft_labels",
