@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegmm._base.errors import DataError, OptionError
@@ -317,6 +317,7 @@ def test_each_iteration_collects_anew_and_adapts_the_same_prior(seed):
     np.testing.assert_array_equal(model.variances, by_hand.variances)
 
 
+@settings(max_examples=15)
 @given(seeds)
 def test_iterations_raise_the_log_posterior_of_the_means(seed):
     rng, gmm, _ = draw(seed)
