@@ -136,10 +136,8 @@ def _corrected(
     seen &= evidence(counts, prior.spreads, density, options.quantum) > options.least_evidence
     centers, scatters = moments(found.statistics)
     n = np.where(seen, counts, 1.0)
-    # Of a thing partly hidden, what is seen lies off its center: by about its spread, at most,
-    # times the part that is missing.
-    hidden = np.clip(1 - counts / prior.masses, 0, 1)
-    noise = prior.spreads * (options.quantum / n + hidden**2)[:, None, None]
+    off = _off_center(1 - counts / prior.masses)
+    noise = prior.spreads * (options.quantum / n + off**2)[:, None, None]
     corrected = correct_motion(prior.motion, centers, noise)
     keep = np.where(seen, options.spread_memory, 1.0)[:, None, None]
     spreads = bounded(scatters, options.least_std, np.inf)  # too wide a one will be split
@@ -155,6 +153,20 @@ def _corrected(
         n_unseen=np.where(seen, 0, prior.n_unseen + 1),
         confirmed=prior.confirmed | (prior.n_seen + seen >= options.confirm_frames),
     )
+
+
+def _off_center(hidden: Float64Array) -> Float64Array:
+    """Give how far off its center a Gaussian's visible part lies, in standard deviations.
+
+    Where a straight edge hides a part h of it, that is phi(z) / (1 - h) with Phi(z) = h, the mean
+    of a truncated normal distribution; of what slides behind something, a tracker must not believe
+    that it slows down.
+    """
+    from scipy.special import ndtri
+
+    h = np.clip(hidden, 0, 0.99)
+    edge = np.exp(-0.5 * ndtri(h) ** 2) / np.sqrt(2 * np.pi)
+    return np.asarray(edge / (1 - h), np.float64)
 
 
 def _blended(old: Float64Array, new: Float64Array, options: TrackOptions) -> Float64Array:
