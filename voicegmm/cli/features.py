@@ -61,6 +61,9 @@ def extract(
 
     LIST has one recording a line; of a DIR all recordings below it are taken. A recording that
     cannot be used stands in the store with the reason; the others go on.
+
+    Each finished recording is kept in OUT.partial: after an interruption the same command goes on
+    from there and ends with the same bytes.
     """
     from voicegmm._base.errors import VoicegmmError
     from voicegmm._base.progress import counting
@@ -92,6 +95,7 @@ def extract(
                 "features": str(out),
                 "n_recordings": summary.n_files,
                 "n_failures": len(summary.failures),
+                "n_resumed": summary.n_resumed,
                 "n_frames": summary.n_frames,
                 "n_dims": pipeline.n_dims,
                 "speech_seconds": round(summary.seconds, 2),
@@ -100,7 +104,8 @@ def extract(
         )
         return
     failed = f", {len(summary.failures)} could not be used" if summary.failures else ""
+    resumed = f", {summary.n_resumed} kept from an interrupted run" if summary.n_resumed else ""
     click.echo(
-        f"{out}: {summary.n_files} recordings{failed}; {summary.n_frames} frames of "
+        f"{out}: {summary.n_files} recordings{failed}{resumed}; {summary.n_frames} frames of "
         f"{pipeline.n_dims} dimensions, {summary.seconds / 60:.1f} minutes of speech"
     )
