@@ -92,9 +92,9 @@ def incomplete_initialize(
     """Make a first mixture from frames with missing values: `initialize` of a completed copy.
 
     The copy is drawn, each missing value from a normal distribution with the mean and the variance
-    that are observed in its dimension. Means in their place would pull clusters together and make
-    variances too small, from which EM starts badly; draws err the other way, and EM mends it.
-    Fits from several starts (`fit_best`) each draw their own.
+    that are observed in its dimension. Means in their place would make variances too small; where
+    much was missing, fits that began there came out worse. Draws err the other way, which EM mends.
+    Of several starts (`fit_best`) each draws its own copy.
 
     Parameters
     ----------
