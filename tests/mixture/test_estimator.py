@@ -9,10 +9,19 @@ from unittest import mock
 import numpy as np
 import pytest
 import sklearn.mixture
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from voicegmm import GaussianMixture
-from voicegmm.mixture import estimator_fit, log_density, posteriors
+from voicegmm.mixture import (
+    DiagonalGMM,
+    estimator_fit,
+    incomplete_log_density,
+    log_density,
+    online_start,
+    online_step,
+    posteriors,
+)
+from voicegmm.mixture.missing import incomplete_online_step
 
 KINDS = ["full", "tied", "diag", "spherical"]
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
@@ -233,3 +242,99 @@ def test_verbose_tells_starts_and_iterations(capsys):
 def test_importing_the_package_does_not_import_scikit_learn():
     code = "import sys, voicegmm, voicegmm.mixture; assert 'sklearn' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def holed(frames, share=0.3, seed=8):
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(frames.shape) < share, np.nan, frames).astype(frames.dtype)
+
+
+@pytest.mark.parametrize(("kind", "init_params"), list(zip(KINDS, STARTS, strict=True)))
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_missing_values_are_summed_away_where_asked(kind, init_params):
+    frames = frames_of(n=800)
+    holes = holed(frames)
+    options = {
+        "covariance_type": kind, "init_params": init_params, "random_state": 2, "n_init": 2,
+        "max_iter": 30,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="contains NaN"):
+        GaussianMixture(4, **options).fit(holes)
+    model = GaussianMixture(4, **options, missing_values="marginalize").fit(holes)
+    assert (np.diff(model.lower_bounds_) > -1e-6).all()
+    assert model.score(frames) > GaussianMixture(4, **options).fit(frames).score(frames) - 0.3
+    np.testing.assert_allclose(
+        model.score_samples(holes), incomplete_log_density(model._mixture(), holes)
+    )
+    np.testing.assert_array_equal(model.predict(holes), model.predict_proba(holes).argmax(axis=1))
+    np.testing.assert_array_equal(model.fit_predict(holes), model.predict(holes))
+    assert np.isfinite([model.score(holes), model.bic(holes), model.aic(holes)]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_marginalizing_changes_nothing_where_nothing_is_missing(dtype):
+    frames = frames_of(dtype=dtype)
+    plain, asked = (
+        GaussianMixture(4, random_state=0, missing_values=how).fit(frames)
+        for how in ("refuse", "marginalize")
+    )
+    for name in ATTRIBUTES:
+        np.testing.assert_array_equal(getattr(asked, name), getattr(plain, name))
+    np.testing.assert_array_equal(asked.score_samples(frames), plain.score_samples(frames))
+
+
+def test_impute_fills_holes_whatever_was_learned_from():
+    frames = frames_of(n=1200)
+    holes = holed(frames)
+    lost = np.isnan(holes)
+    by_column = np.where(lost, np.nanmean(holes, axis=0), holes)
+    errors = []
+    for model, seen in (
+        (GaussianMixture(4, random_state=0), frames),
+        (GaussianMixture(4, random_state=0, missing_values="marginalize"), holes),
+    ):
+        filled = model.fit(seen).impute(holes)
+        np.testing.assert_array_equal(filled[~lost], frames[~lost])
+        errors.append(np.square(filled - frames).sum())
+    assert max(errors) < 0.4 * np.square(by_column - frames).sum()
+    assert model.impute(holes.astype(np.float32)).dtype == np.float32
+    with pytest.raises(ValueError, match="contains infinity"):
+        model.impute([[0.0, np.inf, 1.0]])
+    with pytest.raises(NotFittedError):
+        GaussianMixture().impute(holes)
+
+
+def test_a_stream_with_holes_is_learned_from_and_one_without_as_ever():
+    rng = np.random.default_rng(9)
+    frames = rng.permutation(frames_of(3, n=12_000)) + 100
+    holes = holed(frames)
+    stream = GaussianMixture(4, random_state=0, missing_values="marginalize")
+    whole = GaussianMixture(4, random_state=0).fit(frames)
+    for batch in np.split(np.concatenate([frames[:400], holes[400:]]), 30):
+        stream.partial_fit(batch)
+    assert stream.n_iter_ == 30
+    assert stream.score(frames) > whole.score(frames) - 0.05
+    with pytest.raises(ValueError, match="contains NaN"):
+        GaussianMixture(4).partial_fit(holes)
+    first = online_start(DiagonalGMM([0.5, 0.5], [[90.0] * 3, [110.0] * 3], np.full((2, 3), 50.0)))
+    ordinary = online_step(online_step(first, frames[:200]), frames[200:300])
+    ours = incomplete_online_step(incomplete_online_step(first, frames[:200]), frames[200:300])
+    np.testing.assert_array_equal(ours.gmm.means, ordinary.gmm.means)
+    assert ours.n_remembered == ordinary.n_remembered
+    assert incomplete_online_step(ours, frames[:0]) is ours
+
+
+def test_more_holes_than_a_work_item_and_what_cannot_be_learned(monkeypatch):
+    frames = holed(frames_of(n=4000))
+    options = {"n_components": 4, "covariance_type": "diag", "random_state": 0}
+    options["missing_values"] = "marginalize"
+    whole = GaussianMixture(**options).fit(frames)
+    monkeypatch.setattr(estimator_fit, "WORK_ITEM", 100)
+    np.testing.assert_allclose(GaussianMixture(**options).fit(frames).means_, whole.means_)
+    frames[:, 1] = np.nan
+    with pytest.raises(ValueError, match="1 of 3 are missing in all, the first is number 1 "):
+        GaussianMixture(**options).fit(frames)
+    with pytest.raises(ValueError, match="'missing_values' parameter of GaussianMixture must be"):
+        GaussianMixture(missing_values="ignore").fit(frames)
+    with pytest.raises(ValueError, match="contains infinity"):
+        GaussianMixture(missing_values="marginalize").fit([[np.inf], [1.0], [2.0]])

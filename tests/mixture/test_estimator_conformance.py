@@ -67,6 +67,6 @@ def test_their_tests_are_there_and_test_ours():
         assert _THEIRS[key].__globals__["GaussianMixture"] is GaussianMixture
 
 
-@parametrize_with_checks([GaussianMixture()])
+@parametrize_with_checks([GaussianMixture(), GaussianMixture(missing_values="marginalize")])
 def test_checks_of_any_estimator(estimator, check):
     check(estimator)

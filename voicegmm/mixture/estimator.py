@@ -8,7 +8,6 @@ first weights sum to 1; a tied covariance that starts from single frames ("k-mea
 """
 
 import time
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -17,31 +16,41 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
-from voicegmm._base.errors import DataError, OptionError
-from voicegmm.mixture.collection import WORK_ITEM
-from voicegmm.mixture.density import assign, log_density, posteriors
+from voicegmm._base.errors import OptionError
 from voicegmm.mixture.estimator_fit import (
     FitOptions,
     Run,
+    checked_sample_weight,
     climb,
     first_mixture,
     given_parameters,
+    middle,
+    moved_by,
     print_end,
     warn,
+    work_frames,
 )
+from voicegmm.mixture.imputation import impute
 from voicegmm.mixture.interchange import (
     covariances_of,
     from_factors,
     inverse,
     mixture_of,
     precision_factors,
+    sample_by_component,
 )
 from voicegmm.mixture.maximization import EmOptions
+from voicegmm.mixture.missing import (
+    incomplete_assign,
+    incomplete_log_density,
+    incomplete_online_step,
+    incomplete_posteriors,
+)
 from voicegmm.mixture.model import Mixture
-from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
+from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start
 from voicegmm.mixture.selection import n_parameters
 
 _FLOATS = [np.float64, np.float32]
@@ -82,6 +91,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     forgetting_factor : float, optional
         Of `partial_fit`: how much of the past each call leaves in place, in [0, 1), for data that
         change. None: steps that decrease.
+    missing_values : {"refuse", "marginalize"}
+        Whether a NaN is an error, or a value that nobody knows and that is summed away: exact
+        where values are missing at random (see `voicegmm.mixture.incomplete_log_density`).
 
     Attributes
     ----------
@@ -130,6 +142,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         "learning_decay": [Interval(Real, 0.5, 1.0, closed="right")],
         "learning_offset": [Interval(Real, 0.0, None, closed="left")],
         "forgetting_factor": [Interval(Real, 0.0, 1.0, closed="left"), None],
+        "missing_values": [StrOptions({"refuse", "marginalize"})],
     }
 
     _stream: OnlineFit[Mixture] | None = None
@@ -155,6 +168,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         learning_decay: float = 0.7,
         learning_offset: float = 1.0,
         forgetting_factor: float | None = None,
+        missing_values: str = "refuse",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -173,6 +187,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
         self.forgetting_factor = forgetting_factor
+        self.missing_values = missing_values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing_values == "marginalize"
+        return tags
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit by EM, from `n_init` starts; the best is kept.
@@ -193,8 +213,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            For parameters that cannot work, for a frame that is not finite, for fewer frames
-            than components, and where `reg_covar` is 0 and a start has no covariance.
+            For parameters that cannot work, for a frame that is not finite (but see
+            `missing_values`), for fewer frames than components, for a feature that is missing in
+            all frames, and where `reg_covar` is 0 and a start has no covariance.
         """
         self.fit_predict(X, y, sample_weight)
         return self
@@ -212,14 +233,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         (n_samples,) int array
         """
         self._validate_params()
-        frames = validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2)
-        weights = self._checked_weights(frames, sample_weight)
+        frames = self._frames(X, ensure_min_samples=2)
+        weights = checked_sample_weight(frames, sample_weight, self.n_components)
         options = self._fit_options()
         given = self._given(frames.shape[1])
         again = self.warm_start and hasattr(self, "converged_")
         random_state = check_random_state(self.random_state)
-        origin = _middle(frames)
-        moved = _work_frames(frames, origin)
+        origin = middle(frames)
+        moved = work_frames(frames, origin)
         best: Run | None = None
         for number in range(1 if again else self.n_init):
             begun = time.perf_counter()
@@ -227,7 +248,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 print(f"Initialization {number}")
             bound = -np.inf
             if again:
-                start, bound = _moved(self._mixture(), -origin), self.lower_bound_
+                start, bound = moved_by(self._mixture(), -origin), self.lower_bound_
             else:
                 start = self._start(moved, origin, weights, given, random_state)
             run = climb(start, moved, weights, bound, options)
@@ -238,7 +259,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         assert best is not None
         self._keep(best, origin, frames.dtype)
         warn(best, options)
-        return assign(self._mixture(), frames)
+        return incomplete_assign(self._mixture(), frames)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn from one batch of a stream, by one step of online EM.
@@ -258,25 +279,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._validate_params()
         fitted = hasattr(self, "converged_")
-        frames = validate_data(
-            self, X, dtype=_FLOATS, reset=not fitted, ensure_min_samples=1 if fitted else 2
-        )
+        frames = self._frames(X, reset=not fitted, ensure_min_samples=1 if fitted else 2)
         stream = self._stream
-        weights = self._checked_weights(frames, sample_weight, enough=fitted)
+        weights = checked_sample_weight(frames, sample_weight, 1 if fitted else self.n_components)
         if stream is None:
-            self._origin = _middle(frames)
+            self._origin = middle(frames)
             if fitted:
-                start = _moved(self._mixture(), -self._origin)
+                start = moved_by(self._mixture(), -self._origin)
             else:
                 random_state = check_random_state(self.random_state)
                 given = self._given(frames.shape[1])
-                moved = _work_frames(frames, self._origin)
+                moved = work_frames(frames, self._origin)
                 start = self._start(moved, self._origin, weights, given, random_state)
             stream = online_start(start)
         options = OnlineOptions(
             self.learning_decay, self.learning_offset, self.forgetting_factor, self._em_options()
         )
-        stream = online_step(stream, _work_frames(frames, self._origin), options, weights)
+        stream = incomplete_online_step(stream, work_frames(frames, self._origin), options, weights)
         earlier = self.lower_bounds_ if stream.n_updates > 1 else []
         bounds = (*earlier, stream.log_likelihood)
         self._keep(Run(stream.gmm, bounds, False, 0), self._origin, frames.dtype)
@@ -294,7 +313,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         -------
         (n_samples,) int array
         """
-        return assign(*self._ready(X))
+        return incomplete_assign(*self._ready(X))
 
     def predict_proba(self, X: Any) -> FloatArray:
         """Give the posterior probability of each component for each frame.
@@ -307,7 +326,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         -------
         (n_samples, n_components) float array
         """
-        return posteriors(*self._ready(X))
+        return incomplete_posteriors(*self._ready(X))
 
     def score_samples(self, X: Any) -> FloatArray:
         """Give the log-density of each frame, in nats.
@@ -319,10 +338,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         (n_samples,) float array
-            In the precision of the frames.
+            In the precision of the frames; of a frame's observed values where some are missing.
         """
         gmm, frames = self._ready(X)
-        return log_density(gmm, frames).astype(frames.dtype)
+        return incomplete_log_density(gmm, frames).astype(frames.dtype)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Give the mean log-density of frames, in nats per frame.
@@ -337,6 +356,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         float
         """
         return float(self.score_samples(X).mean())
+
+    def impute(self, X: Any) -> FloatArray:
+        """Fill in missing values with what the mixture expects of them.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array_like
+            NaN where a value is missing, whatever `missing_values` says.
+
+        Returns
+        -------
+        (n_samples, n_features) float array
+            Observed values stay as they are. `voicegmm.mixture.impute` draws several completed
+            copies, too.
+        """
+        check_is_fitted(self)
+        return impute(self._mixture(), self._frames(X, allow_nan=True, reset=False))
 
     def sample(self, n_samples: int = 1) -> tuple[FloatArray, IntArray]:
         """Draw frames, those of one component after those of another.
@@ -357,20 +393,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise OptionError(
                 f"Invalid value for 'n_samples': {n_samples}. At least one sample must be drawn."
             )
-        random_state = check_random_state(self.random_state)
-        means = np.asarray(self.means_, np.float64)
-        covariances = np.asarray(self.covariances_, np.float64)
-        shares = np.asarray(self.weights_, np.float64)
-        counts = random_state.multinomial(n_samples, shares / shares.sum())
-        parts = []
-        for k, count in enumerate(counts):
-            if self.covariance_type in ("full", "tied"):
-                covariance = covariances if self.covariance_type == "tied" else covariances[k]
-                parts.append(random_state.multivariate_normal(means[k], covariance, int(count)))
-            else:
-                noise = random_state.standard_normal((count, means.shape[1]))
-                parts.append(means[k] + noise * np.sqrt(covariances[k]))
-        return np.concatenate(parts), np.repeat(np.arange(len(counts)), counts)
+        return sample_by_component(
+            self.weights_,
+            self.means_,
+            self.covariances_,
+            self.covariance_type,
+            n_samples,
+            check_random_state(self.random_state),
+        )
 
     def bic(self, X: Any) -> float:
         """Give the Bayesian information criterion, -2 L + p log n: less is better.
@@ -412,8 +442,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _ready(self, X: Any) -> tuple[Mixture, FloatArray]:
         check_is_fitted(self)
-        frames = validate_data(self, X, dtype=_FLOATS, reset=False)
-        return self._mixture(), frames
+        return self._mixture(), self._frames(X, reset=False)
+
+    def _frames(self, X: Any, allow_nan: bool = False, **checks: Any) -> FloatArray:
+        nan = "allow-nan" if allow_nan or self.missing_values == "marginalize" else True
+        frames: FloatArray = validate_data(self, X, dtype=_FLOATS, ensure_all_finite=nan, **checks)
+        return frames
 
     def _em_options(self) -> EmOptions:
         return EmOptions(
@@ -431,23 +465,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             self.verbose_interval,
             self._em_options(),
         )
-
-    def _checked_weights(
-        self, frames: FloatArray, sample_weight: Any, enough: bool = False
-    ) -> Float64Array | None:
-        if len(frames) < self.n_components and not enough:
-            raise DataError(
-                "Expected n_samples >= n_components but got "
-                f"n_components = {self.n_components}, n_samples = {len(frames)}"
-            )
-        if sample_weight is None:
-            return None
-        weights = _check_sample_weight(
-            sample_weight, frames, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weights.sum() > 0:
-            raise DataError("sample_weight must be above 0 for one frame at least")
-        return np.asarray(weights, np.float64)
 
     def _given(self, n_dims: int) -> dict[str, Float64Array]:
         """Check the parameters that a user gave to start from."""
@@ -469,7 +486,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _keep(self, run: Run, origin: FloatArray, dtype: np.dtype[Any]) -> None:
         """Set the attributes."""
-        gmm, kind = _moved(run.gmm, origin), self.covariance_type
+        gmm, kind = moved_by(run.gmm, origin), self.covariance_type
         covariances = covariances_of(gmm)
         self.weights_ = gmm.weights.astype(dtype)
         self.means_ = gmm.means.astype(dtype)
@@ -481,22 +498,3 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.lower_bounds_ = list(run.lower_bounds)
         self.lower_bound_ = run.lower_bound
         self._stream = None  # partial_fit sets it again
-
-
-def _middle(frames: FloatArray) -> FloatArray:
-    """Give the frames' mean in their own precision: around it, sums of squares lose no digits."""
-    mean: FloatArray = frames.mean(axis=0, dtype=np.float64).astype(frames.dtype)
-    return mean
-
-
-def _work_frames(frames: FloatArray, origin: FloatArray) -> FloatArray:
-    """Move frames, and make them double where they are few.
-
-    Rounding of single precision averages out over many frames, and only many take long.
-    """
-    moved: FloatArray = frames - origin.astype(frames.dtype)
-    return moved.astype(np.float64) if len(frames) <= WORK_ITEM else moved
-
-
-def _moved(gmm: Mixture, by: FloatArray) -> Mixture:
-    return replace(gmm, means=gmm.means + by)

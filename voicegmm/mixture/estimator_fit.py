@@ -3,16 +3,19 @@
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import _check_sample_weight
 
 from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.errors import DataError
 from voicegmm.compute import available_cores
 from voicegmm.mixture.collection import WORK_ITEM, ArraySource, collector
+from voicegmm.mixture.imputation import impute, observed_gaussian
 from voicegmm.mixture.interchange import (
     check_means,
     check_precisions,
@@ -23,8 +26,9 @@ from voicegmm.mixture.interchange import (
     mixture_of,
 )
 from voicegmm.mixture.maximization import EmOptions, maximize
+from voicegmm.mixture.missing import incomplete_accumulate, incomplete_collector
 from voicegmm.mixture.model import Mixture
-from voicegmm.mixture.statistics import Statistics, accumulate
+from voicegmm.mixture.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,49 @@ class Run:
         return self.lower_bounds[-1] if self.lower_bounds else -np.inf
 
 
+def checked_sample_weight(
+    frames: FloatArray, sample_weight: Any, least: int
+) -> Float64Array | None:
+    """Check weights that a user gave, and that there are at least as many frames."""
+    if len(frames) < least:
+        raise DataError(
+            "Expected n_samples >= n_components but got "
+            f"n_components = {least}, n_samples = {len(frames)}"
+        )
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(
+        sample_weight, frames, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weights.sum() > 0:
+        raise DataError("sample_weight must be above 0 for one frame at least")
+    return np.asarray(weights, np.float64)
+
+
+def middle(frames: FloatArray) -> FloatArray:
+    """Give the frames' mean in their own precision: around it, sums of squares lose no digits."""
+    if np.isnan(frames).any():
+        mean = observed_gaussian(frames).means[0]
+    else:
+        mean = frames.mean(axis=0, dtype=np.float64)
+    rounded: FloatArray = mean.astype(frames.dtype)
+    return rounded
+
+
+def work_frames(frames: FloatArray, origin: FloatArray) -> FloatArray:
+    """Move frames, and make them double where they are few.
+
+    Rounding of single precision averages out over many frames, and only many take long.
+    """
+    moved: FloatArray = frames - origin.astype(frames.dtype)
+    return moved.astype(np.float64) if len(frames) <= WORK_ITEM else moved
+
+
+def moved_by(gmm: Mixture, by: FloatArray) -> Mixture:
+    """Move the means of a mixture."""
+    return replace(gmm, means=gmm.means + by)
+
+
 def given_parameters(
     options: FitOptions,
     n_dims: int,
@@ -115,6 +162,7 @@ def first_mixture(
     Parameters
     ----------
     frames : (n_frames, n_dims) float array
+        Missing values, NaN, are drawn first, as `incomplete_initialize` does.
     weights : (n_frames,) float64 array, optional
         Of the frames.
     given : dict
@@ -129,6 +177,9 @@ def first_mixture(
     """
     parameters, kind = dict(given), options.covariance_type
     if len(parameters) < 3:
+        if np.isnan(frames).any():
+            rng = np.random.default_rng(random_state.randint(2**31))
+            frames = impute(observed_gaussian(frames), frames, "draw", rng=rng)[0]
         some, shares, part = _shares(frames, weights, options, random_state)
         update = from_responsibilities(some, shares, options.n_components, kind, options.em, part)
         if update.n_floored and options.em.regularization == 0 and "covariances" not in given:
@@ -188,6 +239,7 @@ def climb(
     ----------
     gmm : Mixture
     frames : (n_frames, n_dims) float array
+        NaN where a value is missing.
     weights : (n_frames,) float64 array, optional
     bound : float
         That of the mixture, in nats per frame; minus infinity where it is not known.
@@ -226,8 +278,9 @@ def print_end(run: Run, seconds: float, options: FitOptions) -> None:
 
 def _collect(frames: FloatArray, weights: Float64Array | None) -> Callable[[Mixture], Statistics]:
     if len(frames) <= WORK_ITEM:  # no threads to start for so little; the sums are the same
-        return lambda gmm: accumulate(gmm, frames, weights)
-    return collector(ArraySource(frames, weights), available_cores())
+        return lambda gmm: incomplete_accumulate(gmm, frames, weights)
+    made = incomplete_collector if np.isnan(frames).any() else collector
+    return made(ArraySource(frames, weights), available_cores())
 
 
 def warn(run: Run, options: FitOptions) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.arrays import Float64Array, FloatArray
+from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.errors import DataError
 from voicegmm.mixture.density import blocks
 from voicegmm.mixture.maximization import EmOptions, Update, maximize
@@ -130,6 +130,35 @@ def covariances_of(gmm: Mixture) -> Float64Array:
     if isinstance(gmm, SphericalGMM):
         return gmm.variances
     return np.asarray(gmm.variances_by_dim())
+
+
+def sample_by_component(
+    weights: FloatArray,
+    means: FloatArray,
+    covariances: FloatArray,
+    kind: str,
+    n_samples: int,
+    random_state: np.random.RandomState,
+) -> tuple[FloatArray, IntArray]:
+    """Draw what scikit-learn draws from the same state: one component's frames after another's.
+
+    Returns
+    -------
+    frames : (n_samples, n_dims) float64 array
+    components : (n_samples,) int array
+    """
+    centers, spreads = np.asarray(means, np.float64), np.asarray(covariances, np.float64)
+    shares = np.asarray(weights, np.float64)
+    counts = random_state.multinomial(n_samples, shares / shares.sum())
+    parts = []
+    for k, count in enumerate(counts):
+        if kind in ("full", "tied"):
+            covariance = spreads if kind == "tied" else spreads[k]
+            parts.append(random_state.multivariate_normal(centers[k], covariance, int(count)))
+        else:
+            noise = random_state.standard_normal((count, centers.shape[1]))
+            parts.append(centers[k] + noise * np.sqrt(spreads[k]))
+    return np.concatenate(parts), np.repeat(np.arange(len(counts)), counts)
 
 
 def from_responsibilities(

@@ -18,7 +18,7 @@ full and tied ones.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,9 @@ from voicegmm.mixture.density import (
     project,
     responsibilities,
 )
+from voicegmm.mixture.maximization import M, maximize
 from voicegmm.mixture.model import LOG_2_PI, DiagonalGMM, FullGMM, Mixture, TiedGMM
+from voicegmm.mixture.online import OnlineFit, OnlineOptions, _scaled
 from voicegmm.mixture.statistics import Statistics, accumulate, as_floats, checked_weights
 
 _ENTRIES = 2**20  # frames x components x dimensions of a block: bounds its memory
@@ -215,6 +217,52 @@ def incomplete_collector(
         return Statistics.zero(gmm) if total is None else total
 
     return collect
+
+
+def incomplete_online_step(
+    state: OnlineFit[M],
+    frames: FloatArray,
+    options: OnlineOptions | None = None,
+    frame_weights: FloatArray | None = None,
+) -> OnlineFit[M]:
+    """Learn from one batch of a stream in which values are missing.
+
+    Parameters
+    ----------
+    state, options, frame_weights
+        As in `online_step`.
+    frames : (n_frames, n_dims) float array
+        NaN where a value is missing.
+
+    Returns
+    -------
+    OnlineFit
+        With nothing missing, that of `online_step` to the bit.
+
+    Raises
+    ------
+    DataError
+        As `incomplete_accumulate` does.
+    """
+    options = options or OnlineOptions()
+    batch = incomplete_accumulate(state.gmm, frames, frame_weights)
+    n = batch.n_frames
+    if n == 0:
+        return state
+    gamma = options.step(state.n_updates)
+    average = _scaled(state.average, 1 - gamma) + _scaled(batch, gamma / n)
+    past = state.n_remembered if state.n_updates else n
+    remembered = 1 / ((1 - gamma) ** 2 / past + gamma**2 / n)
+    update = maximize(state.gmm, _scaled(average, remembered), options.em)
+    return replace(
+        state,
+        gmm=update.gmm,
+        average=average,
+        n_updates=state.n_updates + 1,
+        n_frames=state.n_frames + n,
+        n_remembered=remembered,
+        log_likelihood=batch.log_likelihood / n,
+    )
 
 
 def _accumulated(gmm: Mixture, part: tuple[int, FloatArray, FloatArray | None]) -> Statistics:
