@@ -259,7 +259,9 @@ class VoiceBank:
     def _ranking(self, made: FrameSet, names: Sequence[str] | None = None) -> tuple[Candidate, ...]:
         speakers = self.voices.speakers
         chosen = speakers.chosen(names) if names is not None else speakers
-        scores = log_likelihood_ratios(chosen, made.frames, made.weights)
+        scores = log_likelihood_ratios(
+            chosen, made.frames, made.weights, options=self.voices.scoring
+        )
         calibration = self.voices.calibration
         order = np.argsort(-scores, kind="stable")
         if calibration is None:

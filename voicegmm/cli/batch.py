@@ -173,6 +173,20 @@ def adapt(
 @click.option("--trials", type=_PATH, required=True, help="List of VoxCeleb's, NIST's or our kind.")
 @click.option("--segments", type=_PATH, help="List: segment<TAB>file, for tests of several files.")
 @_OUT
+@click.option(
+    "--method",
+    help="How to score: exact, the log-likelihood ratio; top, from the best components of each "
+    "frame; linear or symmetric, from the test's statistics; kl or bhattacharyya, kernels between "
+    "models.  [default: as SPEAKERS were calibrated, else exact]",
+)
+@click.option(
+    "--top", type=int, help="Best components of a frame, with --method top.  [default: 10]"
+)
+@click.option(
+    "--length-normalization/--no-length-normalization",
+    default=None,
+    help="Whether scores are per frame.  [default: they are]",
+)
 @workers_option
 @debug_option
 def score(
@@ -181,15 +195,19 @@ def score(
     trials: Path,
     segments: Path | None,
     out: Path,
+    method: str | None,
+    top: int | None,
+    length_normalization: bool | None,
     workers: int | None,
 ) -> None:
     """Score trials: the mean log-likelihood ratio of each, calibrated where SPEAKERS can.
 
     A trial that cannot be scored stands in the table with a status and the reason.
     """
+    from voicegmm._base.options import from_mapping, to_mapping
     from voicegmm._base.progress import counting
     from voicegmm.corpus import read_segments, read_trials
-    from voicegmm.scoring import score_trials, write_scores
+    from voicegmm.scoring import ScoringOptions, score_trials, write_scores
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, load_voices
 
@@ -199,11 +217,16 @@ def score(
         warn(f"{trials}: {tried.n_duplicates} trials stand twice and are scored once")
     made_of = read_segments(segments) if segments else {}
     voices = load_voices(speakers)
+    asked = {"method": method, "n_top": top, "length_normalization": length_normalization}
+    given = {name: value for name, value in asked.items() if value is not None}
+    # Another method starts from its own defaults.
+    known = {} if method else to_mapping(voices.scoring)
+    options = from_mapping(ScoringOptions, known | given)
     with FeatureStore(store) as frames, bars() as progress:
         parts = [file for test in tried.tests for file in made_of.get(test, ())]
         check_files(frames, parts, str(segments))
         counted = counting(progress, "trials", len(tried))
-        table = score_trials(voices, frames, tried, made_of, cores(workers), counted)
+        table = score_trials(voices, frames, tried, made_of, cores(workers), counted, options)
     write_scores(out, table)
     for status, reason, count in table.failures().values():
         warn(f"{count} trials not scored ({status}): {reason}")

@@ -10,7 +10,7 @@ from voicegmm._base.options import from_mapping
 from voicegmm._base.presets import load_config, with_overrides
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import MapOptions
-from voicegmm.scoring import FoldOptions, UbmOptions
+from voicegmm.scoring import FoldOptions, ScoringOptions, UbmOptions
 from voicegmm.scoring.evaluation import EvaluationOptions
 
 
@@ -61,6 +61,7 @@ class Recipe:
     features : PipelineOptions
     ubm : UbmOptions
     adaptation : MapOptions
+    scoring : ScoringOptions
     calibration : FoldOptions
     evaluation : EvaluationOptions
     """
@@ -72,6 +73,7 @@ class Recipe:
     features: PipelineOptions = field(default_factory=PipelineOptions)
     ubm: UbmOptions = field(default_factory=UbmOptions)
     adaptation: MapOptions = field(default_factory=MapOptions)
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)
     calibration: FoldOptions = field(default_factory=FoldOptions)
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
 

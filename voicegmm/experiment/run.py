@@ -248,7 +248,7 @@ class _Run:
             write_text(self.path("calibration.json"), _pretty(found))
 
         sizes = [len(enrollment.files) for enrollment in protocol.enrollments]
-        parts = [ubm, recipe.calibration, recipe.adaptation, recipe.seed, sizes]
+        parts = [ubm, recipe.calibration, recipe.adaptation, recipe.scoring, recipe.seed, sizes]
         return self.folder.stage("calibration", parts, ["calibration.json"], work)
 
     def _calibrate(self, protocol: Protocol) -> Calibration:
@@ -268,6 +268,7 @@ class _Run:
                 meet=False,
                 n_workers=self.n_workers,
                 progress=lambda done, total: self.progress("calibration", done, total),
+                scoring=recipe.scoring,
             )
         return rehearsal.calibration(recipe.calibration.p_target)
 
@@ -290,11 +291,16 @@ class _Run:
                 log.warning("%s cannot be enrolled: %s", name, reason)
             learned = msgspec.convert(found["calibration"], Calibration | None)
             voices = Voices(
-                models, learned, uncalibrated_because=found["reason"], not_enrolled=failures
+                models,
+                learned,
+                uncalibrated_because=found["reason"],
+                not_enrolled=failures,
+                scoring=recipe.scoring,
             )
             save_voices(self.path("speakers.h5"), voices)
 
-        parts = [ubm, calibration, recipe.adaptation, to_mapping(protocol.enrollments)]
+        enrolled = to_mapping(protocol.enrollments)
+        parts = [ubm, calibration, recipe.adaptation, recipe.scoring, enrolled]
         return self.folder.stage("speakers", parts, ["speakers.h5"], work)
 
     def scores(self, protocol: Protocol, speakers: str) -> str:

@@ -199,3 +199,174 @@ def add(total: Float64Array, part: Float32Array) -> None:
     for i in range(rows):
         for j in range(columns):
             total[i, j] += part[i, j]
+
+
+_SHORT = 32  # numbers of which one maximum is taken at a time: two to four lanes' worth
+
+
+@_compiled("i8(f4[:,::1], i4[:,::1], i4[:,::1], f4[:,::1])", "reassoc", "nsz")
+def best(joint: Float32Array, bits: IntArray, components: IntArray, values: Float32Array) -> int:
+    """Find the greatest numbers of each row, the greatest first; of equal ones the first.
+
+    Parameters
+    ----------
+    joint : (n_frames, n_components) float32 array
+    bits : (n_frames, n_components) int32 array
+        The memory of `joint` as integers.
+    components : (n_frames, n_top) int32 array
+        Become their places.
+    values : (n_frames, n_top) float32 array
+        Become the numbers.
+
+    Returns
+    -------
+    int
+        How many rows hold a NaN or an infinity; then nothing of the block is of use.
+    """
+    n_frames, n_components = joint.shape
+    n_top = components.shape[1]
+    n_bad = 0
+    for t in range(n_frames):
+        row, places, found = joint[t], components[t], values[t]
+        check = _ZERO
+        for k in range(n_components):
+            check += row[k] * _ZERO
+        if check != _ZERO:  # NaN: infinity times 0 is one too
+            n_bad += 1
+            continue
+        n_found = 0
+        for start in range(0, n_components, _SHORT):
+            stop = min(start + _SHORT, n_components)
+            if n_found == n_top and maximum(bits[t, start:stop]) <= found[n_top - 1]:
+                continue
+            for k in range(start, stop):
+                value = row[k]
+                if n_found == n_top and value <= found[n_top - 1]:
+                    continue
+                place = min(n_found, n_top - 1)
+                n_found = min(n_found + 1, n_top)
+                while place > 0 and found[place - 1] < value:
+                    found[place], places[place] = found[place - 1], places[place - 1]
+                    place -= 1
+                found[place], places[place] = value, k
+    return n_bad
+
+
+@_compiled("void(f4[:,::1], i8[::1], i8[::1], f4[:,:,::1], f4[:,::1])", "reassoc", "nsz")
+def shifts_of_panel(
+    z: Float32Array, order: IntArray, starts: IntArray, slopes: Float32Array, out: Float32Array
+) -> None:
+    """Multiply frames with the slopes of their best components, for models side by side.
+
+    The pairs of frame and component are taken component by component, two at a time, so that the
+    slopes of a component are read once for all its frames.
+
+    Parameters
+    ----------
+    z : (n_frames, n_dims) float32 array
+        `n_dims` is a multiple of 4.
+    order : (n_frames * n_top,) int64 array
+        The pairs, frame * n_top + place, sorted by component.
+    starts : (n_components + 1,) int64 array
+        Where in `order` each component's begin.
+    slopes : (n_components, n_dims, n_models) float32 array
+    out : (n_frames * n_top, n_models) float32 array
+    """
+    n_components, n_dims, n_models = slopes.shape
+    n_top = len(out) // max(len(z), 1)
+    for k in range(n_components):
+        stop = starts[k + 1]
+        slope = slopes[k]
+        for i in range(starts[k], stop, 2):
+            one, other = order[i], order[min(i + 1, stop - 1)]  # the last one may stand alone
+            x, y = z[one // n_top], z[other // n_top]
+            a, b = out[one], out[other]
+            for p in range(n_models):
+                a[p] = _ZERO
+                b[p] = _ZERO
+            for d in range(0, n_dims, 4):
+                x0, x1, x2, x3 = x[d], x[d + 1], x[d + 2], x[d + 3]
+                y0, y1, y2, y3 = y[d], y[d + 1], y[d + 2], y[d + 3]
+                s0, s1, s2, s3 = slope[d], slope[d + 1], slope[d + 2], slope[d + 3]
+                if one == other:
+                    for p in range(n_models):
+                        a[p] += x0 * s0[p] + x1 * s1[p] + x2 * s2[p] + x3 * s3[p]
+                else:
+                    for p in range(n_models):
+                        v0, v1, v2, v3 = s0[p], s1[p], s2[p], s3[p]
+                        a[p] += x0 * v0 + x1 * v1 + x2 * v2 + x3 * v3
+                        b[p] += y0 * v0 + y1 * v1 + y2 * v2 + y3 * v3
+
+
+@_compiled("void(f4[:,::1], i4[:,::1], f4[:,::1], f4[:,:,::1], i8)", "reassoc", "nsz")
+def shifts_of_one(
+    z: Float32Array, components: IntArray, slopes: Float32Array, out: Float32Array, place: int
+) -> None:
+    """Multiply frames with the slopes of their best components, for one model.
+
+    Parameters
+    ----------
+    z : (n_frames, n_dims) float32 array
+    components : (n_frames, n_top) int32 array
+    slopes : (n_components, n_dims) float32 array
+    out : (n_frames, n_top, n_models) float32 array
+        Only ``out[:, :, place]`` is written.
+    place : int
+    """
+    n_frames, n_dims = z.shape
+    n_top = components.shape[1]
+    for t in range(n_frames):
+        x = z[t]
+        for c in range(n_top):
+            slope = slopes[components[t, c]]
+            total = _ZERO
+            for d in range(n_dims):
+                total += x[d] * slope[d]
+            out[t, c, place] = total
+
+
+@_compiled("i8(f4[:,:,::1], f4[:,::1], f4[:,::1], f4[:,::1])", "reassoc", "nsz")
+def log_sums_of_best(
+    shifts: Float32Array, base: Float32Array, peak: Float32Array, sums: Float32Array
+) -> int:
+    """Sum 2^(shifts + base) over the best components, all to base 2, for many models at once.
+
+    Parameters
+    ----------
+    shifts : (n_frames, n_top, n_models) float32 array
+        Becomes shifts + base.
+    base : (n_frames, n_top) float32 array
+    peak, sums : (n_frames, n_models) float32 arrays
+        Become maxima and sums of 2^(value - maximum).
+
+    Returns
+    -------
+    int
+        How many frames have a maximum or a sum that is not finite; then nothing is of use.
+    """
+    n_frames, n_top, n_models = shifts.shape
+    n_bad = 0
+    for t in range(n_frames):
+        highest, total = peak[t], sums[t]
+        for c in range(n_top):
+            values, under = shifts[t, c], base[t, c]
+            for p in range(n_models):
+                values[p] += under
+            if c == 0:
+                for p in range(n_models):
+                    highest[p] = values[p]
+            else:
+                for p in range(n_models):
+                    highest[p] = values[p] if values[p] > highest[p] else highest[p]
+        for p in range(n_models):
+            total[p] = _ZERO
+        for c in range(n_top):
+            values = shifts[t, c]
+            for p in range(n_models):
+                total[p] += exp2(values[p] - highest[p])
+        check = _ZERO
+        for p in range(n_models):
+            check += (highest[p] + total[p]) * _ZERO
+        if check != _ZERO:
+            n_bad += 1
+    return n_bad

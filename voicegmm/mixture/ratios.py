@@ -7,6 +7,7 @@ of the mixture they were adapted from,
     log N(x | m, v) - log N(x | m0, v) = sum_d z_d (m_d - m0_d) / v_d - (m_d^2 - m0_d^2) / (2 v_d)
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -24,6 +25,33 @@ from voicegmm.mixture.density import (
     responsibilities,
 )
 from voicegmm.mixture.model import DiagonalGMM
+
+
+def shifts(
+    gmm: DiagonalGMM, projection: Projection, means: FloatArray
+) -> Iterator[tuple[Float64Array, Float64Array]]:
+    """Give what each mixture adds to the joint log-densities of `gmm`, in nats.
+
+    Parameters
+    ----------
+    gmm : DiagonalGMM
+    projection : Projection
+        Of `gmm`: says what z is.
+    means : (n_models, n_components, n_dims) float array
+
+    Yields
+    ------
+    slopes : (n_components, n_dims) float64 array
+        ``z @ slopes.T + constants`` is what the model adds.
+    constants : (n_components,) float64 array
+    """
+    shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
+    precisions = scale**2 / gmm.variances
+    prior = (gmm.means - shift) / scale
+    for model in means:
+        m = (model.astype(np.float64) - shift) / scale
+        slopes = (m - prior) * precisions
+        yield slopes, -0.5 * (slopes * (m + prior)).sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +92,18 @@ class MeanShifts:
         """
         projection = project(gmm, dtype)
         compiled = fused(gmm, projection, n_frames)
-        shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
-        variances = gmm.variances / scale**2
-        prior = (gmm.means - shift) / scale
-        m = (means.astype(np.float64) - shift) / scale
+        shape = (len(means), gmm.n_dims, gmm.n_components)
+        slopes = np.empty(shape, projection.matrix.dtype)
+        constants = np.empty((len(means), gmm.n_components), projection.matrix.dtype)
         unit = 1.0 if compiled is None else np.log2(np.e)
-        slopes = unit * ((m - prior) / variances).transpose(0, 2, 1)
-        constants = unit * -0.5 * ((m**2 - prior**2) / variances).sum(axis=2)
+        for number, (slope, constant) in enumerate(shifts(gmm, projection, means)):
+            slopes[number] = unit * slope.T
+            constants[number] = unit * constant
         return MeanShifts(
             gmm,
             projection if compiled is None else compiled.projection,
-            np.ascontiguousarray(slopes, projection.matrix.dtype),
-            np.ascontiguousarray(constants, projection.matrix.dtype),
+            slopes,
+            constants,
             None if compiled is None else compiled.kernel,
         )
 

@@ -16,6 +16,8 @@ from voicegmm.scoring.identification import (
     promise_identification,
     with_speakers,
 )
+from voicegmm.scoring.kernels import supervector_kernel
+from voicegmm.scoring.linear import linear_scores
 from voicegmm.scoring.models import (
     BackgroundModel,
     SpeakerModels,
@@ -23,6 +25,7 @@ from voicegmm.scoring.models import (
     enroll,
     train_background,
 )
+from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.ratio import log_likelihood_ratios, score_trials
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
 from voicegmm.scoring.voices import IdentificationPromise, OpenSetTests, Rate, Voices
@@ -40,6 +43,7 @@ __all__ = [
     "Rate",
     "Rehearsal",
     "ScoreTable",
+    "ScoringOptions",
     "SpeakerModels",
     "Status",
     "UbmOptions",
@@ -47,12 +51,14 @@ __all__ = [
     "check_front_end",
     "enroll",
     "failure_of",
+    "linear_scores",
     "log_likelihood_ratios",
     "open_set_tests",
     "promise_identification",
     "read_scores",
     "rehearse",
     "score_trials",
+    "supervector_kernel",
     "support",
     "train_background",
     "train_calibration",

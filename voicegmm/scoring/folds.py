@@ -29,6 +29,7 @@ from voicegmm.mixture import MapOptions
 from voicegmm.scoring.calibration import Calibration, train_calibration
 from voicegmm.scoring.frames import FrameLibrary, usable
 from voicegmm.scoring.models import UbmOptions, enroll, train_background
+from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.ratio import score_trials
 from voicegmm.scoring.voices import Voices
 
@@ -237,6 +238,7 @@ def rehearse(
     meet: bool = True,
     n_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    scoring: ScoringOptions | None = None,
 ) -> Rehearsal:
     """Train, enroll and score in folds that leave speakers out.
 
@@ -258,6 +260,8 @@ def rehearse(
     n_workers : int
     progress : callable, optional
         Called with the folds done and their number.
+    scoring : ScoringOptions, optional
+        How recordings will be scored in earnest.
 
     Returns
     -------
@@ -289,7 +293,9 @@ def rehearse(
         folds = _outsiders(several, members, n_enroll, in_earnest if meet else (), rng)
     parts: list[_Part] = []
     for number, fold in enumerate(folds):
-        parts += _fold_scores(frames, number, fold, ubm, adaptation, seed, n_workers)
+        parts += _fold_scores(
+            frames, number, fold, ubm, adaptation, seed, n_workers, scoring or ScoringOptions()
+        )
         if progress:
             progress(number + 1, n_folds)
     return _pooled(parts, folds)
@@ -315,6 +321,7 @@ def _fold_scores(
     adaptation: MapOptions,
     seed: int,
     n_workers: int,
+    scoring: ScoringOptions,
 ) -> list[_Part]:
     background, _ = train_background(frames, fold.background, ubm, seed, n_workers)
     hop = frames.front_end.static.hop_seconds
@@ -324,10 +331,11 @@ def _fold_scores(
         trials = Trials.of(
             (name, file, int(name == voice)) for file, voice in tests for name in models.ids
         )
-        scores = score_trials(Voices(models), frames, trials, n_workers=n_workers).scores
+        voices = Voices(models, scoring=scoring)
+        scores = score_trials(voices, frames, trials, n_workers=n_workers).scores
         seconds = np.array([frames.count(file) * hop for file in trials.tests])
-        voices = tuple(dict(tests)[file] for file in trials.tests)
-        parts.append(_Part(number, trials, voices, scores, seconds, fold.strangers))
+        heard = tuple(dict(tests)[file] for file in trials.tests)
+        parts.append(_Part(number, trials, heard, scores, seconds, fold.strangers))
     return parts
 
 

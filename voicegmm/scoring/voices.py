@@ -6,6 +6,7 @@ from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm.metrics import Estimate
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.options import ScoringOptions
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,9 @@ class Voices:
         The reason where there is no calibration.
     not_enrolled : dict of str to str
         Models that were asked for and could not be made, with the reason.
+    scoring : ScoringOptions
+        How recordings are scored: the calibration and all that follows from it holds for no other
+        scores.
     """
 
     speakers: SpeakerModels
@@ -103,3 +107,4 @@ class Voices:
     open_set: OpenSetTests | None = None
     uncalibrated_because: str = ""
     not_enrolled: dict[str, str] = field(default_factory=dict)
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)

@@ -17,6 +17,7 @@ from voicegmm.scoring import (
     Calibration,
     IdentificationPromise,
     OpenSetTests,
+    ScoringOptions,
     SpeakerModels,
     UbmOptions,
     Voices,
@@ -105,6 +106,7 @@ def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
             "expected": voices.expected,
             "uncalibrated_because": voices.uncalibrated_because,
             "not_enrolled": voices.not_enrolled,
+            "scoring": voices.scoring,
         }
         file.attrs["judgment"] = canonical_json(judgment)
         if voices.open_set:
@@ -149,6 +151,8 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             tests,
             str(judgment["uncalibrated_because"]),
             msgspec.convert(judgment["not_enrolled"], dict[str, str]),
+            # Files from before there was a choice say nothing of it.
+            from_mapping(ScoringOptions, judgment.get("scoring", {}), str(path)),
         )
 
 
