@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
@@ -26,6 +27,7 @@ from voicegmm.scoring import (
     ScoreTable,
     Voices,
     enroll,
+    make_cohort,
     read_scores,
     rehearse,
     score_trials,
@@ -130,6 +132,13 @@ class _logged:  # noqa: N801 - reads as a clause of the with statement
         logger.removeHandler(self._handler)
         logger.setLevel(self._level)
         self._handler.close()
+
+
+def _by_speaker(files: Sequence[str]) -> dict[str, list[str]]:
+    speakers: dict[str, list[str]] = {}
+    for file in files:
+        speakers.setdefault(speaker_of(file), []).append(file)
+    return speakers
 
 
 @dataclass
@@ -253,13 +262,10 @@ class _Run:
 
     def _calibrate(self, protocol: Protocol) -> Calibration:
         recipe = self.recipe
-        by_speaker: dict[str, list[str]] = {}
-        for file in protocol.background:
-            by_speaker.setdefault(speaker_of(file), []).append(file)
         with FeatureStore(self.path("features.h5")) as frames:
             rehearsal = rehearse(
                 frames,
-                by_speaker,
+                _by_speaker(protocol.background),
                 recipe.calibration,
                 recipe.ubm,
                 recipe.adaptation,
@@ -287,6 +293,16 @@ class _Run:
                     self.n_workers,
                     counting(self.progress, "speakers", len(protocol.enrollments)),
                 )
+                cohort = None
+                if recipe.scoring.normalization.method != "none":
+                    cohort = make_cohort(
+                        models,
+                        frames,
+                        _by_speaker(protocol.background),
+                        int(np.median([len(one.files) for one in protocol.enrollments])),
+                        recipe.scoring,
+                        self.n_workers,
+                    )
             for name, reason in failures.items():
                 log.warning("%s cannot be enrolled: %s", name, reason)
             learned = msgspec.convert(found["calibration"], Calibration | None)
@@ -296,11 +312,12 @@ class _Run:
                 uncalibrated_because=found["reason"],
                 not_enrolled=failures,
                 scoring=recipe.scoring,
+                cohort=cohort,
             )
             save_voices(self.path("speakers.h5"), voices)
 
         enrolled = to_mapping(protocol.enrollments)
-        parts = [ubm, calibration, recipe.adaptation, recipe.scoring, enrolled]
+        parts = [ubm, calibration, recipe.adaptation, recipe.scoring, enrolled, protocol.background]
         return self.folder.stage("speakers", parts, ["speakers.h5"], work)
 
     def scores(self, protocol: Protocol, speakers: str) -> str:

@@ -1,6 +1,7 @@
 """Models of voices and what they say of a recording: scores, ratios, calibration."""
 
 from voicegmm.scoring.calibration import Calibration, train_calibration
+from voicegmm.scoring.cohort import Cohort, make_cohort
 from voicegmm.scoring.folds import FoldOptions, Rehearsal, rehearse
 from voicegmm.scoring.frames import (
     OK,
@@ -25,9 +26,15 @@ from voicegmm.scoring.models import (
     enroll,
     train_background,
 )
+from voicegmm.scoring.normalization import (
+    CohortScores,
+    ScoreNormalizationOptions,
+    normalize_scores,
+)
 from voicegmm.scoring.options import ScoringOptions
-from voicegmm.scoring.ratio import log_likelihood_ratios, score_trials
+from voicegmm.scoring.ratio import log_likelihood_ratios
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
+from voicegmm.scoring.trials import score_trials
 from voicegmm.scoring.voices import IdentificationPromise, OpenSetTests, Rate, Voices
 from voicegmm.scoring.words import support
 
@@ -35,6 +42,8 @@ __all__ = [
     "OK",
     "BackgroundModel",
     "Calibration",
+    "Cohort",
+    "CohortScores",
     "FoldOptions",
     "FrameLibrary",
     "IdentificationPromise",
@@ -42,6 +51,7 @@ __all__ = [
     "OpenSetTests",
     "Rate",
     "Rehearsal",
+    "ScoreNormalizationOptions",
     "ScoreTable",
     "ScoringOptions",
     "SpeakerModels",
@@ -53,6 +63,8 @@ __all__ = [
     "failure_of",
     "linear_scores",
     "log_likelihood_ratios",
+    "make_cohort",
+    "normalize_scores",
     "open_set_tests",
     "promise_identification",
     "read_scores",

@@ -27,10 +27,11 @@ from voicegmm._base.errors import DataError
 from voicegmm.corpus import Enrollment, Trials
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring.calibration import Calibration, train_calibration
+from voicegmm.scoring.cohort import make_cohort
 from voicegmm.scoring.frames import FrameLibrary, usable
 from voicegmm.scoring.models import UbmOptions, enroll, train_background
 from voicegmm.scoring.options import ScoringOptions
-from voicegmm.scoring.ratio import score_trials
+from voicegmm.scoring.trials import score_trials
 from voicegmm.scoring.voices import Voices
 
 _SHORT_PERCENT = 5  # tests shorter than this percentile of the rehearsed ones are doubtful
@@ -294,7 +295,15 @@ def rehearse(
     parts: list[_Part] = []
     for number, fold in enumerate(folds):
         parts += _fold_scores(
-            frames, number, fold, ubm, adaptation, seed, n_workers, scoring or ScoringOptions()
+            frames,
+            several,
+            number,
+            fold,
+            ubm,
+            adaptation,
+            seed,
+            n_workers,
+            scoring or ScoringOptions(),
         )
         if progress:
             progress(number + 1, n_folds)
@@ -315,6 +324,7 @@ class _Part:
 
 def _fold_scores(
     frames: FrameLibrary,
+    recordings: Mapping[str, Sequence[str]],
     number: int,
     fold: _Fold,
     ubm: UbmOptions,
@@ -332,10 +342,17 @@ def _fold_scores(
             (name, file, int(name == voice)) for file, voice in tests for name in models.ids
         )
         voices = Voices(models, scoring=scoring)
+        if scoring.normalization.method != "none":
+            # The cohort is of those who train the fold's background model, as it is in earnest.
+            heard = set(fold.background)
+            known = {name: [f for f in of if f in heard] for name, of in recordings.items()}
+            n_enroll = int(np.median([len(enrollment.files) for enrollment in enrollments]))
+            cohort = make_cohort(models, frames, known, n_enroll, scoring, n_workers)
+            voices = replace(voices, cohort=cohort)
         scores = score_trials(voices, frames, trials, n_workers=n_workers).scores
         seconds = np.array([frames.count(file) * hop for file in trials.tests])
-        heard = tuple(dict(tests)[file] for file in trials.tests)
-        parts.append(_Part(number, trials, heard, scores, seconds, fold.strangers))
+        whose = tuple(dict(tests)[file] for file in trials.tests)
+        parts.append(_Part(number, trials, whose, scores, seconds, fold.strangers))
     return parts
 
 

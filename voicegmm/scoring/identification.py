@@ -87,7 +87,18 @@ def with_speakers(voices: Voices, speakers: SpeakerModels) -> Voices:
         promise = promise_identification(
             voices.open_set, voices.calibration, len(speakers.ids), promise.max_false_accept
         )
-    return replace(voices, speakers=speakers, promise=promise)
+    cohort = voices.cohort
+    if cohort:
+        before = voices.speakers
+        same = [
+            name
+            for name in set(before.ids) & set(speakers.ids)
+            if np.array_equal(
+                before.means[before.index(name)], speakers.means[speakers.index(name)]
+            )
+        ]
+        cohort = cohort.kept(same)
+    return replace(voices, speakers=speakers, promise=promise, cohort=cohort)
 
 
 def rate_of(

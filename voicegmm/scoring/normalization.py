@@ -11,6 +11,7 @@ cohort, voices that take no part in the trials, tells how much.
 - AS: S with the nearest of the cohort alone (Matejka and others, Interspeech 2017, "AS-norm1").
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,15 +74,13 @@ class CohortScores:
     cohort: FloatArray | None = None
 
 
-def without_own(
-    scores: FloatArray, rows: tuple[str, ...], columns: tuple[str, ...]
-) -> Float64Array:
+def without_own(scores: FloatArray, rows: Sequence[str], columns: Sequence[str]) -> Float64Array:
     """Leave out of a score matrix what compares a speaker with itself.
 
     Parameters
     ----------
     scores : (n_rows, n_columns) float array
-    rows, columns : tuple of str
+    rows, columns : sequence of str
         Whose voice each row and each column is.
 
     Returns
@@ -89,7 +88,9 @@ def without_own(
     (n_rows, n_columns) float64 array
         NaN where the two are the same.
     """
-    own: BoolArray = np.array(rows, object)[:, None] == np.array(columns, object)[None, :]
+    own: BoolArray = (
+        np.array(list(rows), object)[:, None] == np.array(list(columns), object)[None, :]
+    )
     return np.where(own, np.nan, np.asarray(scores, np.float64))
 
 

@@ -1,9 +1,10 @@
 """How a recording is scored against a speaker's model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voicegmm._base.checks import at_least, one_of
 from voicegmm._base.errors import OptionError
+from voicegmm.scoring.normalization import ScoreNormalizationOptions
 
 METHODS = ("exact", "top", "linear", "symmetric", "kl", "bhattacharyya")
 _PER_FRAME = ("exact", "top", "linear")
@@ -28,11 +29,14 @@ class ScoringOptions:
     length_normalization : bool
         Whether scores are per frame; false only with "exact", "top" and "linear", whose scores
         then grow with the recording.
+    normalization : ScoreNormalizationOptions
+        By a cohort of other speakers; none by default.
     """
 
     method: str = "exact"
     n_top: int = 10
     length_normalization: bool = True
+    normalization: ScoreNormalizationOptions = field(default_factory=ScoreNormalizationOptions)
 
     def __post_init__(self) -> None:
         one_of("method", self.method, METHODS)

@@ -5,23 +5,19 @@
 (Reynolds 2000, eq. 1, per frame so that recordings of different lengths compare.)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
-from voicegmm._base.errors import MismatchError
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
-from voicegmm.scoring.frames import OK, FrameLibrary, Status, check_front_end
+from voicegmm.scoring.frames import FrameLibrary
 from voicegmm.scoring.methods import Job, batch_frames, ready, scored
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
-from voicegmm.scoring.table import ScoreTable
-from voicegmm.scoring.voices import Voices
 
 
 def log_likelihood_ratios(
@@ -57,111 +53,33 @@ def log_likelihood_ratios(
     return np.asarray(scored(scorer, options, [(frames, frame_weights)], chosen)[0])
 
 
-def score_trials(
-    voices: Voices,
-    frames: FrameLibrary,
-    trials: Trials,
-    segments: dict[str, tuple[str, ...]] | None = None,
-    n_workers: int = 1,
-    progress: Callable[[int], None] | None = None,
-    options: ScoringOptions | None = None,
-) -> ScoreTable:
-    """Score a list of trials; each test is read once and passes the background model once.
-
-    Beside models and score table only a few tests are in memory at a time. The number of workers
-    does not change a bit of the scores.
-
-    Parameters
-    ----------
-    voices : Voices
-        A trial of a model that could not be made gets a status, not a score.
-    frames : FrameLibrary
-    trials : Trials
-    segments : dict, optional
-        What each test is made of; a test that is not here is a recording itself.
-    n_workers : int
-    progress : callable, optional
-        Called with the number of trials done.
-    options : ScoringOptions, optional
-        Those of the voices by default.
-
-    Returns
-    -------
-    ScoreTable
-        Scores, and calibrated ones where there is a calibration; a trial that cannot be scored has
-        NaN, a status and a reason.
-
-    Raises
-    ------
-    ListError
-        If a trial names a model or a test that does not exist.
-    MismatchError
-        If the frames come from another front end than the models, or the calibration was learned
-        from scores of another kind.
-    """
-    options = options or voices.scoring
-    _check_calibrated(voices, options)
-    models = voices.speakers
-    check_front_end(models.background.front_end, frames.front_end, "scoring")
-    segments = segments or {}
-    known_tests = {*frames.ids, *segments}
-    trials.check_known({*models.ids, *voices.not_enrolled}, known_tests, "the trial list")
-    files = [segments.get(test, (test,)) for test in trials.tests]
-    statuses, reasons = _obstacles(voices, frames, trials, files)
-    good = np.flatnonzero(statuses == OK)
-    scores = np.full(len(trials), np.nan)
-    done = len(trials) - len(good)
-    for places, values in _scores(models, frames, trials, files, good, options, n_workers):
-        scores[places] = values
-        done += len(places)
-        if progress:
-            progress(done)
-    llrs = voices.calibration.apply(scores) if voices.calibration else None
-    return ScoreTable(trials, scores, tuple(statuses), tuple(reasons), llrs)
-
-
-def _check_calibrated(voices: Voices, options: ScoringOptions) -> None:
-    """Refuse to apply a calibration to scores of another kind."""
-    if voices.calibration is None or options == voices.scoring:
-        return
-    learned, asked = voices.scoring, options
-    name = next(n for n in vars(asked) if getattr(asked, n) != getattr(learned, n))
-    raise MismatchError(
-        f"the calibration was learned from scores with {name} {getattr(learned, name)!r} and does "
-        f"not hold for {getattr(asked, name)!r}; score with {getattr(learned, name)!r}, or make "
-        "the calibration anew"
-    )
-
-
-def _obstacles(
-    voices: Voices, frames: FrameLibrary, trials: Trials, files: list[tuple[str, ...]]
-) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """Give the status of each trial, and the reason where it cannot be scored."""
-    statuses = np.full(len(trials), OK, dtype=object)
-    reasons = np.full(len(trials), "", dtype=object)
-    of_test = [next((s for s in map(frames.status, each) if not s.ok), Status()) for each in files]
-    bad = np.array([not status.ok for status in of_test], bool)
-    for number in np.flatnonzero(bad[trials.test_index]):
-        status = of_test[trials.test_index[number]]
-        statuses[number], reasons[number] = status.status, status.reason
-    enrolled = set(voices.speakers.ids)
-    missing = np.array([model not in enrolled for model in trials.models], bool)
-    for number in np.flatnonzero(missing[trials.model_index]):
-        model = trials.models[trials.model_index[number]]
-        statuses[number], reasons[number] = "no model", voices.not_enrolled[model]
-    return statuses, reasons
-
-
-def _scores(
+def raw_scores(
     models: SpeakerModels,
     frames: FrameLibrary,
     trials: Trials,
-    files: list[tuple[str, ...]],
+    files: Sequence[tuple[str, ...]],
     good: IntArray,
     options: ScoringOptions,
     n_workers: int,
 ) -> Iterator[tuple[IntArray, Float64Array]]:
-    """Score the good trials: give, test by test, which trials they are and their scores."""
+    """Score the good trials as they come, not normalized.
+
+    Parameters
+    ----------
+    models : SpeakerModels
+    frames : FrameLibrary
+    trials : Trials
+    files : sequence of tuple of str
+        The recordings that each test is made of.
+    good : (n_good,) int array
+        Which trials can be scored.
+    options : ScoringOptions
+    n_workers : int
+
+    Yields
+    ------
+    which trials they are, and their scores, test by test
+    """
     if not len(good):
         return
     tried, model_index = np.unique(trials.model_index[good], return_inverse=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm.metrics import Estimate
 from voicegmm.scoring.calibration import Calibration
+from voicegmm.scoring.cohort import Cohort
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
 
@@ -98,6 +99,8 @@ class Voices:
     scoring : ScoringOptions
         How recordings are scored: the calibration and all that follows from it holds for no other
         scores.
+    cohort : Cohort, optional
+        What scores are normalized by, where they are.
     """
 
     speakers: SpeakerModels
@@ -108,3 +111,4 @@ class Voices:
     uncalibrated_because: str = ""
     not_enrolled: dict[str, str] = field(default_factory=dict)
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
+    cohort: Cohort | None = None

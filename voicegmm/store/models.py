@@ -15,6 +15,7 @@ from voicegmm.mixture import DiagonalGMM, MapOptions
 from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
+    Cohort,
     IdentificationPromise,
     OpenSetTests,
     ScoringOptions,
@@ -94,11 +95,7 @@ def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
         mode=0o600,
     ) as file:
         _write_background(file.create_group("ubm"), speakers.background)
-        group = file.create_group("speakers")
-        write_strings(group, "ids", speakers.ids)
-        group["means"] = speakers.means
-        group["counts"] = speakers.counts
-        group["seconds"] = speakers.seconds
+        _write_speakers(file.create_group("speakers"), speakers)
         judgment = {
             "calibration": voices.calibration,
             "promise": voices.promise,
@@ -113,6 +110,49 @@ def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
             tests = file.create_group("open_set")
             for name in _OPEN_SET:
                 tests[name] = getattr(voices.open_set, name)
+        if voices.cohort:
+            _write_cohort(file.create_group("cohort"), voices.cohort)
+
+
+def _write_speakers(group: h5py.Group, speakers: SpeakerModels) -> None:
+    write_strings(group, "ids", speakers.ids)
+    for name in ("means", "counts", "seconds"):
+        group[name] = getattr(speakers, name)
+
+
+def _read_speakers(
+    group: h5py.Group, background: BackgroundModel, adaptation: MapOptions
+) -> SpeakerModels:
+    ids = read_strings(group, "ids")
+    shape = (len(ids), background.gmm.n_components, background.gmm.n_dims)
+    return SpeakerModels(
+        background,
+        ids,
+        read_array(group, "means", shape, np.float32),
+        read_array(group, "counts", shape[:2], np.float64),
+        read_array(group, "seconds", shape[:1], np.float64),
+        adaptation,
+    )
+
+
+def _write_cohort(group: h5py.Group, cohort: Cohort) -> None:
+    _write_speakers(group.create_group("speakers"), cohort.models)
+    write_strings(group, "voices", cohort.voices)
+    write_strings(group, "enrolled", cohort.enrolled)
+    # Where a speaker would meet itself there is no score: NaN in memory, a mask in the file.
+    group["met"] = np.isfinite(cohort.of_cohort).astype(np.uint8)
+    group["of_cohort"] = np.nan_to_num(cohort.of_cohort, nan=0.0)
+    group["of_enrolled"] = cohort.of_enrolled
+
+
+def _read_cohort(group: h5py.Group, background: BackgroundModel, adaptation: MapOptions) -> Cohort:
+    models = _read_speakers(group["speakers"], background, adaptation)
+    voices, enrolled = read_strings(group, "voices"), read_strings(group, "enrolled")
+    shape = (len(models.ids), len(voices))
+    met = read_array(group, "met", shape, np.uint8).astype(bool)
+    of_cohort = np.where(met, read_array(group, "of_cohort", shape, np.float64), np.nan)
+    of_enrolled = read_array(group, "of_enrolled", (len(enrolled), len(voices)), np.float64)
+    return Cohort(models, voices, of_cohort, enrolled, of_enrolled)
 
 
 def load_voices(path: str | os.PathLike[str]) -> Voices:
@@ -125,17 +165,8 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
     """
     with _damage_named(path), open_file(path, SPEAKERS_FORMAT, SPEAKERS_VERSION) as file:
         background = _read_background(file["ubm"], str(path))
-        group = file["speakers"]
-        ids = read_strings(group, "ids")
-        shape = (len(ids), background.gmm.n_components, background.gmm.n_dims)
-        speakers = SpeakerModels(
-            background,
-            ids,
-            read_array(group, "means", shape, np.float32),
-            read_array(group, "counts", shape[:2], np.float64),
-            read_array(group, "seconds", shape[:1], np.float64),
-            _options(file, "options", MapOptions, str(path)),
-        )
+        adaptation = _options(file, "options", MapOptions, str(path))
+        speakers = _read_speakers(file["speakers"], background, adaptation)
         if speakers.fingerprint != file.attrs["fingerprint"]:
             raise FormatError(f"{path}: damaged: the speakers do not fit their fingerprint")
         judgment = msgspec.json.decode(file.attrs["judgment"])
@@ -153,6 +184,7 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             msgspec.convert(judgment["not_enrolled"], dict[str, str]),
             # Files from before there was a choice say nothing of it.
             from_mapping(ScoringOptions, judgment.get("scoring", {}), str(path)),
+            _read_cohort(file["cohort"], background, adaptation) if "cohort" in file else None,
         )
 
 
