@@ -362,6 +362,7 @@ class _Batch:
     given: Conditioned
     pulls: Float64Array
     joint: Float64Array  # of the frames in the places that are filled, (n_frames, n_components)
+    tied: bool
 
     @staticmethod
     def of(gmm: FullGMM | TiedGMM, frames: Float64Array, batch: Batch) -> "_Batch":
@@ -371,7 +372,8 @@ class _Batch:
             pulls = given.pulls(centered)
             densities = given.log_densities(centered, pulls)[:, batch.filled].T
             joint = densities + _log_weights(gmm)
-        return _Batch(frames, batch, given, pulls, _within_reach(joint, frames))
+        joint = _within_reach(joint, frames)
+        return _Batch(frames, batch, given, pulls, joint, isinstance(gmm, TiedGMM))
 
     def statistics(self, weights: Float64Array) -> Statistics:
         """Sum the frames as each component completes them, and the spread it leaves open."""
@@ -387,7 +389,7 @@ class _Batch:
         return Statistics(
             gamma.sum(axis=(1, 2)),
             (shares @ whole)[:, 0],
-            second.sum(axis=0) if len(self.given.covariances) < K else second,
+            second.sum(axis=0) if self.tied else second,
             float(weight @ log_densities),
             float(weight.sum()),
         )
