@@ -31,7 +31,7 @@ from voicegmm.mixture import (
     sample,
 )
 from voicegmm.mixture.maximization import data_variance
-from voicegmm.mixture.missing import patterns
+from voicegmm.mixture.patterns import batches
 
 FIELDS = ("counts", "first", "second", "log_likelihood", "n_frames")
 FREE = EmOptions(n_iterations=8, tolerance=0, variance_floor=0, min_count=0)
@@ -83,7 +83,8 @@ def sums_of(gmm, frames, weights):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_density_posteriors_and_statistics_against_scipy(shape, seed):
     rng = np.random.default_rng(seed)
-    gmm = random_mixture(rng, shape, n_dims=4, center=rng.uniform(-100, 100))
+    n_components = int(rng.integers(1, 4))
+    gmm = random_mixture(rng, shape, n_components, n_dims=4, center=rng.uniform(-100, 100))
     frames = with_holes(sample(gmm, 15, rng)[0], rng)
     joint = np.array([joint_of(gmm, frame) for frame in frames])
     total = np.logaddexp.reduce(joint, axis=1)
@@ -98,6 +99,7 @@ def test_density_posteriors_and_statistics_against_scipy(shape, seed):
         second = second.sum(axis=0)
     elif shape != "full":
         second = np.diagonal(second, axis1=1, axis2=2)
+    assert found.second.shape == second.shape
     np.testing.assert_allclose(found.counts, counts, atol=1e-8)
     np.testing.assert_allclose(found.first, first, atol=1e-6)
     np.testing.assert_allclose(found.second, second, rtol=1e-8, atol=1e-4)
@@ -328,16 +330,34 @@ def test_far_from_zero_no_digit_is_lost(shape):
     )  # fmt: skip
 
 
-def test_patterns_cover_all_frames_once():
+@pytest.mark.parametrize("entries", [2**20, 100])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.6, 1.0])
+def test_batches_hold_all_frames_once_with_their_patterns(entries, share, monkeypatch):
+    monkeypatch.setattr("voicegmm.mixture.patterns._ENTRIES", entries)
     rng = np.random.default_rng(10)
-    observed = rng.random((200, 11)) < 0.8
+    observed = rng.random((300, 11)) < share
     seen = []
-    for rows, pattern in patterns(observed):
-        assert (observed[rows] == pattern).all()
-        seen += rows.tolist()
-    assert sorted(seen) == list(range(200))
-    assert len(list(patterns(observed))) == len(np.unique(observed, axis=0))
-    assert list(patterns(observed[:0])) == []
+    for batch in batches(observed, 3):
+        assert (observed[batch.rows] == batch.observed[:, None]).all()
+        assert batch.filled[:, 0].all()
+        assert batch.filled.mean() >= 0.5
+        assert batch.rows.size * 33 <= entries or len(batch.rows) == 1
+        seen += batch.rows[batch.filled].tolist()
+    assert sorted(seen) == list(range(300))
+    assert list(batches(observed[:0], 3)) == []
+
+
+@pytest.mark.parametrize("shape", ["tied", "full"])
+def test_small_batches_and_long_patterns_give_the_same_statistics(shape, monkeypatch):
+    rng = np.random.default_rng(12)
+    gmm = random_mixture(rng, shape)
+    frames = with_holes(sample(gmm, 200, rng)[0], rng)
+    wanted, densities = incomplete_accumulate(gmm, frames), incomplete_log_density(gmm, frames)
+    monkeypatch.setattr("voicegmm.mixture.patterns._ENTRIES", 60)
+    found = incomplete_accumulate(gmm, frames)
+    for name in FIELDS:
+        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), rtol=1e-10)
+    np.testing.assert_allclose(incomplete_log_density(gmm, frames), densities, rtol=1e-12)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,6 +1,8 @@
-"""Commands about features: extract."""
+"""Commands about features: extract, plot, compare."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,7 +18,13 @@ from voicegmm.cli.console import (
     workers_option,
 )
 
+if TYPE_CHECKING:
+    from voicegmm.store import FeatureComparison
+
+F = TypeVar("F", bound=Callable[..., Any])
+
 _PATH = click.Path(path_type=Path)
+_WORST = 5  # recordings that `compare` names
 
 
 @click.group()
@@ -24,26 +32,34 @@ def features() -> None:
     """Make and look at features."""
 
 
-@features.command("extract")
-@click.argument("what", type=_PATH, metavar="LIST|DIR")
-@click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
-@click.option(
-    "--config",
-    default="voicegmm-16k",
-    show_default=True,
-    help="A front end: a preset's name or a .toml file.",
-)
-@settings_option("static.n_cepstra=16")
-@click.option(
-    "--root", type=_PATH, help="The folder that LIST is relative to.  [default: where LIST lies]"
-)
-@click.option(
+def _front_end_options(command: F) -> F:
+    """Add --config and --set."""
+    config = click.option(
+        "--config",
+        default="voicegmm-16k",
+        show_default=True,
+        help="A front end: a preset's name or a .toml file.",
+    )
+    return config(settings_option("static.n_cepstra=16")(command))
+
+
+_LABELS = click.option(
     "--labels",
     type=_PATH,
     metavar="FILE|DIR",
     help="Where there is speech, instead of a detector: RTTM, Kaldi's segments, or a folder of "
     "Audacity's label tracks.",
 )
+
+
+@features.command("extract")
+@click.argument("what", type=_PATH, metavar="LIST|DIR")
+@click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
+@_front_end_options
+@click.option(
+    "--root", type=_PATH, help="The folder that LIST is relative to.  [default: where LIST lies]"
+)
+@_LABELS
 @workers_option
 @json_option
 @debug_option
@@ -109,3 +125,98 @@ def extract(
         f"{out}: {summary.n_files} recordings{failed}{resumed}; {summary.n_frames} frames of "
         f"{pipeline.n_dims} dimensions, {summary.seconds / 60:.1f} minutes of speech"
     )
+
+
+@features.command("plot")
+@click.argument("recording", type=_PATH, metavar="RECORDING")
+@click.option(
+    "-o", "--out", type=_PATH, help="The .png or .svg to write.  [default: RECORDING's name, .png]"
+)
+@_front_end_options
+@_LABELS
+@debug_option
+def plot(
+    recording: Path, out: Path | None, config: str, settings: tuple[str, ...], labels: Path | None
+) -> None:
+    """Draw a recording as a front end sees it.
+
+    Waveform, spectrogram, static features and speech over one axis of time.
+    """
+    from voicegmm.audio import read_signal
+    from voicegmm.corpus import labels_of, read_labels
+    from voicegmm.features import load_front_end
+    from voicegmm.plots import recording as draw
+    from voicegmm.plots import save
+
+    out = out or Path(recording.with_suffix(".png").name)
+    check_output(out, recording)
+    if labels:
+        settings = (*settings, "speech.method=labels")
+    options = load_front_end(config, settings)
+    name = str(recording)
+    segments = labels_of(read_labels(labels), [name])[name] if labels else None
+    signal = read_signal(recording, options.sample_rate)
+    for note in signal.notes:
+        warn(f"{recording}: {note}")
+    click.echo(save(draw(signal, options, segments, title=recording.name), out))
+
+
+@features.command("compare")
+@click.argument("first", type=_PATH)
+@click.argument("second", type=_PATH)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="The largest difference of two values that counts as none.",
+)
+@json_option
+@debug_option
+def compare(first: Path, second: Path, tolerance: float, as_json: bool) -> None:
+    """Tell whether two files of features are the same, and where they differ.
+
+    Each is a feature store of ours, a .npy or .npz, a Kaldi archive (.ark, binary, not compressed)
+    or an HTK file. The exit code is 0 whether they are the same or not; see --json.
+    """
+    from voicegmm._base.options import to_mapping
+    from voicegmm.store import compare_features
+
+    found = compare_features(first, second, tolerance)
+    if as_json:
+        print_json({"first": str(first), "second": str(second), **to_mapping(found)})
+        return
+    _print_comparison(found)
+
+
+def _print_comparison(found: "FeatureComparison") -> None:
+    differ = [recording for recording in found.recordings if not recording.same]
+    both = len(found.recordings)
+    if found.same:
+        click.echo(f"same: {both} recordings, {found.n_compared} frames")
+    else:
+        click.echo(f"different: {len(differ)} of {both} recordings that both have")
+    if found.max_difference:
+        lowest = min((value for value in found.correlations if value is not None), default=None)
+        told = "" if lowest is None else f", lowest correlation of a dimension {lowest:.6f}"
+        click.echo(
+            f"over {found.n_compared} frames: largest difference {found.max_difference:.6g}, "
+            f"mean {found.mean_difference:.6g}{told}"
+        )
+    if found.n_dims[0] != found.n_dims[1]:
+        click.echo(f"dimensions: {found.n_dims[0]}, {found.n_dims[1]}")
+    for option in found.options:
+        click.echo(f"option {option}")
+    for name, missing in (("first", found.only_first), ("second", found.only_second)):
+        if missing:
+            more = ", ..." if len(missing) > _WORST else ""
+            click.echo(f"only in the {name}: {', '.join(missing[:_WORST])}{more} ({len(missing)})")
+    differ.sort(key=lambda recording: -(recording.max_difference or float("inf")))
+    for recording in differ[:_WORST]:
+        one, other = recording.n_frames
+        frames = f"{one} frames" if one == other else f"{one} and {other} frames"
+        highest = recording.max_difference
+        told = "" if highest is None else f", largest difference {highest:.6g}"
+        click.echo(f"{recording.file}: {frames}{told}")
+    if len(differ) > _WORST:
+        click.echo(f"... and {len(differ) - _WORST} more: see --json")

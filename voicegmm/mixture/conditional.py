@@ -12,7 +12,7 @@ mixture has A = 0, and all components of a tied one have the same A and C.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -24,7 +24,6 @@ from voicegmm._base.errors import DataError, OptionError
 from voicegmm.mixture.density import posteriors
 from voicegmm.mixture.maximization import M
 from voicegmm.mixture.model import (
-    LOG_2_PI,
     DiagonalGMM,
     FullGMM,
     Mixture,
@@ -32,83 +31,6 @@ from voicegmm.mixture.model import (
     TiedGMM,
 )
 from voicegmm.mixture.sampling import sample
-
-
-@dataclass(frozen=True, eq=False)
-class Division:
-    """A full or tied mixture, its dimensions divided in observed and missing ones.
-
-    Where all components share their covariance, the arrays that come of it are (1, ...).
-
-    Parameters
-    ----------
-    means : (n_components, n_observed) float64 array
-    factors : (n_components, n_observed, n_observed) float64 array
-        Lower triangular; factor times its transpose is Sigma_oo.
-    slopes : (n_components, n_missing, n_observed) float64 array
-        A.
-    offsets : (n_components, n_missing) float64 array
-        mu_m - A mu_o.
-    noise : (n_components, n_missing, n_missing) float64 array
-        Lower triangular; factor times its transpose is C.
-    """
-
-    means: Float64Array
-    factors: Float64Array
-    slopes: Float64Array
-    offsets: Float64Array
-    noise: Float64Array
-
-    def log_densities(self, given: FloatArray) -> Float64Array:
-        """Give log N(x_o | k) of (n_frames, n_observed) float array, (n_frames, n_components)."""
-        centered = np.swapaxes(given - self.means[:, None], 1, 2)
-        whitened = np.linalg.solve(self.factors, centered)
-        log_det = np.log(np.diagonal(self.factors, axis1=1, axis2=2)).sum(axis=1)
-        log_norm = 0.5 * given.shape[1] * LOG_2_PI + log_det
-        distances = np.square(whitened).sum(axis=1)
-        return np.asarray((-0.5 * distances - log_norm[:, None]).T, np.float64)
-
-    def expected(self, given: FloatArray) -> Float64Array:
-        """Give what each component expects of the missing dimensions (eq. 2.81).
-
-        Parameters
-        ----------
-        given : (n_frames, n_observed) float array
-
-        Returns
-        -------
-        (n_components, n_frames, n_missing) float64 array
-        """
-        return np.asarray(given @ np.swapaxes(self.slopes, 1, 2) + self.offsets[:, None])
-
-    def covariances(self) -> Float64Array:
-        """Give C (eq. 2.82), (n_components, n_missing, n_missing), or (1, ...)."""
-        product: Float64Array = self.noise @ np.swapaxes(self.noise, 1, 2)
-        return product
-
-
-def divide(gmm: FullGMM | TiedGMM, observed: IntArray, missing: IntArray) -> Division:
-    """Divide a mixture's dimensions in observed and missing ones.
-
-    The Cholesky factor of a covariance with the observed dimensions put first holds all that is
-    asked for, and C as a product of factors is positive definite whatever the rounding.
-
-    Parameters
-    ----------
-    gmm : FullGMM or TiedGMM
-    observed, missing : (n_observed,), (n_missing,) int arrays
-        Which dimensions; together all of them. Either may be empty.
-    """
-    covariances = gmm.covariances if isinstance(gmm, FullGMM) else gmm.covariance[None]
-    order, n = np.concatenate([observed, missing]), len(observed)
-    factors = np.asarray(np.linalg.cholesky(covariances[:, order[:, None], order]), np.float64)
-    of_observed, across, noise = factors[:, :n, :n], factors[:, n:, :n], factors[:, n:, n:]
-    # A L_oo = L_mo.
-    turned = np.linalg.solve(np.swapaxes(of_observed, 1, 2), np.swapaxes(across, 1, 2))
-    slopes = np.swapaxes(turned, 1, 2)
-    means = gmm.means[:, observed]
-    offsets = gmm.means[:, missing] - (slopes @ means[:, :, None])[:, :, 0]
-    return Division(means, of_observed, slopes, offsets, noise)
 
 
 def marginal(gmm: M, dims: Sequence[int] | IntArray) -> M:
@@ -182,8 +104,7 @@ def condition(gmm: M, dims: Sequence[int] | IntArray, values: npt.ArrayLike) -> 
     weights = np.asarray(posteriors(marginal(gmm, known), x)[0], np.float64)
     made: Mixture
     if isinstance(gmm, FullGMM | TiedGMM):
-        division = divide(gmm, known, rest)
-        means, covariances = division.expected(x)[:, 0], division.covariances()
+        means, covariances = _regression(gmm, known, rest, x[0])
         if isinstance(gmm, FullGMM):
             made = FullGMM(weights, means, covariances)
         else:
@@ -227,6 +148,23 @@ def sample_conditional(
     frames[:, np.setdiff1d(np.arange(gmm.n_dims), dims)] = drawn
     frames[:, np.asarray(dims)] = values
     return frames, components
+
+
+def _regression(
+    gmm: FullGMM | TiedGMM, known: IntArray, rest: IntArray, x: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Give means and covariances of the rest; of one component alone where all share theirs.
+
+    The Cholesky factor of a covariance with the known dimensions put first holds A and a factor of
+    C, and C as a product of factors is positive definite whatever the rounding.
+    """
+    covariances = gmm.covariances if isinstance(gmm, FullGMM) else gmm.covariance[None]
+    order, n = np.concatenate([known, rest]), len(known)
+    factors = np.linalg.cholesky(covariances[:, order[:, None], order])
+    of_known, across, noise = factors[:, :n, :n], factors[:, n:, :n], factors[:, n:, n:]
+    whitened = np.linalg.solve(of_known, (x - gmm.means[:, known])[:, :, None])
+    means = gmm.means[:, rest] + (across @ whitened)[:, :, 0]  # 2.81
+    return means, np.asarray(noise @ np.swapaxes(noise, 1, 2), np.float64)  # 2.82
 
 
 def _checked_dims(gmm: Mixture, dims: Sequence[int] | IntArray) -> IntArray:

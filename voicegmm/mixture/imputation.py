@@ -6,19 +6,16 @@ completed copies: what an analysis finds differs from copy to copy by as much as
 leave open (Rubin, Multiple Imputation for Nonresponse in Surveys, 1987).
 """
 
-from collections.abc import Iterator
-from itertools import product
-
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
+from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.checks import at_least, one_of
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm.mixture.conditional import Division, divide
-from voicegmm.mixture.density import blocks
 from voicegmm.mixture.initial import InitialOptions, initialize
-from voicegmm.mixture.missing import frames_with_missing, incomplete_posteriors, patterns
+from voicegmm.mixture.missing import frames_with_missing, incomplete_posteriors
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, TiedGMM
+from voicegmm.mixture.patterns import batches, conditioned
+from voicegmm.mixture.sampling import noise_of
 
 METHODS = ("mean", "draw")
 
@@ -155,11 +152,11 @@ def _means(gmm: Mixture, frames: Float64Array, chances: Float64Array) -> Float64
     if not isinstance(gmm, FullGMM | TiedGMM):
         return np.asarray(chances @ gmm.means)
     means = frames.copy()
-    for observed, missing, rows, division in _divisions(gmm, frames):
-        for block in blocks(len(rows)):
-            some = rows[block]
-            expected = division.expected(frames[some[:, None], observed])
-            means[some[:, None], missing] = np.einsum("tk,ktm->tm", chances[some], expected)
+    for batch in batches(~np.isnan(frames), gmm.n_components):
+        given, some = conditioned(gmm, batch.observed), frames[batch.rows]
+        expected = given.expected(some, given.pulls(given.centered(some)))
+        rows = batch.rows[batch.filled]
+        means[rows] = np.einsum("tk,ktd->td", chances[rows], expected[:, batch.filled])
     return means
 
 
@@ -170,36 +167,29 @@ def _draws(
     n_copies: int,
     rng: np.random.Generator,
 ) -> Float64Array:
-    """Draw a component by its posterior, then what is missing from it: (n_copies, *frames)."""
-    noise = np.empty((n_copies, *frames.shape))
+    """Draw a component by its posterior, then what is missing from it: (n_copies, *frames).
+
+    A draw y' from the whole component has the right spread and the wrong condition; moved by what
+    the condition says of the difference, Sigma Q (y - y'), it is a draw given x_o (Hoffman and
+    Ribak, "Constrained realizations of Gaussian fields", Astrophysical Journal 380, 1991).
+    """
+    draws = np.empty((n_copies, *frames.shape))
     components = np.empty((n_copies, len(frames)), np.intp)
     limits = np.cumsum(chances, axis=1)
     for copy in range(n_copies):
         # Scaled to the sum, for it is not quite 1: no component without a chance is ever chosen.
         levels = rng.random(len(frames)) * limits[:, -1]
         components[copy] = (limits <= levels[:, None]).sum(axis=1)
-        noise[copy] = rng.standard_normal(frames.shape)
+        draws[copy] = gmm.means[components[copy]] + noise_of(gmm, components[copy], rng)
     if not isinstance(gmm, FullGMM | TiedGMM):
-        return np.asarray(
-            gmm.means[components] + np.sqrt(gmm.variances_by_dim())[components] * noise
-        )
-    draws = noise
-    for observed, missing, rows, division in _divisions(gmm, frames):
-        for block, copy in product(blocks(len(rows)), range(n_copies)):
-            some = rows[block]
-            chosen = components[copy, some]
-            shared = chosen if isinstance(gmm, FullGMM) else np.zeros_like(chosen)
-            given, z = frames[some[:, None], observed], noise[copy, some[:, None], missing]
-            drawn = (
-                division.slopes[shared] @ given[:, :, None] + division.noise[shared] @ z[:, :, None]
-            )
-            draws[copy, some[:, None], missing] = division.offsets[chosen] + drawn[:, :, 0]
+        return draws
+    for batch in batches(~np.isnan(frames), gmm.n_components):
+        given = conditioned(gmm, batch.observed)
+        pattern = np.nonzero(batch.filled)[0]
+        rows = batch.rows[batch.filled]
+        for copy in range(n_copies):
+            owner = components[copy, rows] if isinstance(gmm, FullGMM) else 0 * rows
+            missed = np.where(given.observed[pattern], frames[rows] - draws[copy, rows], 0.0)
+            pulls = given.precisions[owner, pattern] @ missed[:, :, None]
+            draws[copy, rows] += (given.covariances[owner] @ pulls)[:, :, 0]
     return draws
-
-
-def _divisions(
-    gmm: FullGMM | TiedGMM, frames: Float64Array
-) -> Iterator[tuple[IntArray, IntArray, IntArray, Division]]:
-    for rows, pattern in patterns(~np.isnan(frames)):
-        observed, missing = np.flatnonzero(pattern), np.flatnonzero(~pattern)
-        yield observed, missing, rows, divide(gmm, observed, missing)

@@ -7,14 +7,14 @@ values, and the sums that the M-step needs take what each component expects of t
 
     E[x_m | x_o, k]  and  E[x_m x_m' | x_o, k] = E[x_m | x_o, k] E[x_m | x_o, k]' + C_k
 
-(`conditional` has the formulas), so that `maximize` and `fit` are those of complete frames, and no
+(`patterns` has the formulas), so that `maximize` and `fit` are those of complete frames, and no
 step lowers the likelihood of the observed values (Ghahramani and Jordan, "Supervised learning from
 incomplete data via an EM approach", NIPS 6, 1994, section 2.2; Little and Rubin, Statistical
 Analysis with Missing Data, 2002, section 11.2).
 
 Frames without a NaN go through the ordinary functions. The others are worked in float64: as masked
-matrix products for diagonal and spherical covariances, pattern by pattern of what is observed for
-full and tied ones.
+matrix products for diagonal and spherical covariances; for full and tied ones grouped by what is
+observed (`patterns`), for the more patterns there are, the more matrices must be inverted.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,12 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from voicegmm._base.arrays import BoolArray, Float64Array, FloatArray, IntArray
+from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
 from voicegmm.compute import ordered_map, tree_sum
 from voicegmm.mixture.collection import WORK_ITEM, FrameSource
-from voicegmm.mixture.conditional import Division, divide
 from voicegmm.mixture.density import (
     assign,
     blocks,
@@ -41,9 +40,8 @@ from voicegmm.mixture.density import (
 from voicegmm.mixture.maximization import M, maximize
 from voicegmm.mixture.model import LOG_2_PI, DiagonalGMM, FullGMM, Mixture, TiedGMM
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, _scaled
+from voicegmm.mixture.patterns import Batch, Conditioned, batches, conditioned
 from voicegmm.mixture.statistics import Statistics, accumulate, as_floats, checked_weights
-
-_ENTRIES = 2**20  # frames x components x dimensions of a block: bounds its memory
 
 
 def frames_with_missing(frames: Any, n_dims: int | None = None, first: int = 0) -> FloatArray:
@@ -76,29 +74,6 @@ def frames_with_missing(frames: Any, n_dims: int | None = None, first: int = 0) 
             f"hold an infinity, the first is number {first + bad[0]} (counting from 0)"
         )
     return array
-
-
-def patterns(observed: BoolArray) -> Iterator[tuple[IntArray, BoolArray]]:
-    """Group frames that have the same dimensions observed.
-
-    Parameters
-    ----------
-    observed : (n_frames, n_dims) bool array
-
-    Yields
-    ------
-    rows : (n,) int array
-        Which frames, in their order.
-    pattern : (n_dims,) bool array
-    """
-    packed = np.packbits(observed, axis=1)
-    _, first, which, counts = np.unique(
-        packed, axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
-    order = np.argsort(which.ravel(), kind="stable")
-    stops = np.cumsum(counts)
-    for example, start, stop in zip(first, stops - counts, stops, strict=True):
-        yield order[start:stop], observed[example]
 
 
 def incomplete_log_density(gmm: Mixture, frames: FloatArray) -> Float64Array:
@@ -276,8 +251,8 @@ def _accumulated(gmm: Mixture, part: tuple[int, FloatArray, FloatArray | None]) 
     rest = frames[incomplete]
     its_weights = np.ones(len(rest)) if weights is None else weights[incomplete]
     if isinstance(gmm, FullGMM | TiedGMM):
-        for division in _divided(gmm, rest):
-            total = total + division.statistics(its_weights)
+        for batch in _batched(gmm, rest):
+            total = total + batch.statistics(its_weights)
         return total
     assert isinstance(gmm, DiagonalGMM)
     return total + _masked_statistics(gmm, rest, its_weights)
@@ -295,9 +270,8 @@ def _parted(
 def _joint(gmm: Mixture, frames: FloatArray) -> Iterator[tuple[IntArray, Float64Array]]:
     """Give which frames, and the joint log-density of their observed values and each component."""
     if isinstance(gmm, FullGMM | TiedGMM):
-        for part in _divided(gmm, frames):
-            for block in part.blocks():
-                yield part.rows[block], part.joint(block)
+        for part in _batched(gmm, frames):
+            yield part.batch.rows[part.batch.filled], part.joint
     else:
         assert isinstance(gmm, DiagonalGMM)
         masked = _Masked.of(gmm)
@@ -374,52 +348,48 @@ def _masked_statistics(gmm: DiagonalGMM, frames: FloatArray, weights: Float64Arr
     return Statistics(counts, first, second, log_likelihood, float(weights.sum()))
 
 
-def _divided(gmm: FullGMM | TiedGMM, frames: FloatArray) -> Iterator["_Divided"]:
-    for rows, pattern in patterns(~np.isnan(frames)):
-        observed, missing = np.flatnonzero(pattern), np.flatnonzero(~pattern)
-        given = frames[rows[:, None], observed].astype(np.float64)
-        yield _Divided(gmm, rows, observed, missing, given, divide(gmm, observed, missing))
+def _batched(gmm: FullGMM | TiedGMM, frames: FloatArray) -> Iterator["_Batch"]:
+    for batch in batches(~np.isnan(frames), gmm.n_components):
+        yield _Batch.of(gmm, np.asarray(frames[batch.rows], np.float64), batch)
 
 
 @dataclass(frozen=True, eq=False)
-class _Divided:
-    """Frames of one pattern of observed dimensions, and the mixture divided in the same way."""
+class _Batch:
+    """A batch of frames under the mixture that is conditioned on its patterns."""
 
-    gmm: FullGMM | TiedGMM
-    rows: IntArray
-    observed: IntArray
-    missing: IntArray
-    given: Float64Array
-    division: Division
+    frames: Float64Array  # (n_patterns, n, n_dims)
+    batch: Batch
+    given: Conditioned
+    pulls: Float64Array
+    joint: Float64Array  # of the frames in the places that are filled, (n_frames, n_components)
+    tied: bool
 
-    def blocks(self) -> Iterator[slice]:
-        return blocks(len(self.rows), max(1, _ENTRIES // self.gmm.means.size))
-
-    def joint(self, block: slice) -> Float64Array:
+    @staticmethod
+    def of(gmm: FullGMM | TiedGMM, frames: Float64Array, batch: Batch) -> "_Batch":
+        given = conditioned(gmm, batch.observed)
+        centered = given.centered(frames)
         with np.errstate(over="ignore", invalid="ignore"):
-            joint = self.division.log_densities(self.given[block]) + _log_weights(self.gmm)
-        return _within_reach(joint, self.given[block])
+            pulls = given.pulls(centered)
+            densities = given.log_densities(centered, pulls)[:, batch.filled].T
+            joint = densities + _log_weights(gmm)
+        joint = _within_reach(joint, frames)
+        return _Batch(frames, batch, given, pulls, joint, isinstance(gmm, TiedGMM))
 
     def statistics(self, weights: Float64Array) -> Statistics:
         """Sum the frames as each component completes them, and the spread it leaves open."""
-        gmm, n_dims = self.gmm, self.gmm.n_dims
-        counts, first = np.zeros(gmm.n_components), np.zeros_like(gmm.means)
-        second = np.zeros((gmm.n_components, n_dims, n_dims))
-        log_likelihood = 0.0
-        for block in self.blocks():
-            weight = weights[self.rows[block]]
-            gamma, sums, log_densities = responsibilities(self.joint(block))
-            gamma = gamma.T * (weight / sums)
-            whole = np.empty((*gamma.shape, n_dims))
-            whole[:, :, self.observed] = self.given[block]
-            whole[:, :, self.missing] = self.division.expected(self.given[block])
-            counts += gamma.sum(axis=1)
-            first += (gamma[:, None] @ whole)[:, 0]
-            second += np.swapaxes(gamma[:, :, None] * whole, 1, 2) @ whole
-            log_likelihood += float(weight @ log_densities)
-        spread = counts[:, None, None] * self.division.covariances()
-        second[:, self.missing[:, None], self.missing] += spread
-        if isinstance(gmm, TiedGMM):
-            second = second.sum(axis=0)
-        n_frames = float(weights[self.rows].sum())
-        return Statistics(counts, first, second, log_likelihood, n_frames)
+        K, n_dims = self.given.means.shape
+        weight = weights[self.batch.rows[self.batch.filled]]
+        unnormalized, sums, log_densities = responsibilities(self.joint)
+        gamma = np.zeros((K, *self.batch.rows.shape))
+        gamma[:, self.batch.filled] = (unnormalized * (weight / sums)[:, None]).T
+        shares = gamma.reshape(K, 1, -1)
+        whole = self.given.expected(self.frames, self.pulls).reshape(K, -1, n_dims)
+        second = (np.swapaxes(whole, 1, 2) * shares) @ whole
+        second += self.given.spread(gamma.sum(axis=2))
+        return Statistics(
+            gamma.sum(axis=(1, 2)),
+            (shares @ whole)[:, 0],
+            second.sum(axis=0) if self.tied else second,
+            float(weight @ log_densities),
+            float(weight.sum()),
+        )

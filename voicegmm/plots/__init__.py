@@ -1,4 +1,4 @@
-"""Figures: DET, Tippett, score histograms, training curves.
+"""Figures: DET, Tippett, score histograms, training curves, a recording and its features.
 
 Each function takes plain arrays and returns a `matplotlib.figure.Figure` of its own, without
 pyplot, a display or a setting left behind: they can run in threads. `save` and `to_svg` write one
@@ -10,7 +10,8 @@ line styles and markers repeat what a color says.
 
 from voicegmm.plots.canvas import save, to_svg
 from voicegmm.plots.det import det
+from voicegmm.plots.features import recording
 from voicegmm.plots.scores import score_histogram, tippett
 from voicegmm.plots.training import training_curve
 
-__all__ = ["det", "save", "score_histogram", "tippett", "to_svg", "training_curve"]
+__all__ = ["det", "recording", "save", "score_histogram", "tippett", "to_svg", "training_curve"]

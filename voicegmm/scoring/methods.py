@@ -73,15 +73,19 @@ def ready(models: SpeakerModels, options: ScoringOptions, job: Job) -> Scorer:
         models.counts,
         models.adaptation,
         options.method,
-        job.n_frames,
         job.dtype,
+        # A trial's product takes as long as half a frame's pass.
+        job.n_frames + job.n_trials // 2,
     )
 
 
-def batch_frames(options: ScoringOptions) -> int:
-    """Give how many frames of tests are best scored at once; a longer test stands alone."""
-    sizes = {"exact": 1, "top": top_components.BATCH}
-    return sizes.get(options.method, supervectors.BATCH)
+def batch_limits(options: ScoringOptions) -> tuple[int, int]:
+    """Give how many tests, and frames of them, are best scored at once."""
+    if options.method == "exact":
+        return 1, 0
+    if options.method == "top":
+        return top_components.BATCH, top_components.BATCH
+    return supervectors.BATCH_TESTS, supervectors.BATCH_FRAMES
 
 
 def scored(

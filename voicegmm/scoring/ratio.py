@@ -15,7 +15,7 @@ from voicegmm._base.checks import finite_frames
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
 from voicegmm.scoring.frames import FrameLibrary
-from voicegmm.scoring.methods import Job, batch_frames, ready, scored
+from voicegmm.scoring.methods import Job, batch_limits, ready, scored
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
 
@@ -82,18 +82,20 @@ def raw_scores(
     """
     if not len(good):
         return
-    tried, model_index = np.unique(trials.model_index[good], return_inverse=True)
-    tests, n_models = np.unique(trials.test_index[good], return_counts=True)
-    names = [trials.models[index] for index in tried]
-    row_of = {name: row for row, name in enumerate(models.ids)}
+    is_tried = np.bincount(trials.model_index[good], minlength=len(trials.models)) > 0
+    names = [name for name, one in zip(trials.models, is_tried, strict=True) if one]
     if len(names) < len(models.ids):  # models without a trial are not made ready
         models = models.chosen(names)
-        rows = model_index
-    else:
-        rows = np.array([row_of[name] for name in names])[model_index]
-    counts = np.array([sum(map(frames.count, files[test])) for test in tests])
+    row_of = {name: row for row, name in enumerate(models.ids)}
+    rows = np.array([row_of.get(name, -1) for name in trials.models])[trials.model_index[good]]
+    n_models = np.bincount(trials.test_index[good], minlength=len(files))
+    counts = np.array([sum(map(frames.count, each)) for each in files])
     job = Job(
-        np.dtype(np.float32), len(tests), len(good), int(counts.sum()), int(counts @ n_models)
+        np.dtype(np.float32),
+        int((n_models > 0).sum()),
+        len(good),
+        int(counts[n_models > 0].sum()),
+        int(counts @ n_models),
     )
     scorer = ready(models, options, job)
 
@@ -104,7 +106,7 @@ def raw_scores(
             parts.append((data.astype(np.float32, copy=False), weights))
         return batch, scored(scorer, options, parts, batch.rows)
 
-    batches = _batches(trials.test_index[good], rows, counts, batch_frames(options))
+    batches = _batches(trials.test_index[good], rows, counts, batch_limits(options))
     for batch, values in ordered_map(score, batches, n_workers):
         for places, line in zip(batch.places, values, strict=True):
             yield good[places], line
@@ -119,27 +121,33 @@ class _Batch:
     places: list[IntArray]
 
 
-def _batches(test_index: IntArray, rows: IntArray, counts: IntArray, most: int) -> Iterator[_Batch]:
-    """Cut trials into batches of at most so many frames, or one test, in the order of the tests.
+def _batches(
+    test_index: IntArray, rows: IntArray, counts: IntArray, limits: tuple[int, int]
+) -> Iterator[_Batch]:
+    """Cut trials into batches of tests that meet the same models, in the order of the tests.
 
     Parameters
     ----------
     test_index, rows : (n_trials,) int array
     counts : (n_tests,) int array
-        Frames of each test that is met, in their order.
-    most : int
+        Frames of each test.
+    limits : (int, int)
+        Tests and frames of a batch at most; a longer test stands alone.
     """
-    order = np.lexsort((rows, test_index))
-    tests, starts = np.unique(test_index[order], return_index=True)
+    most_tests, most_frames = limits
+    # A stable sort of keys that are sorted already, as in most lists, takes no time.
+    order = np.argsort(test_index * (rows.max() + 1) + rows, kind="stable")
+    starts = np.flatnonzero(np.diff(test_index[order], prepend=-1))
     batch, n_frames = None, 0
-    for test, places, count in zip(tests, np.split(order, starts[1:]), counts, strict=True):
-        n_frames += int(count)
-        alike = batch is not None and np.array_equal(batch.rows, rows[places])
-        if batch is None or n_frames > most or not alike:
+    for places in np.split(order, starts[1:]):
+        test = int(test_index[places[0]])
+        n_frames += int(counts[test])
+        small = batch is not None and len(batch.tests) < most_tests and n_frames <= most_frames
+        if batch is None or not small or not np.array_equal(batch.rows, rows[places]):
             if batch is not None:
                 yield batch
-            batch, n_frames = _Batch([], rows[places], []), int(count)
-        batch.tests.append(int(test))
+            batch, n_frames = _Batch([], rows[places], []), int(counts[test])
+        batch.tests.append(test)
         batch.places.append(places)
     if batch is not None:
         yield batch

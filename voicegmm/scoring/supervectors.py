@@ -1,23 +1,36 @@
 """Scores that are dot products of supervectors: all models against a batch of tests at once.
 
-A model's vector is (mu - m) / sqrt(v), its means' whitened offsets from the background model; what
-the method says decides the vector of a test. Products are in float32, about 1e-6 of the vectors'
+A model's vector is (mu - m) / sqrt(v), its means' whitened offsets from the background model; the
+vector of a test is what the method says. Products are in float32, about 1e-6 of the vectors'
 lengths; `linear_scores` and `supervector_kernel` say the same in float64.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
+from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
 from voicegmm.mixture import DiagonalGMM, MapOptions, Statistics, adapt, first_from_means
-from voicegmm.mixture.density import blocks
-from voicegmm.mixture.statistics import EStep, as_floats
+from voicegmm.mixture.density import (
+    BLOCK,
+    Projection,
+    blocks,
+    fused,
+    in_double,
+    joint_block,
+    project,
+    responsibilities,
+)
+from voicegmm.mixture.statistics import checked_weights
 
-BATCH = 8192  # frames of the tests that are multiplied at once: the models are read once for them
-_ROWS = 64  # models copied at a time where not all of them, in their order, are wanted
+BATCH_TESTS = 100  # multiplied at once: the models are read once for them
+BATCH_FRAMES = 65_536  # of these tests at most, so that they fit into memory
+_MODELS, _NUMBERS = 1024, 2**20  # multiplied at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,32 +39,38 @@ class SupervectorProducts:
 
     Parameters
     ----------
-    step : EStep
-        Of the background model.
+    gmm : DiagonalGMM
+        The background model.
+    projection : Projection
+        To base 2 where `kernel` is given.
+    means : (n_models, n_components, n_dims) float32 array
+        Of the models.
     method : {"linear", "symmetric", "kl", "bhattacharyya"}
     adaptation : MapOptions
         How a test becomes a model, but with "linear".
-    offsets : (n_models, n_components * n_dims) float32 array
-        (mu - m) / sqrt(v).
-    heard : (n_models, n_components * n_dims) float32 array, optional
+    heard : (n_models, n_components, n_dims) float32 array, optional
         The models' own speech: (f - n m) / sqrt(v), per frame; with "symmetric".
+    kernel : module, optional
+        The compiled loops, where the job is worth them.
     """
 
-    step: EStep
+    gmm: DiagonalGMM
+    projection: Projection
+    means: Float32Array
     method: str
     adaptation: MapOptions
-    offsets: Float32Array
     heard: Float32Array | None
+    kernel: ModuleType | None
 
     @staticmethod
     def of(
         gmm: DiagonalGMM,
-        means: FloatArray,
+        means: Float32Array,
         counts: Float64Array,
         adaptation: MapOptions,
         method: str,
-        n_frames: int,
         dtype: np.dtype,
+        n_frames: int,
     ) -> "SupervectorProducts":
         """Make models ready.
 
@@ -64,22 +83,28 @@ class SupervectorProducts:
         adaptation : MapOptions
             Of the models.
         method : {"linear", "symmetric", "kl", "bhattacharyya"}
-        n_frames : int
-            Of all tests.
         dtype : numpy.dtype
             Of the frames.
+        n_frames : int
+            The size of the whole job, as that of a pass over so many frames: decides whether the
+            compiled loops are worth their loading.
         """
-        deviations = np.sqrt(gmm.variances)
-        offsets = np.empty((len(means), gmm.means.size), np.float32)
-        heard = np.empty_like(offsets) if method == "symmetric" else None
-        for row, (model, count) in enumerate(zip(means, counts, strict=True)):
-            offsets[row] = ((model - gmm.means) / deviations).ravel()
-            if heard is not None:
+        projection = project(gmm, dtype)
+        compiled = fused(gmm, projection, n_frames)
+        heard = np.empty_like(means) if method == "symmetric" else None
+        if heard is not None:
+            for row, (model, count) in enumerate(zip(means, counts, strict=True)):
                 first = first_from_means(gmm.means, count, model, adaptation)
-                rest = (first - count[:, None] * gmm.means) / deviations
-                heard[row] = (rest / max(float(count.sum()), np.finfo(float).tiny)).ravel()
+                rest = (first - count[:, None] * gmm.means) / np.sqrt(gmm.variances)
+                heard[row] = rest / max(float(count.sum()), np.finfo(float).tiny)
         return SupervectorProducts(
-            EStep.of(gmm, dtype, n_frames), method, adaptation, offsets, heard
+            gmm,
+            projection if compiled is None else compiled.projection,
+            means,
+            method,
+            adaptation,
+            heard,
+            None if compiled is None else compiled.kernel,
         )
 
     def scores(
@@ -103,53 +128,129 @@ class SupervectorProducts:
         DataError
             For a test without frames, or a frame that is not finite or of another dimension.
         """
-        vectors = np.empty((len(tests), self.offsets.shape[1]), np.float32)
-        models = np.empty_like(vectors) if self.heard is not None else None
+        vectors = np.empty((len(tests), self.gmm.means.size), np.float32)
+        reverse = np.empty_like(vectors) if self.heard is not None else None
         for number, test in enumerate(tests):
-            vectors[number] = self._vector(*test, None if models is None else models[number])
-        scores = _products(vectors, self.offsets, rows)
-        if self.heard is not None and models is not None:
-            scores = 0.5 * (scores + _products(models, self.heard, rows))
-        return scores
+            counts, centered, n_frames = self._first_order(*test)
+            if self.method in ("linear", "symmetric"):
+                np.multiply(
+                    centered.ravel(), 1 / n_frames, out=vectors[number], casting="same_kind"
+                )
+            if self.method != "linear":
+                model = self._adapted(counts, centered, n_frames).ravel()
+                (vectors if reverse is None else reverse)[number] = model
+        scores = self._products(vectors, self.means, rows, whiten=True)
+        if self.heard is None or reverse is None:
+            return scores
+        return 0.5 * (scores + self._products(reverse, self.heard, rows, whiten=False))
 
-    def _vector(
-        self, frames: FloatArray, weights: FloatArray | None, model: Float32Array | None
+    def _products(
+        self, vectors: Float32Array, models: Float32Array, rows: IntArray, whiten: bool
     ) -> Float64Array:
-        """Give a test's vector; its offsets as a model, too, go where they are wanted."""
-        step, gmm = self.step, self.step.gmm
-        assert isinstance(gmm, DiagonalGMM)
-        sums = step.sums(as_floats(frames), weights)
-        if not sums.n_frames > 0:
+        """Multiply vectors with those of some models, or with their whitened offsets.
+
+        Some components at a time: what is made of the models stays in the cache, memory stays
+        free, and the parts are summed in float64.
+        """
+        gmm, n_tests = self.gmm, len(vectors)
+        prior = gmm.means.astype(np.float32)
+        precisions = (1 / np.sqrt(gmm.variances)).astype(np.float32)
+        by_component = vectors.reshape(n_tests, *prior.shape)
+        in_order = len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
+        products = np.zeros((len(rows), n_tests))
+        buffer = np.empty(max(_NUMBERS, min(len(rows), _MODELS) * gmm.n_dims), np.float32)
+        for block in blocks(len(rows), _MODELS):
+            n_models = block.stop - block.start
+            which = slice(rows[block][0], rows[block][0] + n_models) if in_order else rows[block]
+            for part in blocks(gmm.n_components, max(_NUMBERS // (n_models * gmm.n_dims), 1)):
+                source = models[which, part]
+                chosen = buffer[: source.size].reshape(source.shape)
+                if whiten:
+                    np.subtract(source, prior[part], out=chosen)
+                    chosen *= precisions[part]
+                else:
+                    chosen[:] = source
+                left = chosen.reshape(n_models, -1)
+                products[block] += left @ by_component[:, part].reshape(n_tests, -1).T
+        return products.T
+
+    def _first_order(
+        self, frames: FloatArray, frame_weights: FloatArray | None
+    ) -> tuple[Float64Array, Float64Array, float]:
+        """Give a test's n, (f - n m) / sqrt(v), and number of frames: no more than is needed."""
+        frames = finite_frames(frames, self.gmm.n_dims)
+        weights = checked_weights(frame_weights, len(frames))
+        n_frames = float(len(frames)) if weights is None else float(weights.sum())
+        if not n_frames > 0:
             raise DataError("a test must have one frame at least, this one has none")
-        deviations = np.sqrt(gmm.variances)
-        if self.method == "linear":
-            # What `_centered` gives, without the way back from z to x.
-            shift, scale = step.projection.shift, step.projection.scale.astype(np.float64)
-            prior = (gmm.means - shift) / scale
-            rest = sums.moments[:, : gmm.n_dims] - sums.moments[:, -1:] * prior
-            return np.asarray((rest * (scale / sums.n_frames / deviations)).ravel())
-        statistics = step.statistics(sums)
-        adapted = (adapt(gmm, statistics, self.adaptation).means - gmm.means) / deviations
-        if self.method == "symmetric":
-            assert model is not None
-            model[:] = adapted.ravel()
-            return _centered(gmm, statistics)
+        sums = self._compiled(frames, weights)
+        if sums is None:
+            sums = self._plain(frames, weights)
+        counts, centered = sums
+        prior, factor = self._whitening
+        centered -= counts[:, None] * prior
+        centered *= factor
+        return counts, centered, n_frames
+
+    @cached_property
+    def _whitening(self) -> tuple[Float64Array, Float64Array]:
+        """Give the z of the background's means, and scale / sqrt(v)."""
+        scale = self.projection.scale.astype(np.float64)
+        prior = (self.gmm.means - self.projection.shift) / scale
+        return prior, scale / np.sqrt(self.gmm.variances)
+
+    def _plain(
+        self, frames: FloatArray, weights: Float64Array | None
+    ) -> tuple[Float64Array, Float64Array]:
+        """Sum posteriors, and posteriors times z, by numpy."""
+        gmm, projection = self.gmm, self.projection
+        if self.kernel is not None:  # frames that single precision does not hold
+            frames, projection = frames.astype(np.float64), in_double(gmm, projection)
+        counts, first = np.zeros(gmm.n_components), np.zeros(gmm.means.shape)
+        for block in blocks(len(frames)):
+            expanded, joint = joint_block(gmm, frames[block], projection)
+            posteriors, sums, _ = responsibilities(joint, out=joint)
+            share = (1 if weights is None else weights[block]) / sums
+            z = expanded[:, : gmm.n_dims] * share[:, None].astype(expanded.dtype)
+            counts += share @ posteriors
+            first += (z.T @ posteriors).T
+        return counts, first
+
+    def _compiled(
+        self, frames: FloatArray, weights: Float64Array | None
+    ) -> tuple[Float64Array, Float64Array] | None:
+        """Do the same by compiled loops; None where they cannot."""
+        kernel, projection = self.kernel, self.projection
+        if kernel is None or frames.dtype != np.float32:
+            return None
+        n_rows, n_components = projection.matrix.shape
+        size = min(len(frames), BLOCK)
+        expanded = np.empty((size, n_rows), np.float32)
+        joint = np.empty((size, n_components), np.float32)
+        weight = np.ones(len(frames), np.float32)
+        if weights is not None:
+            weight[:] = weights
+        counts, first = np.zeros(n_components), np.zeros(self.gmm.means.shape)
+        inverse = 1 / projection.scale
+        with np.errstate(over="ignore", invalid="ignore"):
+            for block in blocks(len(frames)):
+                x, y = expanded[: block.stop - block.start], joint[: block.stop - block.start]
+                part = np.ascontiguousarray(frames[block])
+                kernel.expand(part, projection.shift, inverse, x)
+                np.matmul(x, projection.matrix, out=y)
+                if kernel.first_order(y, y.view(np.int32), weight[block], x, counts, first):
+                    return None
+        return counts, first
+
+    def _adapted(
+        self, counts: Float64Array, centered: Float64Array, n_frames: float
+    ) -> Float64Array:
+        """Give the whitened offsets of a model of the test; by "kl" times the weights."""
+        gmm, deviations = self.gmm, np.sqrt(self.gmm.variances)
+        first = centered * deviations + counts[:, None] * gmm.means
+        second = np.broadcast_to(np.nan, first.shape)  # of no use: only means are adapted
+        statistics = Statistics(counts, first, second, np.nan, n_frames)
+        offsets = (adapt(gmm, statistics, self.adaptation).means - gmm.means) / deviations
         if self.method == "kl":
-            adapted *= gmm.weights[:, None]
-        return np.asarray(adapted.ravel())
-
-
-def _centered(gmm: DiagonalGMM, statistics: Statistics) -> Float64Array:
-    """Give (f - n m) / sqrt(v), per frame, as a vector."""
-    rest = statistics.first - statistics.counts[:, None] * gmm.means
-    return np.asarray((rest / (np.sqrt(gmm.variances) * statistics.n_frames)).ravel())
-
-
-def _products(vectors: Float32Array, models: Float32Array, rows: IntArray) -> Float64Array:
-    """Give vectors @ models[rows].T, copying only a few rows at a time, or none."""
-    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-        return (vectors @ models[rows[0] : rows[0] + len(rows)].T).astype(np.float64)
-    products = np.empty((len(vectors), len(rows)))
-    for block in blocks(len(rows), _ROWS):
-        products[:, block] = vectors @ models[rows[block]].T
-    return products
+            offsets = offsets * gmm.weights[:, None]
+        return np.asarray(offsets)

@@ -4,6 +4,7 @@ import os
 
 from voicegmm._base.errors import FormatError
 from voicegmm.scoring import BackgroundModel, Voices
+from voicegmm.store.comparison import FeatureComparison, RecordingComparison, compare_features
 from voicegmm.store.description import describe
 from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extract_to_store
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
@@ -21,9 +22,12 @@ from voicegmm.store.training import TrainingCheckpoint
 
 __all__ = [
     "ExtractionSummary",
+    "FeatureComparison",
     "FeatureStore",
     "FeatureWriter",
+    "RecordingComparison",
     "TrainingCheckpoint",
+    "compare_features",
     "describe",
     "extract_to_memory",
     "extract_to_store",

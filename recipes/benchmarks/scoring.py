@@ -1,0 +1,219 @@
+r"""Measure scoring: a thousand speakers against two hundred recordings, by every method.
+
+    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE \
+        python recipes/benchmarks/scoring.py [--models M] [--tests N] [--frames T] [--json] ...
+
+All trials of all models and tests, scored by `score_trials` from frames in memory, everything
+included: reading, making the models ready, the background model's pass, the score table. The
+peer is scikit-learn's GaussianMixture (diagonal covariance, float32): a trial is its score of the
+test under the speaker's model, less that under the background model. Two rates are given: with both
+scores for each trial, as one writes it down, and with the background's kept for all trials of a
+test. It is timed on some trials and scaled.
+
+Machines are seldom idle: ours and the peer take turns, and what is printed are medians of the
+ratios of neighbors. Seconds and rates are medians too.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from voicegmm.corpus import Trials
+from voicegmm.features import FrameSet, PipelineOptions
+from voicegmm.mixture import DiagonalGMM, MapOptions, adapt_means
+from voicegmm.scoring import (
+    BackgroundModel,
+    MemoryFrames,
+    ScoringOptions,
+    SpeakerModels,
+    Voices,
+    score_trials,
+)
+
+METHODS = ("exact", "top", "linear", "symmetric", "kl", "bhattacharyya")
+
+
+def world(options: argparse.Namespace) -> tuple[Voices, MemoryFrames]:
+    """Make a background model, speakers adapted from it, and recordings of theirs.
+
+    A speaker's frames are the background's, moved by a little in each component; each model saw
+    3000 frames of its speaker, in expectation.
+    """
+    rng = np.random.default_rng(options.seed)
+    n_components, n_dims = options.components, options.dims
+    spread = 10.0 / (1 + np.arange(n_dims)) ** 0.5
+    gmm = DiagonalGMM(
+        rng.dirichlet(np.full(n_components, 2.0)),
+        rng.standard_normal((n_components, n_dims)) * spread,
+        (rng.uniform(0.4, 1.0, (n_components, n_dims)) * spread) ** 2,
+    )
+    counts = np.tile(3000 * gmm.weights, (options.models, 1))
+    means = np.empty((options.models, n_components, n_dims), np.float32)
+    voices = []
+    for number in range(options.models):
+        seed = rng.integers(2**32)
+        voices.append(seed)
+        own = voice_of(gmm, seed)
+        means[number] = adapt_means(gmm.means, counts[0], counts[0][:, None] * own, 16.0)
+    sets = {}
+    for number in range(options.tests):
+        own = voice_of(gmm, voices[number % options.models])
+        which = rng.choice(n_components, options.frames, p=gmm.weights)
+        noise = rng.standard_normal((options.frames, n_dims))
+        frames = (own[which] + noise * np.sqrt(gmm.variances[which])).astype(np.float32)
+        places = np.arange(options.frames, dtype=np.int32)
+        weights = np.ones(options.frames, np.float32)
+        sets[f"t{number}"] = FrameSet(frames, weights, places, options.frames, 0.01)
+    front_end = PipelineOptions()
+    models = SpeakerModels(
+        BackgroundModel(gmm, front_end),
+        tuple(f"m{number}" for number in range(options.models)),
+        means,
+        counts,
+        np.full(options.models, 30.0),
+        MapOptions(relevance=16.0),
+    )
+    return Voices(models), MemoryFrames(front_end, sets)
+
+
+def voice_of(gmm: DiagonalGMM, seed: int) -> np.ndarray:
+    """Give the means of a speaker's own speech."""
+    rng = np.random.default_rng(seed)
+    return gmm.means + 0.3 * rng.standard_normal(gmm.means.shape) * np.sqrt(gmm.variances)
+
+
+def peer(gmm: DiagonalGMM, means: np.ndarray) -> Any:
+    """Give a mixture of scikit-learn with these means."""
+    from sklearn.mixture import GaussianMixture
+
+    model = GaussianMixture(gmm.n_components, covariance_type="diag")
+    model.weights_ = gmm.weights.astype(np.float32)
+    model.means_ = means.astype(np.float32)
+    model.covariances_ = gmm.variances.astype(np.float32)
+    model.precisions_cholesky_ = 1 / np.sqrt(model.covariances_)
+    return model
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Give the seconds of a call."""
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure every method beside the peer."""
+    voices, frames = world(options)
+    speakers, gmm = voices.speakers, voices.speakers.background.gmm
+    trials = Trials.of((m, t, -1) for t in frames.sets for m in speakers.ids)
+    rng = np.random.default_rng(1)
+    background = peer(gmm, gmm.means)
+    some = [peer(gmm, speakers.means[m]) for m in rng.integers(options.models, size=4)]
+    tests = [one.frames for one in list(frames.sets.values())[: options.peer_trials]]
+
+    def theirs() -> tuple[float, float]:
+        """Give the seconds of a speaker's and of the background's score of a test."""
+        pairs = [(some[i % len(some)], tests[i % len(tests)]) for i in range(options.peer_trials)]
+        with threadpool_limits(1):
+            speaker = seconds(lambda: [model.score(x) for model, x in pairs])
+            world = seconds(lambda: [background.score(x) for _, x in pairs])
+        return speaker / len(pairs), world / len(pairs)
+
+    def ours(method: str, n_workers: int = 1) -> Any:
+        scoring = ScoringOptions(method, options.top if method == "top" else 10)
+        return score_trials(voices, frames, trials, n_workers=n_workers, options=scoring).scores
+
+    small = Trials.of((m, t, -1) for t in list(frames.sets)[:1] for m in speakers.ids)
+    for method in options.methods:  # numba is loaded, or compiles
+        scoring = ScoringOptions(method)
+        score_trials(voices, frames, small, options=scoring)
+    theirs()
+    result: dict[str, Any] = {
+        name: getattr(options, name) for name in ("models", "tests", "frames", "components", "dims")
+    }
+    result["n_top"] = options.top
+    result["trials"] = len(trials)
+    result["sklearn_trials_per_second"] = 0.0
+    scores = {}
+    all_theirs = []
+    for method in options.methods:
+        times, ratios, ratios_kept, gains = [], [], [], []
+        for _ in range(options.repeats):
+            before = theirs()
+            begun = time.perf_counter()
+            scores[method] = ours(method)
+            times.append(time.perf_counter() - begun)
+            after = theirs()
+            all_theirs += [before, after]
+            speaker, world_ = np.mean([before, after], axis=0)
+            ratios.append((speaker + world_) * len(trials) / times[-1])
+            kept = speaker * len(trials) + world_ * options.tests
+            ratios_kept.append(kept / times[-1])
+            if method in options.two_workers:
+                gains.append(times[-1] / seconds(partial(ours, method, 2)))
+        result[method] = {
+            "seconds": float(np.median(times)),
+            "trials_per_second": len(trials) / float(np.median(times)),
+            "ratio_to_sklearn": float(np.median(ratios)),
+            "ratio_to_sklearn_background_kept": float(np.median(ratios_kept)),
+        }
+        if gains:
+            result[method]["two_workers_gain"] = float(np.median(gains))
+    result["sklearn_trials_per_second"] = 1 / float(np.median([sum(pair) for pair in all_theirs]))
+    if "exact" in scores:
+        few = [(float(some[0].score(x)), float(background.score(x))) for x in tests[:1]]
+        row = int(np.flatnonzero((speakers.means == some[0].means_).all(axis=(1, 2)))[0])
+        result["exact"]["difference_to_sklearn"] = abs(
+            scores["exact"][row] - (few[0][0] - few[0][1])
+        )
+    if {"exact", "top"} <= set(scores):
+        apart = np.abs(scores["top"] - scores["exact"])
+        result["top"]["largest_difference_to_exact"] = float(apart.max())
+    result["blas"] = [
+        f"{library['internal_api']} {library['version']} {library.get('architecture', '')}"
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+    return result
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--models", type=int, default=1000, metavar="M")
+    parser.add_argument("--tests", type=int, default=200, metavar="N")
+    parser.add_argument("--frames", type=int, default=300, metavar="T", help="of each test")
+    parser.add_argument("--components", type=int, default=512, metavar="K")
+    parser.add_argument("--dims", type=int, default=60, metavar="D")
+    parser.add_argument("--top", type=int, default=10, metavar="C")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peer-trials", type=int, default=100, help="that are timed at a time")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--two-workers", nargs="*", default=["exact", "top"], choices=METHODS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    options = parsed(arguments)
+    result = measure(options)
+    if options.json:
+        print(json.dumps(result))
+        return
+    for name, value in result.items():
+        figures = value if isinstance(value, dict) else {"": value}
+        for what, figure in figures.items():
+            text = f"{figure:.4g}" if isinstance(figure, float) else str(figure)
+            print(f"{f'{name} {what}':50} {text}")
+
+
+if __name__ == "__main__":
+    main()
