@@ -16,12 +16,12 @@ from voicegmm.mixture import (
     DiagonalGMM,
     estimator_fit,
     incomplete_log_density,
+    incomplete_online_step,
     log_density,
     online_start,
     online_step,
     posteriors,
 )
-from voicegmm.mixture.missing import incomplete_online_step
 
 KINDS = ["full", "tied", "diag", "spherical"]
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]

@@ -42,6 +42,7 @@ from voicegmm.features.static import (
     static_features,
 )
 from voicegmm.features.static_options import StaticOptions
+from voicegmm.features.stream import Stream
 
 __all__ = [
     "FEATURES_VERSION",
@@ -58,6 +59,7 @@ __all__ = [
     "Spectra",
     "SpeechOptions",
     "StaticOptions",
+    "Stream",
     "analysis_frames",
     "auditory_spectrum",
     "band_centroids",

@@ -91,13 +91,32 @@ def normalize(frames: FloatArray, options: NormalizationOptions | None = None) -
     finite_frames(frames)
     if options.method == "none" or not len(frames):
         return frames
-    if options.method in WARPING:
-        if options.method == "gaussianization":
-            frames = decorrelate(frames)
-        return warp(frames, *window_bounds(len(frames), options))
     if options.method in ("mean", "mean_variance"):
         return _over_the_whole(frames, options.method == "mean_variance")
-    return _over_windows(frames, options)
+    if options.method == "gaussianization":
+        frames = decorrelate(frames)
+    return slide(frames, options, slice(0, len(frames)))
+
+
+def slide(frames: Float32Array, options: NormalizationOptions, rows: slice) -> Float32Array:
+    """Normalize some frames over the windows that move with them.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float32 array
+        Finite; for gaussianization they have been decorrelated.
+    options : NormalizationOptions
+        With a sliding method.
+    rows : slice
+        The frames that are asked for, with a start and a stop within those there are.
+
+    Returns
+    -------
+    (rows.stop - rows.start, n_dims) float32 array
+    """
+    if options.method in WARPING:
+        return warp(frames, *window_bounds(len(frames), options), rows)
+    return _over_windows(frames, options, rows)
 
 
 def _over_the_whole(frames: Float32Array, variance: bool) -> Float32Array:
@@ -112,10 +131,13 @@ def _over_the_whole(frames: Float32Array, variance: bool) -> Float32Array:
     return result
 
 
-def _over_windows(frames: Float32Array, options: NormalizationOptions) -> Float32Array:
+def _over_windows(
+    frames: Float32Array, options: NormalizationOptions, wanted: slice
+) -> Float32Array:
     start, stop = window_bounds(len(frames), options)
-    result = np.empty_like(frames)
-    for rows in blocks(len(frames), options.window_frames):
+    result = np.empty((wanted.stop - wanted.start, frames.shape[1]), dtype=np.float32)
+    for block in blocks(len(result), options.window_frames):
+        rows = slice(wanted.start + block.start, wanted.start + block.stop)
         low, high = int(start[rows][0]), int(stop[rows][-1])
         first, last = start[rows] - low, stop[rows] - low
         n = (last - first)[:, None]
@@ -130,7 +152,7 @@ def _over_windows(frames: Float32Array, options: NormalizationOptions) -> Float3
             part /= np.sqrt(np.maximum(variance, _VARIANCE_FLOOR))
             # One frame has no variance (Kaldi, SlidingWindowCmnInternal).
             part[n[:, 0] == 1] = 0.0
-        result[rows] = part
+        result[block] = part
     return result
 
 

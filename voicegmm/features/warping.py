@@ -13,7 +13,9 @@ _BLOCK_VALUES = 1 << 16
 _LEAST_EIGENVALUE = 1e-4
 
 
-def warp(frames: Float32Array, start: IntArray, stop: IntArray) -> Float32Array:
+def warp(
+    frames: Float32Array, start: IntArray, stop: IntArray, rows: slice | None = None
+) -> Float32Array:
     """Replace each value by the normal quantile of its rank among its neighbors in time.
 
     Feature warping (Pelecanos & Sridharan, "Feature warping for robust speaker verification",
@@ -30,21 +32,25 @@ def warp(frames: Float32Array, start: IntArray, stop: IntArray) -> Float32Array:
         Each frame's window, start[t] <= t < stop[t]; neither ever falls, nor rises by more than one
         frame a frame. See `voicegmm.features.normalization.window_bounds`.
 
+    rows : slice, optional
+        The frames that are asked for, with a start and a stop; all by default.
+
     Returns
     -------
     (n_frames, n_dims) float32 array
-        Finite; of every dimension only the order of its values counts.
+        Of those that are asked for. Finite; of every dimension only the order of its values counts.
     """
-    n_frames, n_dims = frames.shape
-    result = np.empty_like(frames)
-    widths = stop - start
-    step = max(1, _BLOCK_VALUES // max(1, n_dims))
-    for first in range(0, n_frames, step):
-        block = slice(first, min(first + step, n_frames))
+    wanted = rows or slice(0, len(frames))
+    result = np.empty((wanted.stop - wanted.start, frames.shape[1]), dtype=np.float32)
+    step = max(1, _BLOCK_VALUES // max(1, frames.shape[1]))
+    for first in range(wanted.start, wanted.stop, step):
+        block = slice(first, min(first + step, wanted.stop))
+        part = result[first - wanted.start :][: block.stop - first]
         ranks = _doubled_ranks(frames, start, stop, block)
-        for width in np.unique(widths[block]):
-            rows = widths[block] == width
-            result[block][rows] = _quantiles(int(width))[ranks[rows]]
+        widths = stop[block] - start[block]
+        for width in np.unique(widths):
+            alike = widths == width
+            part[alike] = _quantiles(int(width))[ranks[alike]]
     return result
 
 

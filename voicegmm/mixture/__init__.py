@@ -35,6 +35,7 @@ from voicegmm.mixture.missing import (
     incomplete_assign,
     incomplete_collector,
     incomplete_log_density,
+    incomplete_online_step,
     incomplete_posteriors,
 )
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
@@ -132,6 +133,7 @@ __all__ = [
     "incomplete_collector",
     "incomplete_initialize",
     "incomplete_log_density",
+    "incomplete_online_step",
     "incomplete_posteriors",
     "information_criteria",
     "initialize",

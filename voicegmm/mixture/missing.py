@@ -99,7 +99,8 @@ def incomplete_log_density(gmm: Mixture, frames: FloatArray) -> Float64Array:
     """
     frames, complete, incomplete = _parted(gmm, frames)
     result = np.empty(len(frames))
-    result[complete] = log_density(gmm, frames[complete])
+    if complete.size:
+        result[complete] = log_density(gmm, frames[complete])
     for rows, joint in _joint(gmm, frames[incomplete]):
         result[incomplete[rows]] = responsibilities(joint)[2]
     return result
@@ -121,7 +122,8 @@ def incomplete_posteriors(gmm: Mixture, frames: FloatArray) -> FloatArray:
     """
     frames, complete, incomplete = _parted(gmm, frames)
     result = np.empty((len(frames), gmm.n_components), frames.dtype)
-    result[complete] = posteriors(gmm, frames[complete])
+    if complete.size:
+        result[complete] = posteriors(gmm, frames[complete])
     for rows, joint in _joint(gmm, frames[incomplete]):
         unnormalized, sums, _ = responsibilities(joint)
         result[incomplete[rows]] = unnormalized / sums[:, None]
@@ -132,7 +134,8 @@ def incomplete_assign(gmm: Mixture, frames: FloatArray) -> IntArray:
     """Give the most probable component of each frame by its observed values, (n_frames,) ints."""
     frames, complete, incomplete = _parted(gmm, frames)
     result = np.empty(len(frames), np.intp)
-    result[complete] = assign(gmm, frames[complete])
+    if complete.size:
+        result[complete] = assign(gmm, frames[complete])
     for rows, joint in _joint(gmm, frames[incomplete]):
         result[incomplete[rows]] = joint.argmax(axis=1)
     return result
@@ -269,6 +272,8 @@ def _parted(
 
 def _joint(gmm: Mixture, frames: FloatArray) -> Iterator[tuple[IntArray, Float64Array]]:
     """Give which frames, and the joint log-density of their observed values and each component."""
+    if not len(frames):
+        return
     if isinstance(gmm, FullGMM | TiedGMM):
         for part in _batched(gmm, frames):
             yield part.batch.rows[part.batch.filled], part.joint
