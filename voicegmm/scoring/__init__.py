@@ -1,6 +1,7 @@
 """Models of voices and what they say of a recording: scores, ratios, calibration."""
 
 from voicegmm.scoring.calibration import Calibration, train_calibration
+from voicegmm.scoring.explanation import Explanation, explain, write_explanation
 from voicegmm.scoring.folds import FoldOptions, Rehearsal, rehearse
 from voicegmm.scoring.frames import (
     OK,
@@ -35,6 +36,7 @@ __all__ = [
     "OK",
     "BackgroundModel",
     "Calibration",
+    "Explanation",
     "FoldOptions",
     "FrameLibrary",
     "IdentificationPromise",
@@ -50,6 +52,7 @@ __all__ = [
     "Voices",
     "check_front_end",
     "enroll",
+    "explain",
     "failure_of",
     "linear_scores",
     "log_likelihood_ratios",
@@ -64,5 +67,6 @@ __all__ = [
     "train_calibration",
     "usable",
     "with_speakers",
+    "write_explanation",
     "write_scores",
 ]
