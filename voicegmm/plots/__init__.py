@@ -10,8 +10,18 @@ line styles and markers repeat what a color says.
 
 from voicegmm.plots.canvas import save, to_svg
 from voicegmm.plots.det import det
+from voicegmm.plots.explanation import evidence
 from voicegmm.plots.features import recording
 from voicegmm.plots.scores import score_histogram, tippett
 from voicegmm.plots.training import training_curve
 
-__all__ = ["det", "recording", "save", "score_histogram", "tippett", "to_svg", "training_curve"]
+__all__ = [
+    "det",
+    "evidence",
+    "recording",
+    "save",
+    "score_histogram",
+    "tippett",
+    "to_svg",
+    "training_curve",
+]

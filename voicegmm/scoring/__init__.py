@@ -2,6 +2,7 @@
 
 from voicegmm.scoring.calibration import Calibration, train_calibration
 from voicegmm.scoring.cohort import Cohort, make_cohort
+from voicegmm.scoring.explanation import Explanation, explain, write_explanation
 from voicegmm.scoring.folds import FoldOptions, Rehearsal, rehearse
 from voicegmm.scoring.frames import (
     OK,
@@ -44,6 +45,7 @@ __all__ = [
     "Calibration",
     "Cohort",
     "CohortScores",
+    "Explanation",
     "FoldOptions",
     "FrameLibrary",
     "IdentificationPromise",
@@ -60,6 +62,7 @@ __all__ = [
     "Voices",
     "check_front_end",
     "enroll",
+    "explain",
     "failure_of",
     "linear_scores",
     "log_likelihood_ratios",
@@ -76,5 +79,6 @@ __all__ = [
     "train_calibration",
     "usable",
     "with_speakers",
+    "write_explanation",
     "write_scores",
 ]
