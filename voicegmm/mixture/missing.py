@@ -18,7 +18,7 @@ observed (`patterns`), for the more patterns there are, the more matrices must b
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -37,9 +37,9 @@ from voicegmm.mixture.density import (
     project,
     responsibilities,
 )
-from voicegmm.mixture.maximization import M, maximize
+from voicegmm.mixture.maximization import M
 from voicegmm.mixture.model import LOG_2_PI, DiagonalGMM, FullGMM, Mixture, TiedGMM
-from voicegmm.mixture.online import OnlineFit, OnlineOptions, _scaled
+from voicegmm.mixture.online import OnlineFit, OnlineOptions, blend
 from voicegmm.mixture.patterns import Batch, Conditioned, batches, conditioned
 from voicegmm.mixture.statistics import Statistics, accumulate, as_floats, checked_weights
 
@@ -222,25 +222,7 @@ def incomplete_online_step(
     DataError
         As `incomplete_accumulate` does.
     """
-    options = options or OnlineOptions()
-    batch = incomplete_accumulate(state.gmm, frames, frame_weights)
-    n = batch.n_frames
-    if n == 0:
-        return state
-    gamma = options.step(state.n_updates)
-    average = _scaled(state.average, 1 - gamma) + _scaled(batch, gamma / n)
-    past = state.n_remembered if state.n_updates else n
-    remembered = 1 / ((1 - gamma) ** 2 / past + gamma**2 / n)
-    update = maximize(state.gmm, _scaled(average, remembered), options.em)
-    return replace(
-        state,
-        gmm=update.gmm,
-        average=average,
-        n_updates=state.n_updates + 1,
-        n_frames=state.n_frames + n,
-        n_remembered=remembered,
-        log_likelihood=batch.log_likelihood / n,
-    )
+    return blend(state, incomplete_accumulate(state.gmm, frames, frame_weights), options)
 
 
 def _accumulated(gmm: Mixture, part: tuple[int, FloatArray, FloatArray | None]) -> Statistics:

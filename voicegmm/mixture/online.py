@@ -145,8 +145,26 @@ def online_step(
     Cappe and Moulines, "On-line expectation-maximization algorithm for latent data models",
     Journal of the Royal Statistical Society B 71 (2009).
     """
+    return blend(state, accumulate(state.gmm, frames, frame_weights), options)
+
+
+def blend(
+    state: OnlineFit[M], batch: Statistics, options: OnlineOptions | None = None
+) -> OnlineFit[M]:
+    """Learn from the statistics of one batch, collected with the mixture as it is.
+
+    Parameters
+    ----------
+    state : OnlineFit
+    batch : Statistics
+        Of no frames at all, they change nothing.
+    options : OnlineOptions, optional
+
+    Returns
+    -------
+    OnlineFit
+    """
     options = options or OnlineOptions()
-    batch = accumulate(state.gmm, frames, frame_weights)
     n = batch.n_frames
     if n == 0:
         return state
