@@ -159,7 +159,7 @@ def test_a_step_is_what_its_equations_say(seed):
 
 
 @given(seeds, st.floats(0.1, 10), st.floats(-50, 50), st.floats(0.1, 10))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_units_are_only_units(seed, scale, shift, heavier):
     frames = [points for points, _ in world(seed, [lambda t: (t / 4, 0)], 8)]
     plain = track([(points, None) for points in frames], OPTIONS)
@@ -204,7 +204,7 @@ def test_the_same_frames_give_the_same_bits():
 # ----------------------------------------------------------------------------------- small worlds
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_two_that_cross_keep_their_identities(seed):
     routes = [lambda t: (0.5 * t - 10, 0.4 * t - 8), lambda t: (0.5 * t - 10, 8 - 0.4 * t)]
     found = track_paths(track(world(seed, routes), OPTIONS))
@@ -223,7 +223,7 @@ def _in_order(found, routes):
     ]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_one_that_is_hidden_for_a_while_comes_back_as_itself(seed):
     def route(t):
         return None if 18 <= t < 24 else (0.6 * t - 12, 1)
@@ -280,7 +280,7 @@ def test_components_on_the_same_thing_become_one_and_those_that_cross_do_not():
     np.testing.assert_array_equal(crossing.identities, [0, 1])
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_one_that_turns_out_to_be_two_is_split(seed):
     routes = [lambda t: (0, 1.5 + 0.2 * t), lambda t: (0, -1.5 - 0.2 * t)]
     tracks = track(world(seed, routes), OPTIONS)
@@ -309,7 +309,7 @@ def test_forecasts_come_true_as_often_as_their_covariance_says():
     # A walk drawn from the very model: squared errors over their expectation average to 1.
     options = replace(OPTIONS, motion=MotionOptions(acceleration_std=0.1, speed_std=0.5))
     ratios = []
-    for seed in range(4):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         push = 0.1 * rng.standard_normal((60, 2))
         velocity = np.cumsum(push, axis=0)
@@ -321,8 +321,8 @@ def test_forecasts_come_true_as_often_as_their_covariance_says():
             if tracks.states[t].n_components == 1:
                 error = place[t + 3] - told.positions[0]
                 ratios.append(error @ np.linalg.solve(told.position_covariances[0], error) / 2)
-    assert len(ratios) > 180
-    assert 0.6 < np.mean(ratios) < 1.5  # neighbors overlap: some 65 of them are independent
+    assert len(ratios) > 130
+    assert 0.6 < np.mean(ratios) < 1.5  # neighbors overlap: some 50 of them are independent
 
 
 def test_forecast_errors_are_found_minus_foretold():

@@ -6,7 +6,7 @@ import numpy as np
 
 from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm.mixture.density import log_density
-from voicegmm.mixture.model import Mixture, SphericalGMM
+from voicegmm.mixture.model import LOG_2_PI, Mixture
 from voicegmm.mixture.statistics import Statistics, accumulate
 
 _ROUNDS = 10  # of EM, at most, that a lump has to find its place
@@ -112,15 +112,17 @@ def find_lump(
     here = labels == by_cell.argmax()
     mass = float(by_cell.max())
     center = weights[here] @ points[here] / mass
+    log_height = -0.5 * points.shape[1] * (LOG_2_PI + 2 * np.log(std)) - np.log(clutter_density)
     posteriors = np.zeros(len(points))
     for _ in range(_ROUNDS):
-        gmm = SphericalGMM(np.ones(1), center[None], np.array([std**2]))
-        found = explain(gmm, mass, clutter_density, points, weights)
-        posteriors = 1 - found.clutter
-        before, mass = mass, float(found.statistics.counts[0])
+        distances = np.square((points - center) / std).sum(axis=1)
+        with np.errstate(over="ignore"):  # far away the clutter is infinitely more probable
+            posteriors = 1 / (1 + np.exp(0.5 * distances - log_height) / mass)
+        answered = weights * posteriors
+        before, mass = mass, float(answered.sum())
         if not mass > 0:
             break
-        center = found.statistics.first[0] / mass
+        center = answered @ points / mass
         if abs(mass - before) < _SETTLED * mass:
             break
     return Lump(mass, center, posteriors)
