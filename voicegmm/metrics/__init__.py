@@ -1,5 +1,7 @@
 """How good are the scores: EER, minDCF, actDCF, Cllr, minCllr, AUC, DET, intervals.
 
+And how well were moving things followed: `clear_mot` and `idf1`, which take `Sightings`, no scores.
+
 Conventions
 -----------
 - The first two arguments are the scores of the `targets` (same speaker) and of the `nontargets`
