@@ -42,15 +42,16 @@ METHODS = ("exact", "top", "linear", "symmetric", "kl", "bhattacharyya")
 def world(options: argparse.Namespace) -> tuple[Voices, MemoryFrames]:
     """Make a background model, speakers adapted from it, and recordings of theirs.
 
-    A speaker's frames are the background's, moved by a little in each component; each model saw
-    3000 frames of its speaker, in expectation.
+    The components overlap, so that a frame belongs to several, as it does in speech. A speaker's
+    frames are the background's, moved by a little in each component; each model saw 3000 frames of
+    its speaker, in expectation.
     """
     rng = np.random.default_rng(options.seed)
     n_components, n_dims = options.components, options.dims
     spread = 10.0 / (1 + np.arange(n_dims)) ** 0.5
     gmm = DiagonalGMM(
         rng.dirichlet(np.full(n_components, 2.0)),
-        rng.standard_normal((n_components, n_dims)) * spread,
+        0.35 * rng.standard_normal((n_components, n_dims)) * spread,
         (rng.uniform(0.4, 1.0, (n_components, n_dims)) * spread) ** 2,
     )
     counts = np.tile(3000 * gmm.weights, (options.models, 1))

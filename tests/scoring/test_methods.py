@@ -13,17 +13,28 @@ from voicegmm.bank import VoiceBank
 from voicegmm.cli.main import voicegmm as command
 from voicegmm.corpus import Trials
 from voicegmm.corpus.trials import write_trials
+from voicegmm.experiment import load_recipe, run_recipe
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions
-from voicegmm.mixture import MapOptions, accumulate, density, sample
+from voicegmm.mixture import (
+    EmOptions,
+    InitialOptions,
+    MapOptions,
+    accumulate,
+    density,
+    sample,
+)
 from voicegmm.scoring import (
     Calibration,
+    FoldOptions,
     MemoryFrames,
     ScoringOptions,
     Status,
+    UbmOptions,
     Voices,
     linear_scores,
     log_likelihood_ratios,
     read_scores,
+    rehearse,
     score_trials,
 )
 from voicegmm.scoring.options import METHODS
@@ -103,6 +114,20 @@ def test_workers_give_the_same_bits(world, monkeypatch, options, compiled):
             np.testing.assert_array_equal(many.scores, one)
 
 
+@pytest.mark.parametrize("options", ALL, ids=IDS)
+def test_frames_that_may_not_be_written_to(world, monkeypatch, options):
+    voices, frames = world
+    data = frames.sets["t4"].frames.copy()
+    expected = log_likelihood_ratios(voices.speakers, data, options=options)
+    data.flags.writeable = False
+    monkeypatch.setattr(density, "FUSED_FROM", 0)
+    found = log_likelihood_ratios(voices.speakers, data, options=options)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
+    gmm = voices.speakers.background.gmm  # the E-step's loops take them too
+    exact = accumulate(gmm, data.astype(float)).log_likelihood
+    assert accumulate(gmm, data).log_likelihood == pytest.approx(exact, rel=1e-5)
+
+
 @pytest.mark.parametrize("method", ["exact", "top", "linear"])
 def test_without_length_normalization_scores_are_sums(world, method):
     voices, frames = world
@@ -156,6 +181,48 @@ def test_a_calibration_holds_for_the_method_it_was_learned_with(world, tmp_path)
     ten = Voices(voices.speakers, Calibration(2.0, -1.0), scoring=ScoringOptions("top"))
     with pytest.raises(MismatchError, match="with n_top 10 and does not hold for 5"):
         score_trials(ten, frames, trials, options=ScoringOptions("top", 5))
+
+
+def test_the_rehearsal_scores_as_in_earnest():
+    rng = np.random.default_rng(3)
+    sets, recordings = {}, {}
+    for number in range(8):
+        center = 0.4 * rng.standard_normal(60)
+        recordings[f"s{number}"] = [f"s{number}/{take}" for take in range(3)]
+        for file in recordings[f"s{number}"]:
+            sets[file] = frame_set(center + 2 * rng.standard_normal((50, 60)))
+    frames = MemoryFrames(PipelineOptions(), sets)
+    arguments = (
+        frames,
+        recordings,
+        FoldOptions(n_folds=2, min_speakers=4),
+        UbmOptions(2, InitialOptions(50, 2), EmOptions(3)),
+        MapOptions(),
+    )
+    exact = rehearse(*arguments, seed=1)
+    linear = rehearse(*arguments, seed=1, scoring=ScoringOptions("linear"))
+    np.testing.assert_array_equal(exact.test, linear.test)
+    assert np.abs(exact.scores - linear.scores).max() > 1e-3
+    assert np.corrcoef(exact.scores, linear.scores)[0, 1] > 0.5
+
+
+@pytest.mark.slow
+def test_a_recipe_chooses_the_method(voices, tmp_path):
+    def run(*settings):
+        settings = ("ubm.n_components=8", "ubm.em.n_iterations=3", *settings)
+        done = run_recipe(load_recipe("demo", settings), voices, tmp_path / "run")
+        stages = done.results["stages"]
+        return [name for name, stage in stages.items() if stage["skipped"]]
+
+    assert run("scoring.method=linear") == []
+    assert load_voices(tmp_path / "run" / "speakers.h5").scoring == ScoringOptions("linear")
+    linear = read_scores(tmp_path / "run" / "scores.tsv")
+    assert linear.llrs is not None
+    again = run("scoring.method=top", "scoring.n_top=3")
+    assert again == ["features", "background model"]
+    assert load_voices(tmp_path / "run" / "speakers.h5").scoring == ScoringOptions("top", 3)
+    top = read_scores(tmp_path / "run" / "scores.tsv")
+    assert not np.allclose(top.scores, linear.scores)
 
 
 def test_the_method_stays_with_the_voices(world, tmp_path):

@@ -34,7 +34,7 @@ _ONE, _ZERO = np.float32(1), np.float32(0)
 _SIGN, _MAGNITUDE, _LEAST = np.int32(31), np.int32(0x7FFFFFFF), np.int32(-(2**31))
 
 
-def _compiled(signature: str, *fastmath: str) -> Callable[[F], F]:
+def _compiled(signature: object, *fastmath: str) -> Callable[[F], F]:
     """Compile now, for one signature, and keep the machine code for later processes."""
 
     def compile_function(function: F) -> F:
@@ -61,7 +61,12 @@ def exp2(x: np.float32) -> np.float32:
     return np.float32(fraction * power)
 
 
-@_compiled("void(f4[:,::1], f4[::1], f4[::1], f4[:,::1])")
+# Frames may be read-only, as those of a `FrameSet` are; numba takes others for such, not these.
+_FRAMES = numba.types.Array(numba.float32, 2, "C", readonly=True)
+_ROW, _ROWS = numba.float32[::1], numba.float32[:, ::1]
+
+
+@_compiled(numba.void(_FRAMES, _ROW, _ROW, _ROWS))
 def expand(
     frames: Float32Array, shift: Float32Array, inverse_scale: Float32Array, out: Float32Array
 ) -> None:
@@ -372,22 +377,25 @@ def log_sums_of_best(
     return n_bad
 
 
-_NEGLIGIBLE = np.float32(2**-30)  # of a frame: less than the rounding of the sums it would go into
+_NEGLIGIBLE = np.float32(2**-24)  # of a frame: the rounding of float32
 
 
-@_compiled("i8(f4[:,::1], i4[:,::1], f4[::1], f4[:,::1], f8[::1], f8[:,::1])", "reassoc", "nsz")
+@_compiled(
+    "i8(f4[:,::1], i4[:,::1], f4[::1], f4[:,::1], i4[::1], f4[::1], f4[:,::1])", "reassoc", "nsz"
+)
 def first_order(
     joint: Float32Array,
     bits: IntArray,
     weights: Float32Array,
     expanded: Float32Array,
-    counts: Float64Array,
-    first: Float64Array,
+    chosen: IntArray,
+    counts: Float32Array,
+    first: Float32Array,
 ) -> int:
     """Add the zeroth- and first-order statistics of frames, leaving out negligible posteriors.
 
-    Few components have a share of a frame worth counting, so that this takes a small part of the
-    time of a matrix product.
+    Few components have a share of a frame worth counting: this takes less time than a product with
+    all of them.
 
     Parameters
     ----------
@@ -398,8 +406,10 @@ def first_order(
     weights : (n_frames,) float32 array
     expanded : (n_frames, n_columns) float32 array
         z stands in its first columns.
-    counts : (n_components,) float64 array
-    first : (n_components, n_dims) float64 array
+    chosen : (n_components + 1,) int32 array
+        Scratch.
+    counts : (n_components,) float32 array
+    first : (n_components, n_dims) float32 array
         Sums of posterior times weight, and times z, are added to them.
 
     Returns
@@ -422,16 +432,15 @@ def first_order(
             n_bad += 1
             continue
         factor, least = weights[t] / total, _NEGLIGIBLE * total
-        for start in range(0, n_components, _SHORT):
-            stop = min(start + _SHORT, n_components)
-            if maximum(bits[t, start:stop]) < least:
-                continue
-            for k in range(start, stop):
-                if row[k] < least:
-                    continue
-                share = row[k] * factor
-                counts[k] += share
-                sums = first[k]
-                for d in range(n_dims):
-                    sums[d] += share * z[d]
+        n_chosen = 0
+        for k in range(n_components):  # without a branch, which nobody could foresee
+            chosen[n_chosen] = k
+            n_chosen += 1 if row[k] >= least else 0
+        for i in range(n_chosen):
+            k = chosen[i]
+            share = row[k] * factor
+            counts[k] += share
+            sums = first[k]
+            for d in range(n_dims):
+                sums[d] += share * z[d]
     return n_bad

@@ -231,6 +231,7 @@ class SupervectorProducts:
         if weights is not None:
             weight[:] = weights
         counts, first = np.zeros(n_components), np.zeros(self.gmm.means.shape)
+        chosen = np.empty(n_components + 1, np.int32)
         inverse = 1 / projection.scale
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks(len(frames)):
@@ -238,8 +239,11 @@ class SupervectorProducts:
                 part = np.ascontiguousarray(frames[block])
                 kernel.expand(part, projection.shift, inverse, x)
                 np.matmul(x, projection.matrix, out=y)
-                if kernel.first_order(y, y.view(np.int32), weight[block], x, counts, first):
+                n, f = np.zeros(counts.shape, np.float32), np.zeros(first.shape, np.float32)
+                if kernel.first_order(y, y.view(np.int32), weight[block], x, chosen, n, f):
                     return None
+                counts += n
+                first += f
         return counts, first
 
     def _adapted(
