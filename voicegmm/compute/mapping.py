@@ -1,11 +1,13 @@
 """A function over many items, by several workers, the results in the items' order."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from voicegmm._base.checks import at_least, one_of
 from voicegmm._base.errors import VoicegmmError
@@ -57,15 +59,22 @@ def ordered_map(
     """
     at_least("n_workers", n_workers, 1)
     one_of("workers", workers, WORKERS)
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _thread_pools(len(sys.modules)).limit(limits=1, user_api="blas"):
         if n_workers == 1:
             yield from map(function, items)
         elif workers == "threads":
             yield from _by_threads(function, items, n_workers)
         else:
             yield from _by_processes(function, items, n_workers)
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(n_modules: int) -> Any:
+    """Find the BLAS libraries of this process; again only when modules were loaded since."""
+    from threadpoolctl import ThreadpoolController
+
+    del n_modules
+    return ThreadpoolController()
 
 
 def _by_threads(
