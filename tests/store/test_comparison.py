@@ -47,7 +47,7 @@ def test_a_store_and_itself(tmp_path):
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 100))
-@settings(max_examples=15)
+@settings(max_examples=6)
 def test_figures_are_those_of_all_frames_at_once(tmp_path_factory, seed, size):
     rng = np.random.default_rng(seed)
     folder = tmp_path_factory.mktemp("stores")
