@@ -1,8 +1,8 @@
 """Scores that are dot products of supervectors: all models against a batch of tests at once.
 
-A model's vector is (mu - m) / sqrt(v), its means' whitened offsets from the background model; the
-vector of a test is what the method says. Products are in float32, about 1e-6 of the vectors'
-lengths; `linear_scores` and `supervector_kernel` say the same in float64.
+A model's vector is mu - m, its means' offsets from the background model; the vector of a test is
+what the method says, over the variances. Products are in float32, about 1e-6 of the lengths of the
+whitened vectors; `linear_scores` and `supervector_kernel` say the same in float64.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class SupervectorProducts:
     adaptation : MapOptions
         How a test becomes a model, but with "linear".
     heard : (n_models, n_components, n_dims) float32 array, optional
-        The models' own speech: (f - n m) / sqrt(v), per frame; with "symmetric".
+        The models' own speech: f - n m, per frame; with "symmetric".
     kernel : module, optional
         The compiled loops, where the job is worth them.
     """
@@ -95,7 +95,7 @@ class SupervectorProducts:
         if heard is not None:
             for row, (model, count) in enumerate(zip(means, counts, strict=True)):
                 first = first_from_means(gmm.means, count, model, adaptation)
-                rest = (first - count[:, None] * gmm.means) / np.sqrt(gmm.variances)
+                rest = first - count[:, None] * gmm.means
                 heard[row] = rest / max(float(count.sum()), np.finfo(float).tiny)
         return SupervectorProducts(
             gmm,
@@ -128,34 +128,32 @@ class SupervectorProducts:
         DataError
             For a test without frames, or a frame that is not finite or of another dimension.
         """
-        vectors = np.empty((len(tests), self.gmm.means.size), np.float32)
+        deviations = np.sqrt(self.gmm.variances)
+        vectors = np.empty((len(tests), *deviations.shape), np.float32)
         reverse = np.empty_like(vectors) if self.heard is not None else None
         for number, test in enumerate(tests):
             counts, centered, n_frames = self._first_order(*test)
             if self.method in ("linear", "symmetric"):
-                np.multiply(
-                    centered.ravel(), 1 / n_frames, out=vectors[number], casting="same_kind"
-                )
+                vectors[number] = centered / (n_frames * deviations)
             if self.method != "linear":
-                model = self._adapted(counts, centered, n_frames).ravel()
+                model = self._adapted(counts, centered, n_frames) / deviations
                 (vectors if reverse is None else reverse)[number] = model
-        scores = self._products(vectors, self.means, rows, whiten=True)
+        scores = self._products(vectors, self.means, rows, self.gmm.means)
         if self.heard is None or reverse is None:
             return scores
-        return 0.5 * (scores + self._products(reverse, self.heard, rows, whiten=False))
+        backward = self._products(reverse, self.heard, rows, np.zeros_like(deviations))
+        return 0.5 * (scores + backward)
 
     def _products(
-        self, vectors: Float32Array, models: Float32Array, rows: IntArray, whiten: bool
+        self, vectors: Float32Array, models: Float32Array, rows: IntArray, origin: Float64Array
     ) -> Float64Array:
-        """Multiply vectors with those of some models, or with their whitened offsets.
+        """Multiply the tests' vectors with those of some models, less the origin.
 
         Some components at a time: what is made of the models stays in the cache, memory stays
         free, and the parts are summed in float64.
         """
         gmm, n_tests = self.gmm, len(vectors)
-        prior = gmm.means.astype(np.float32)
-        precisions = (1 / np.sqrt(gmm.variances)).astype(np.float32)
-        by_component = vectors.reshape(n_tests, *prior.shape)
+        start = origin.astype(np.float32)
         in_order = len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
         products = np.zeros((len(rows), n_tests))
         buffer = np.empty(max(_NUMBERS, min(len(rows), _MODELS) * gmm.n_dims), np.float32)
@@ -165,13 +163,9 @@ class SupervectorProducts:
             for part in blocks(gmm.n_components, max(_NUMBERS // (n_models * gmm.n_dims), 1)):
                 source = models[which, part]
                 chosen = buffer[: source.size].reshape(source.shape)
-                if whiten:
-                    np.subtract(source, prior[part], out=chosen)
-                    chosen *= precisions[part]
-                else:
-                    chosen[:] = source
-                left = chosen.reshape(n_models, -1)
-                products[block] += left @ by_component[:, part].reshape(n_tests, -1).T
+                np.subtract(source, start[part], out=chosen)
+                left, right = chosen.reshape(n_models, -1), vectors[:, part].reshape(n_tests, -1)
+                products[block] += left @ right.T
         return products.T
 
     def _first_order(
