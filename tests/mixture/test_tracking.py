@@ -24,7 +24,7 @@ from voicegmm.mixture import (
     track_step,
     track_table,
 )
-from voicegmm.mixture.clutter import evidence, explain, find_lump
+from voicegmm.mixture.tracking.clutter import evidence, explain, find_lump
 
 seeds = st.integers(0, 2**32 - 1)
 OPTIONS = TrackOptions(

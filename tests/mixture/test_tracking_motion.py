@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.mixture import Motion, MotionOptions
-from voicegmm.mixture.motion import (
+from voicegmm.mixture.tracking.motion import (
     at_rest,
     correct_motion,
     predict_motion,

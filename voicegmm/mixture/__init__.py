@@ -39,7 +39,6 @@ from voicegmm.mixture.missing import (
     incomplete_posteriors,
 )
 from voicegmm.mixture.model import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
-from voicegmm.mixture.motion import Motion, MotionOptions
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, online_start, online_step
 from voicegmm.mixture.ratios import MeanShifts
 from voicegmm.mixture.representation import (
@@ -63,15 +62,20 @@ from voicegmm.mixture.selection import (
     select,
 )
 from voicegmm.mixture.statistics import Statistics, accumulate
-from voicegmm.mixture.track_state import TrackOptions, TrackState, track_start, track_start_with
-from voicegmm.mixture.tracking import track_step
-from voicegmm.mixture.tracks import (
+from voicegmm.mixture.tracking import (
+    Motion,
+    MotionOptions,
+    TrackOptions,
     TrackPath,
     Tracks,
+    TrackState,
     forecast,
     forecast_errors,
     track,
     track_paths,
+    track_start,
+    track_start_with,
+    track_step,
     track_table,
 )
 

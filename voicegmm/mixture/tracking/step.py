@@ -1,4 +1,4 @@
-"""Components that follow what moves: EM from frame to frame, with a memory and a motion.
+"""One frame of tracking: EM with a memory and a motion.
 
 A frame is a set of weighted points: the pixels of a picture with their intensities, the bins of a
 spectrum with their energies. Its expected weight per unit of volume is that of a mixture and of a
@@ -21,11 +21,11 @@ import numpy as np
 from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
-from voicegmm.mixture.clutter import Explained, bounded, evidence, explain, moments
 from voicegmm.mixture.model import FullGMM
-from voicegmm.mixture.motion import Motion, correct_motion, predict_motion
-from voicegmm.mixture.population import merged, split, survivors, with_births
-from voicegmm.mixture.track_state import TrackOptions, TrackState
+from voicegmm.mixture.tracking.clutter import Explained, bounded, evidence, explain, moments
+from voicegmm.mixture.tracking.motion import Motion, correct_motion, predict_motion
+from voicegmm.mixture.tracking.population import merged, split, survivors, with_births
+from voicegmm.mixture.tracking.state import TrackOptions, TrackState
 
 
 def track_step(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array
-from voicegmm.mixture.clutter import bounded, evidence, find_lump
-from voicegmm.mixture.motion import Motion, at_rest, predict_motion
-from voicegmm.mixture.track_state import BY_COMPONENT, TrackOptions, TrackState
+from voicegmm.mixture.tracking.clutter import bounded, evidence, find_lump
+from voicegmm.mixture.tracking.motion import Motion, at_rest, predict_motion
+from voicegmm.mixture.tracking.state import BY_COMPONENT, TrackOptions, TrackState
 
 
 def survivors(state: TrackState, options: TrackOptions) -> TrackState:

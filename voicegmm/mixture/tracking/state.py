@@ -9,7 +9,7 @@ from voicegmm._base.arrays import BoolArray, Float64Array, IntArray, frozen
 from voicegmm._base.checks import above, at_least, within
 from voicegmm._base.errors import OptionError
 from voicegmm.mixture.model import FullGMM, Mixture, TiedGMM
-from voicegmm.mixture.motion import Motion, MotionOptions, at_rest
+from voicegmm.mixture.tracking.motion import Motion, MotionOptions, at_rest
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 from voicegmm._base.arrays import BoolArray, Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import DataError
-from voicegmm.mixture.motion import Motion, predict_motion, smooth_motion
-from voicegmm.mixture.track_state import TrackOptions, TrackState, track_start
-from voicegmm.mixture.tracking import track_step
+from voicegmm.mixture.tracking.motion import Motion, predict_motion, smooth_motion
+from voicegmm.mixture.tracking.state import TrackOptions, TrackState, track_start
+from voicegmm.mixture.tracking.step import track_step
 
 
 @dataclass(frozen=True, eq=False)
