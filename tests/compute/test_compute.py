@@ -1,12 +1,15 @@
+import contextlib
 import threading
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from voicegmm._base.errors import OptionError
-from voicegmm.compute import ordered_map, tree_sum
+from voicegmm.compute import ordered_map, single_threaded_blas, tree_sum
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=40), st.integers(1, 4))
@@ -54,3 +57,43 @@ def test_items_are_read_only_a_little_ahead():
 def test_no_workers_is_refused():
     with pytest.raises(OptionError, match="n_workers must be at least 1, got 0"):
         list(ordered_map(str, [1], 0))
+
+
+def blas_threads():
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_blas_is_held_until_the_last_holder_has_left():
+    with threadpool_limits(3, user_api="blas"):
+        first, second = single_threaded_blas(), single_threaded_blas()
+        first.__enter__()
+        second.__enter__()
+        assert blas_threads() == {1}
+        # Not as a stack: the first to come is the first to leave.
+        first.__exit__(None, None, None)
+        assert blas_threads() == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == {3}
+
+
+def test_blas_has_its_threads_back_after_many_threads_and_errors():
+    @single_threaded_blas()
+    def work(item):
+        time.sleep(0.0005 * (item % 3))
+        assert blas_threads() == {1}
+        if item % 7 == 0:
+            raise ValueError("seventh")
+
+    def several(start):
+        for item in range(start, start + 15):
+            with contextlib.suppress(ValueError):
+                work(item)
+
+    with threadpool_limits(2, user_api="blas"):
+        threads = [threading.Thread(target=several, args=(start,)) for start in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert blas_threads() == {2}

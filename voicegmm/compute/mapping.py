@@ -1,16 +1,15 @@
 """A function over many items, by several workers, the results in the items' order."""
 
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from voicegmm._base.checks import at_least, one_of
 from voicegmm._base.errors import VoicegmmError
+from voicegmm.compute.blas import single_threaded_blas
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,22 +58,13 @@ def ordered_map(
     """
     at_least("n_workers", n_workers, 1)
     one_of("workers", workers, WORKERS)
-    with _thread_pools(len(sys.modules)).limit(limits=1, user_api="blas"):
+    with single_threaded_blas():
         if n_workers == 1:
             yield from map(function, items)
         elif workers == "threads":
             yield from _by_threads(function, items, n_workers)
         else:
             yield from _by_processes(function, items, n_workers)
-
-
-@lru_cache(maxsize=1)
-def _thread_pools(n_modules: int) -> Any:
-    """Find the BLAS libraries of this process; again only when modules were loaded since."""
-    from threadpoolctl import ThreadpoolController
-
-    del n_modules
-    return ThreadpoolController()
 
 
 def _by_threads(

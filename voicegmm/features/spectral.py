@@ -5,6 +5,7 @@ can be entered with what the step before would have given; `voicegmm.features.st
 blocks of frames that stay in the cache.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,7 +18,7 @@ from voicegmm.audio.signal import first_not_finite
 from voicegmm.features.plan import Plan, precision, prepare
 from voicegmm.features.static_options import EPSILON, INT16_SCALE, StaticOptions
 
-_BLOCK_FRAMES = 256
+BLOCK_FRAMES = 256
 # Beyond this a power spectrum might not fit into float32.
 _LOUDEST = 1e6
 
@@ -46,12 +47,15 @@ def analysis_frames(
         For samples that are not finite, more than a million times full scale, or not mono.
     """
     options = options or StaticOptions()
-    blocks = list(frame_blocks(samples, prepare(options, sample_rate), options))
-    return np.concatenate(blocks)
+    plan = prepare(options, sample_rate)
+    return np.concatenate([block.copy() for block in frame_blocks(samples, plan, options)])
 
 
 def windowed(
-    frames: FloatArray, sample_rate: int, options: StaticOptions | None = None
+    frames: FloatArray,
+    sample_rate: int,
+    options: StaticOptions | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Emphasize the high frequencies of each frame and weight it with the window.
 
@@ -62,6 +66,8 @@ def windowed(
     sample_rate : int
         In hertz.
     options : StaticOptions, optional
+    out : (n_frames, n_window) float array, optional
+        Where to write the result: of the precision of the options, and not the frames themselves.
 
     Returns
     -------
@@ -71,29 +77,40 @@ def windowed(
     plan = prepare(options, sample_rate)
     frames = np.asarray(frames, dtype=precision(options))
     c = options.preemphasis
-    if c == 0:
-        return frames * plan.window
+    if c > 0:
+        frames = _emphasized(frames, c)
+    return np.multiply(frames, plan.window, out=out)
+
+
+def _emphasized(frames: FloatArray, c: float) -> FloatArray:
+    """Compute y[n] = x[n] - c x[n - 1], y[0] = (1 - c) x[0] (HTK Book, eq. 5.1; Kaldi)."""
+    frames = np.ascontiguousarray(frames)
     result = np.empty_like(frames)
-    # y[n] = x[n] - c x[n - 1], y[0] = (1 - c) x[0] (HTK Book, eq. 5.1; Kaldi, Preemphasize)
-    np.multiply(frames[:, :-1], -c, out=result[:, 1:])
+    # As one long row, which is twice as fast; what then stands before each frame is overwritten.
+    np.multiply(frames.reshape(-1)[:-1], -c, out=result.reshape(-1)[1:])
     np.multiply(frames[:, 0], -c, out=result[:, 0])
     result += frames
-    result *= plan.window
     return result
 
 
 def spectrum(
-    windowed_frames: FloatArray, sample_rate: int, options: StaticOptions | None = None
+    windowed_frames: FloatArray,
+    sample_rate: int,
+    options: StaticOptions | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Compute the power or the magnitude spectrum of windowed frames.
 
     Parameters
     ----------
     windowed_frames : (n_frames, n_window) float array
-        As `windowed` gives them; filled up with zeros to the length of the transform.
+        As `windowed` gives them; filled up with zeros to the length of the transform, if they are
+        not that long already.
     sample_rate : int
         In hertz.
     options : StaticOptions, optional
+    out : (n_frames, n_fft // 2 + 1) float array, optional
+        Where to write the result: of the precision of the options.
 
     Returns
     -------
@@ -103,7 +120,7 @@ def spectrum(
     plan = prepare(options, sample_rate)
     frames = np.asarray(windowed_frames, dtype=precision(options))
     bins = scipy.fft.rfft(frames, n=plan.n_fft, axis=1)
-    power: FloatArray = np.square(bins.real)
+    power: FloatArray = np.square(bins.real, out=out)
     power += np.square(bins.imag)
     return np.sqrt(power, out=power) if options.spectrum == "magnitude" else power
 
@@ -183,7 +200,10 @@ def frame_detection_energy(frames: FloatArray, options: StaticOptions) -> FloatA
 
 
 def frame_blocks(samples: FloatArray, plan: Plan, options: StaticOptions) -> Iterator[FloatArray]:
-    """Give the frames of a signal in blocks, as `analysis_frames` does; at least one block."""
+    """Give the frames of a signal in blocks, as `analysis_frames` does; at least one block.
+
+    All blocks are in the same memory: each is gone when the next one is asked for.
+    """
     samples = _checked(samples, options)
     dtype = precision(options)
     if options.dither > 0:
@@ -193,8 +213,10 @@ def frame_blocks(samples: FloatArray, plan: Plan, options: StaticOptions) -> Ite
         samples = samples + noise * dtype(options.dither / INT16_SCALE)
     view = frame_view(samples, plan.n_window, plan.n_hop, options.snip_edges, options.padding)
     averages = np.full(plan.n_window, 1 / plan.n_window, dtype=dtype)
-    for start in range(0, max(1, len(view)), _BLOCK_FRAMES):
-        block = view[start : start + _BLOCK_FRAMES] * INT16_SCALE
+    room = np.empty((min(BLOCK_FRAMES, len(view)), plan.n_window), dtype=dtype)
+    for start in range(0, max(1, len(view)), BLOCK_FRAMES):
+        cut = view[start : start + BLOCK_FRAMES]
+        block = np.multiply(cut, INT16_SCALE, out=room[: len(cut)])
         if options.remove_dc:
             block -= (block @ averages)[:, None]
         yield block
@@ -204,8 +226,14 @@ def _checked(samples: FloatArray, options: StaticOptions) -> FloatArray:
     array = np.asarray(samples, dtype=precision(options))
     if array.ndim != 1:
         raise DataError(f"samples must have one axis (mono), got {array.ndim} axes")
-    if (bad := first_not_finite(array)) is not None:
+    if not array.size:
+        return array
+    with np.errstate(invalid="ignore"):
+        lowest, highest = float(array.min()), float(array.max())
+    # Either is NaN if a sample is.
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
+        bad = first_not_finite(array)
         raise DataError(f"samples must be finite: number {bad} (counting from 0) is not")
-    if array.size and max(-float(array.min()), float(array.max())) > _LOUDEST:
+    if max(-lowest, highest) > _LOUDEST:
         raise DataError("samples must be fractions of full scale, between -1 and 1")
     return array

@@ -7,11 +7,13 @@ import numpy as np
 from voicegmm._base.arrays import Float32Array, FloatArray
 from voicegmm._base.errors import OptionError
 from voicegmm.audio.framing import count_frames
+from voicegmm.compute import single_threaded_blas
 from voicegmm.features.columns import band_centroids, band_loudness, cepstra, with_loudness
 from voicegmm.features.plan import decibel, precision, prepare
 from voicegmm.features.plp import plp_cepstra
 from voicegmm.features.rasta import RastaOptions, rasta
 from voicegmm.features.spectral import (
+    BLOCK_FRAMES,
     frame_blocks,
     frame_detection_energy,
     frame_log_energy,
@@ -202,6 +204,7 @@ def spectral_centroids(
     return static_features(samples, sample_rate, bands)
 
 
+@single_threaded_blas()
 def detection_energy(
     samples: FloatArray, sample_rate: int, options: StaticOptions | None = None
 ) -> Float32Array:
@@ -228,6 +231,7 @@ def detection_energy(
     return np.concatenate(blocks).astype(np.float32, copy=False)
 
 
+@single_threaded_blas()
 def analyze(
     samples: FloatArray,
     sample_rate: int,
@@ -255,16 +259,21 @@ def analyze(
     columns: FloatArray = np.empty(shape, precision(options) if whole else np.float32)
     loudness = np.zeros(n_frames, precision(options)) if options.energy == "log_energy" else None
     energy = np.zeros(n_frames, dtype=np.float32)
+    # Memory for a block, asked for once; the zeros that fill a frame up stay what they are.
+    n_block = min(BLOCK_FRAMES, n_frames)
+    room = np.zeros((n_block, plan.n_fft), precision(options))
+    power = np.empty((n_block, plan.n_fft // 2 + 1), precision(options))
     at = 0
     for frames in frame_blocks(samples, plan, options):
         rows = slice(at, at + len(frames))
         at = rows.stop
-        weighted = windowed(frames, sample_rate, options)
+        filled = room[: len(frames)]
+        weighted = windowed(frames, sample_rate, options, out=filled[:, : plan.n_window])
         log_energy = None
         if loudness is not None:
             log_energy = frame_log_energy(frames if options.raw_energy else weighted, options)
             loudness[rows] = log_energy
-        bins = spectrum(weighted, sample_rate, options)
+        bins = spectrum(filled, sample_rate, options, out=power[: len(frames)])
         if whole:
             columns[rows] = log_filterbank(bins, sample_rate, options)
         else:
