@@ -308,3 +308,26 @@ def test_what_the_system_refuses_is_one_line(typed, tmp_path):
     code, _, err = typed("run", "demo", "--data", tmp_path, "--out", tmp_path / "file")
     assert code == 1
     assert "no folder can be made there" in err
+
+
+def test_a_background_model_is_trained_by_options_of_em(typed, voices, tmp_path):
+    features, out = tmp_path / "f.h5", tmp_path / "ubm.h5"
+    typed("features", "extract", voices, "-o", features)
+    base = ["ubm", "train", features, "-o", out, "--components", "4", "--json"]
+    chosen = ["--set", "em.variance_floor=0.9", "--set", "initial.method=lbg", "--memory", "20"]
+    code, _, err = typed(*base, *chosen)
+    assert (code, err) == (0, "")
+    code, text, _ = typed("info", out, "--json")
+    last = json.loads(text)["last_iteration"]
+    assert len(last["floored_components"]) == 4
+    assert last["dead_components"] == []
+    assert last["frames_per_component"]["least"] > 3
+    code, _, err = typed(*base, "--set", "em.variance_flor=0.9")
+    assert code == 1
+    assert "unknown option 'variance_flor' (did you mean 'variance_floor'?) (--set: em." in err
+    code, _, err = typed(*base, "--set", "em.variance_floor_components=7")
+    assert code == 1
+    assert "(--set: em.variance_floor_components)" in err
+    code, _, err = typed(*base, "--memory", "1")
+    assert code == 1
+    assert "must be at least" in err

@@ -6,6 +6,7 @@ four functions, so an option is named, checked and given its default in one plac
 
 import dataclasses
 import hashlib
+import re
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -78,7 +79,8 @@ def from_mapping(
     try:
         return cls(**values)
     except OptionError as error:
-        named = next((key for key in fields if str(error).startswith(key)), "")
+        first = re.match(r"\w*", str(error))
+        named = first[0] if first and first[0] in fields else ""
         dotted = f"{path}.{named}".strip(".")
         raise OptionError(f"{error}{_place((sources or {}).get(dotted, where), dotted)}") from None
 

@@ -11,6 +11,7 @@ from voicegmm.cli.console import (
     debug_option,
     json_option,
     print_json,
+    settings_option,
     warn,
     workers_option,
 )
@@ -39,6 +40,7 @@ def ubm() -> None:
 )
 @workers_option
 @click.option("--processes", is_flag=True, help="Let the workers be processes, not threads.")
+@settings_option("em.variance_floor=0.001, em.starved=split or initial.method=lbg")
 @click.option(
     "--memory",
     type=click.FloatRange(min=1),
@@ -56,6 +58,7 @@ def train(
     seed: int,
     workers: int | None,
     processes: bool,
+    settings: tuple[str, ...],
     memory: float | None,
     as_json: bool,
 ) -> None:
@@ -66,6 +69,8 @@ def train(
     """
     from dataclasses import replace
 
+    from voicegmm._base.options import from_mapping, to_mapping
+    from voicegmm._base.presets import Config, with_overrides
     from voicegmm.corpus import read_files
     from voicegmm.scoring import UbmOptions, train_background
     from voicegmm.scoring.frames import check_files
@@ -73,7 +78,8 @@ def train(
 
     check_output(out, store, listed)
     checkpoint = TrainingCheckpoint.beside(out)
-    options = UbmOptions()
+    config = with_overrides(Config(to_mapping(UbmOptions()), {}), settings)
+    options = from_mapping(UbmOptions, config.values, sources=config.sources)
     if components is not None:
         options = replace(options, n_components=components)
     if iterations is not None:
