@@ -57,6 +57,18 @@ def test_deltas_by_htks_rule_are_deltas_of_deltas(frames, order, window):
     np.testing.assert_allclose(deltas(frames, order, window, "htk"), np.hstack(parts), atol=2e-4)
 
 
+@pytest.mark.parametrize("rule", ["kaldi", "htk"])
+@pytest.mark.parametrize("n_frames", [4096, 4097, 4105, 5000])
+def test_deltas_of_many_frames_are_those_of_any_part(rule, n_frames):
+    frames = np.random.default_rng(4).standard_normal((n_frames, 2)).astype(np.float32)
+    whole = deltas(frames, 3, 4, rule)
+    reach = 3 * 4
+    for start in range(0, n_frames, 487):
+        part = deltas(frames[start : start + 700], 3, 4, rule)
+        inside = slice(reach * (start > 0), len(part) - reach * (start + 700 < n_frames))
+        assert (part[inside] == whole[start : start + 700][inside]).all()
+
+
 @given(
     st.floats(-1e4, 1e4, width=32),
     st.integers(1, 20),

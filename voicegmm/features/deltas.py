@@ -1,5 +1,6 @@
 """Deltas: how the features move over time."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from voicegmm._base.checks import one_of, within
 from voicegmm._base.errors import DataError
 
 RULES = ("kaldi", "htk")
+_BLOCK_FRAMES = 2048  # few enough that what is computed from them stays in the cache
 
 
 @dataclass(frozen=True)
@@ -133,17 +135,36 @@ def deltas(
     one_of("rule", rule, RULES)
     DeltaOptions(order, window, rule)
     base = _matrix(frames)
-    if not len(base):
-        return np.zeros((0, base.shape[1] * (order + 1)), dtype=np.float32)
-    parts = [base]
-    current = _edges_repeated(base, order * window) if rule == "kaldi" else base
-    for done in range(1, order + 1):
+    n_frames, n_dims = base.shape
+    result = np.empty((n_frames, n_dims * (order + 1)), dtype=np.float32)
+    for start in range(0, n_frames, _BLOCK_FRAMES):
+        rows = slice(start, min(start + _BLOCK_FRAMES, n_frames))
+        for k, part in enumerate(_orders(base, rows, order, window, rule)):
+            result[rows, k * n_dims : (k + 1) * n_dims] = part
+    return result
+
+
+def _orders(
+    base: Float32Array, rows: slice, order: int, window: int, rule: str
+) -> Iterator[Float32Array]:
+    """Give some rows of the frames, and of each order of their deltas."""
+    yield base[rows]
+    reach = order * window
+    # The frames that count, as many of them as there are, and where they begin.
+    first = max(rows.start - reach, 0)
+    current = base[first : rows.stop + reach]
+    at_start, at_end = rows.start < reach, rows.stop + reach > len(base)
+    if rule == "kaldi":
+        missing = max(reach - rows.start, 0), max(rows.stop + reach - len(base), 0)
+        current = _edges_repeated(current, *missing)
+        first = rows.start - reach
+    for _ in range(order):
         if rule == "htk":
-            current = _edges_repeated(current, window)
+            current = _edges_repeated(current, window * at_start, window * at_end)
+            first -= window * at_start
         current = _slopes(current, window)
-        margin = (order - done) * window if rule == "kaldi" else 0
-        parts.append(current[margin : margin + len(base)])
-    return np.concatenate(parts, axis=1)
+        first += window
+        yield current[rows.start - first : rows.stop - first]
 
 
 def shifted_deltas(
@@ -192,8 +213,10 @@ def _matrix(frames: FloatArray) -> Float32Array:
     return base
 
 
-def _edges_repeated(frames: Float32Array, n: int) -> Float32Array:
-    return np.pad(frames, ((n, n), (0, 0)), mode="edge")
+def _edges_repeated(frames: Float32Array, before: int, after: int) -> Float32Array:
+    if not (before or after):
+        return frames
+    return np.pad(frames, ((before, after), (0, 0)), mode="edge")
 
 
 def _slopes(frames: Float32Array, window: int) -> Float32Array:
