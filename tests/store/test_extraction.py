@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from voicegmm._base.errors import InUseError, VoicegmmError
+from voicegmm._base.errors import InUseError, VoicegmmError, WorkerError
 from voicegmm.features import FrameSet, NormalizationOptions, Pipeline, PipelineOptions
-from voicegmm.store import FeatureStore, extract_to_store
+from voicegmm.store import FeatureStore, extract_to_store, extraction
 from voicegmm.store.journal import ExtractionJournal
 
 N_FILES = 9
@@ -89,6 +89,35 @@ def test_it_goes_on_and_ends_with_the_same_bytes(paths, tmp_path, stop_at, n_wor
         assert getattr(again, name) == getattr(summary, name)
     assert set(summary.failures) == {"ö 3.wav"}
     assert "clipped" in summary.notes["ö 4.wav"]
+    assert not (tmp_path / "f.h5.partial").exists()
+
+
+class Dying(Pipeline):
+    """Takes its process with it."""
+
+    def extract_file(self, path, segments=None):
+        if path.name.endswith("7.wav"):
+            os._exit(1)
+        return super().extract_file(path, segments)
+
+
+@pytest.mark.parametrize("batch_bytes", [0, 60_000])
+def test_processes_go_on_when_one_died_and_give_the_same_bytes(
+    paths, tmp_path, monkeypatch, batch_bytes
+):
+    summary, whole = uninterrupted(paths, tmp_path)
+    monkeypatch.setattr(extraction, "_PROCESSES_FROM", 0)
+    monkeypatch.setattr(extraction, "_BATCH_BYTES", batch_bytes)
+    out = tmp_path / "f.h5"
+    with pytest.raises(WorkerError, match="a worker process died"):
+        extract_to_store(paths, Dying(), out, 2)
+    assert not out.exists()
+    kept = (tmp_path / "f.h5.partial").exists()
+    again = extract_to_store(paths, Pipeline(), out, 2)
+    assert out.read_bytes() == whole
+    assert (again.n_resumed > 0) == kept
+    assert again.failures == summary.failures
+    assert again.notes == summary.notes
     assert not (tmp_path / "f.h5.partial").exists()
 
 
@@ -190,6 +219,26 @@ def test_two_at_once_do_not_mix(paths, tmp_path):
         with pytest.raises(InUseError, match="another process is extracting to the same store"):
             extract_to_store(paths, Pipeline(), tmp_path / "f.h5")
         extract_to_store(paths, Pipeline(), tmp_path / "g.h5")
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"), [(WorkerError, True), (VoicegmmError, False), (SystemExit, True)]
+)
+def test_what_is_finished_stays_unless_the_error_would_come_again(tmp_path, error, stays):
+    frames = FrameSet(np.ones((2, 3)), np.ones(2), np.arange(2), 2, 0.01)
+    out = tmp_path / "f.h5"
+
+    def interrupted():
+        with ExtractionJournal(out, "print") as journal:
+            journal.add("a", "stamp", frames)
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert (tmp_path / "f.h5.partial").exists() == stays
+    with ExtractionJournal(out, "print") as journal:
+        assert journal.holds("a", "stamp") == stays
+        assert not journal.holds("a", "another")
 
 
 def test_what_was_kept_is_what_was_given(tmp_path):

@@ -43,3 +43,7 @@ class MismatchError(VoicegmmError):
 
 class InUseError(VoicegmmError):
     """A run folder or a file that another process is working on."""
+
+
+class WorkerError(VoicegmmError):
+    """A worker process that died: the same work may succeed another time."""

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TypeVar
 
 from voicegmm._base.checks import at_least, one_of
-from voicegmm._base.errors import VoicegmmError
+from voicegmm._base.errors import WorkerError
 from voicegmm.compute.blas import single_threaded_blas
 
 Item = TypeVar("Item")
@@ -53,7 +53,7 @@ def ordered_map(
 
     Raises
     ------
-    VoicegmmError
+    WorkerError
         If a worker process dies.
     """
     at_least("n_workers", n_workers, 1)
@@ -101,6 +101,6 @@ def _by_processes(
         try:
             yield from parallel(delayed(function)(item) for item in items)
         except TerminatedWorkerError as error:
-            raise VoicegmmError(
+            raise WorkerError(
                 "a worker process died: out of memory, or killed; use fewer workers, or threads"
             ) from error

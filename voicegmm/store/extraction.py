@@ -1,8 +1,9 @@
 """From recordings to a feature store."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from voicegmm._base.errors import AudioError, VoicegmmError
@@ -13,6 +14,11 @@ from voicegmm.features.pipeline import Segments
 from voicegmm.scoring import MemoryFrames, Status, failure_of
 from voicegmm.store.features import new_store
 from voicegmm.store.journal import ExtractionJournal
+
+# So many bytes of recordings are extracted by threads while processes would still be starting.
+_PROCESSES_FROM = 150_000_000
+# What a process is given and gives back at once: large enough that the way does not count.
+_BATCH_BYTES, _BATCH_FILES = 2_500_000, 64
 
 
 @dataclass(frozen=True)
@@ -43,44 +49,79 @@ class ExtractionSummary:
 
 
 @dataclass(frozen=True)
-class _Finished:
-    """What a recording gave; what it depended on; whether it had been done before."""
+class _Recording:
+    """What there is to extract: the stamp tells its state and that of its labels."""
 
-    result: FrameSet | Status
+    file: str
+    path: Path
+    segments: Segments | None
     stamp: str
-    resumed: bool
+    n_bytes: int
+
+
+def _recordings(
+    paths: Mapping[str, Path], labels: Mapping[str, Segments] | None = None
+) -> Iterator[_Recording]:
+    for file, path in paths.items():
+        segments = labels[file] if labels else None
+        try:
+            state = path.stat()
+        except OSError:  # the reader says what is wrong with it
+            yield _Recording(file, path, segments, fingerprint(str(path)), 0)
+            continue
+        stamp = fingerprint(str(path), state.st_size, state.st_mtime_ns, segments)
+        yield _Recording(file, path, segments, stamp, state.st_size)
+
+
+def _extracted(pipeline: Pipeline, recording: _Recording) -> FrameSet | Status:
+    try:
+        return pipeline.extract_file(recording.path, recording.segments)
+    except AudioError as error:
+        return failure_of(error)
+
+
+def _batch_extracted(pipeline: Pipeline, batch: list[_Recording]) -> list[FrameSet | Status]:
+    return [_extracted(pipeline, recording) for recording in batch]
+
+
+def _all_extracted(
+    pipeline: Pipeline, recordings: list[_Recording], n_workers: int
+) -> Iterator[FrameSet | Status]:
+    """Extract recordings, by the kind of workers that is faster for so much sound."""
+    processes = n_workers > 1 and sum(r.n_bytes for r in recordings) >= _PROCESSES_FROM
+    batches = _batches(recordings, _BATCH_BYTES if processes else 0)
+    workers = "processes" if processes else "threads"
+    for results in ordered_map(partial(_batch_extracted, pipeline), batches, n_workers, workers):
+        yield from results
+
+
+def _batches(recordings: list[_Recording], n_bytes: int) -> Iterator[list[_Recording]]:
+    """Give recordings in batches that hold at least one, and go on until they have `n_bytes`."""
+    batch: list[_Recording] = []
+    filled = 0
+    for recording in recordings:
+        batch.append(recording)
+        filled += recording.n_bytes
+        if filled >= n_bytes or len(batch) == _BATCH_FILES:
+            yield batch
+            batch, filled = [], 0
+    if batch:
+        yield batch
 
 
 def _finished(
-    journal: ExtractionJournal,
-    pipeline: Pipeline,
-    file: str,
-    path: Path,
-    segments: Segments | None,
-) -> _Finished:
-    stamp = _stamp(path, segments)
-    kept = journal.frames_of(file, stamp)
-    if kept is not None:
-        return _Finished(kept, stamp, resumed=True)
-    return _Finished(_extracted(pipeline, path, segments), stamp, resumed=False)
-
-
-def _stamp(path: Path, segments: Segments | None) -> str:
-    """Tell the state of a recording and its labels."""
-    try:
-        state = path.stat()
-    except OSError:  # the reader says what is wrong with it
-        return fingerprint(str(path))
-    return fingerprint(str(path), state.st_size, state.st_mtime_ns, segments)
-
-
-def _extracted(
-    pipeline: Pipeline, path: Path, segments: Segments | None = None
-) -> FrameSet | Status:
-    try:
-        return pipeline.extract_file(path, segments)
-    except AudioError as error:
-        return failure_of(error)
+    journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording], n_workers: int
+) -> Iterator[tuple[FrameSet | Status, bool]]:
+    """Give what each recording gives, and whether it had been done before."""
+    held = {r.file for r in recordings if journal.holds(r.file, r.stamp)}
+    new = _all_extracted(pipeline, [r for r in recordings if r.file not in held], n_workers)
+    for recording in recordings:
+        if recording.file not in held:
+            yield next(new), False
+            continue
+        frames = journal.frames_of(recording.file, recording.stamp)
+        # Damaged in the journal: then once more, here.
+        yield frames or _extracted(pipeline, recording), frames is not None
 
 
 def extract_to_store(
@@ -97,7 +138,10 @@ def extract_to_store(
 
     What is finished is kept in ``out`` + ".partial" until the store is there: an extraction that
     was interrupted goes on with the recordings that are left, and gives the same bytes. Recordings
-    that have changed since (by size or time), or whose labels have, are extracted again.
+    have changed since (by size or time), or whose labels have, are extracted again.
+
+    The workers are threads, and processes where there is much to do: threads gain less, as they
+    wait for each other between the steps, but are there at once.
 
     Parameters
     ----------
@@ -122,6 +166,8 @@ def extract_to_store(
         If there is no recording, or none gave frames.
     InUseError
         If another process is making the same store.
+    WorkerError
+        If a worker process dies. What is finished is kept.
     """
     failures: dict[str, Status] = {}
     notes: dict[str, str] = {}
@@ -131,17 +177,19 @@ def extract_to_store(
         ExtractionJournal(out, pipeline.fingerprint) as journal,
         new_store(out, pipeline) as writer,
     ):
-        work = [(file, path, labels[file] if labels else None) for file, path in paths.items()]
-        results = ordered_map(lambda item: _finished(journal, pipeline, *item), work, n_workers)
-        for number, (file, done) in enumerate(zip(paths, results, strict=True), 1):
-            result = done.result
+        recordings = list(_recordings(paths, labels))
+        results = _finished(journal, pipeline, recordings, n_workers)
+        for number, (recording, (result, resumed)) in enumerate(
+            zip(recordings, results, strict=True), 1
+        ):
+            file = recording.file
             writer.add(file, result)
-            n_resumed += done.resumed
+            n_resumed += resumed
             if isinstance(result, Status):
                 failures[file] = result
             else:
-                if not done.resumed:
-                    journal.add(file, done.stamp, result)
+                if not resumed:
+                    journal.add(file, recording.stamp, result)
                 n_frames += len(result.frames)
                 seconds += result.speech_seconds
                 if result.notes:
@@ -160,7 +208,7 @@ def extract_to_memory(
     """Extract the features of a few recordings; what cannot be used is among the failures."""
     sets: dict[str, FrameSet] = {}
     failures: dict[str, Status] = {}
-    results = ordered_map(lambda path: _extracted(pipeline, path), paths.values(), n_workers)
+    results = _all_extracted(pipeline, list(_recordings(paths)), n_workers)
     for file, result in zip(paths, results, strict=True):
         if isinstance(result, Status):
             failures[file] = result

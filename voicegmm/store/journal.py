@@ -10,7 +10,7 @@ from types import TracebackType
 import msgspec
 import numpy as np
 
-from voicegmm._base.errors import InUseError, VoicegmmError
+from voicegmm._base.errors import InUseError, VoicegmmError, WorkerError
 from voicegmm._base.files import check_writable
 from voicegmm._base.options import canonical_json
 from voicegmm._base.version import __version__
@@ -49,7 +49,7 @@ class ExtractionJournal:
     written when the process ended is cut off, and the rest holds.
 
     A context manager. The file is removed when the block ends well or with an error of ours, which
-    would come again; it stays when the process is interrupted.
+    would come again; it stays when the process is interrupted, or a worker of it.
 
     Parameters
     ----------
@@ -120,6 +120,11 @@ class ExtractionJournal:
         except OSError as error:
             raise VoicegmmError(f"{self.path}: cannot be written: {error.strerror}") from error
 
+    def holds(self, file: str, stamp: str) -> bool:
+        """Tell whether there are frames of a recording, without a look at them; see `frames_of`."""
+        entry = self._places.get(file)
+        return entry is not None and entry[1].stamp == stamp
+
     def frames_of(self, file: str, stamp: str) -> FrameSet | None:
         """Give the frames of a recording that was finished, or None; safe to call from threads.
 
@@ -130,9 +135,9 @@ class ExtractionJournal:
         stamp : str
             What the frames depend on besides the front end. They are given only if it is the same.
         """
-        at, entry = self._places.get(file, (0, None))
-        if entry is None or entry.stamp != stamp:
+        if not self.holds(file, stamp):
             return None
+        at, entry = self._places[file]
         content = os.pread(self._handle, entry.n_bytes, at)
         if zlib.crc32(content) != entry.checksum:
             return None
@@ -187,7 +192,8 @@ class ExtractionJournal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, VoicegmmError) or not self._places:
+        again = isinstance(error, VoicegmmError) and not isinstance(error, WorkerError)
+        if error is None or again or not self._places:
             self.path.unlink(missing_ok=True)
         os.close(self._handle)
 
