@@ -128,9 +128,16 @@ def _model_facts(
         f"{gmm.n_components:,} Gaussians in {gmm.n_dims} dimensions, trained on "
         f"{background.n_frames:,.0f} frames in {len(background.iterations)} iterations",
     )
-    relevance = options.get("adaptation", {}).get("relevance")
-    if relevance is not None:
-        yield "Speaker models", f"adapted from it with a relevance factor of {relevance:g}"
+    adaptation = options.get("adaptation", {})
+    if adaptation.get("alpha") is not None:
+        share = adaptation["alpha"]
+        yield "Speaker models", f"adapted from it, {share:.0%} from the enrollment's speech"
+    elif adaptation.get("relevance") is not None:
+        factor = adaptation["relevance"]
+        yield "Speaker models", f"adapted from it with a relevance factor of {factor:g}"
+    normalization = options.get("scoring", {}).get("normalization", {}).get("method", "none")
+    if normalization != "none":
+        yield "Score normalization", f"{normalization} by the background speakers"
     data = options.get("data", {})
     lists = [data[name] for name in ("background", "enrollments", "trials") if data.get(name)]
     if lists:
