@@ -15,8 +15,8 @@ from voicegmm.scoring import MemoryFrames, Status, failure_of
 from voicegmm.store.features import new_store
 from voicegmm.store.journal import ExtractionJournal
 
-# So many bytes of recordings are extracted by threads while processes would still be starting.
-_PROCESSES_FROM = 150_000_000
+# Of recordings, in bytes: with less, processes would not gain what they take to start.
+_PROCESSES_FROM = 400_000_000
 # What a process is given and gives back at once: large enough that the way does not count.
 _BATCH_BYTES, _BATCH_FILES = 2_500_000, 64
 
