@@ -322,6 +322,9 @@ def test_a_background_model_is_trained_by_options_of_em(typed, voices, tmp_path)
     assert len(last["floored_components"]) == 4
     assert last["dead_components"] == []
     assert last["frames_per_component"]["least"] > 3
+    code, text, err = typed("info", out)
+    assert (code, err) == (0, "")
+    assert f"least: {last['frames_per_component']['least']}" in text
     code, _, err = typed(*base, "--set", "em.variance_flor=0.9")
     assert code == 1
     assert "unknown option 'variance_flor' (did you mean 'variance_floor'?) (--set: em." in err

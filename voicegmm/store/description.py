@@ -89,7 +89,7 @@ def _last_iteration(model: BackgroundModel) -> dict[str, Any] | None:
     if not model.iterations:
         return None
     line = model.iterations[-1]
-    least, median, most = np.quantile(line.counts, [0, 0.5, 1])
+    least, median, most = np.quantile(line.counts, [0, 0.5, 1]).tolist()
     return {
         "frames_per_component": {"least": least, "median": median, "most": most},
         "dead_components": np.flatnonzero(line.starved).tolist(),
