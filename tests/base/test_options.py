@@ -5,7 +5,13 @@ import pytest
 
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import OptionError
-from voicegmm._base.options import canonical_json, fingerprint, from_mapping, to_mapping
+from voicegmm._base.options import (
+    canonical_json,
+    differences,
+    fingerprint,
+    from_mapping,
+    to_mapping,
+)
 
 
 @dataclass(frozen=True)
@@ -54,3 +60,14 @@ def test_canonical_json_and_fingerprint_know_no_order():
     assert fingerprint(Outer("x")) == fingerprint(Outer("x", 1.0, Inner(3)))
     assert fingerprint(Outer("x")) != fingerprint(Outer("y"))
     assert fingerprint("a", "b") != fingerprint("ab")
+
+
+def test_differences_are_told_by_dotted_path():
+    assert differences(Outer("x"), Outer("x")) == {}
+    found = differences(Outer("x", 2.0), Outer("y", 2.0, Inner(9)))
+    assert found == {"name": ("x", "y"), "inner.size": (3, 9)}
+    # Options that one side does not know: a file of another version.
+    assert differences({"a": {"b": 1}}, {"a": {}, "c": None}) == {
+        "a.b": (1, None),
+        "c": (None, None),
+    }

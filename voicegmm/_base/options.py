@@ -1,7 +1,7 @@
 """Options: frozen dataclasses, read from mappings, written as canonical JSON, fingerprinted.
 
 The config file, the command line, the files on disk and the fingerprints all go through these
-four functions, so an option is named, checked and given its default in one place: its dataclass.
+functions, so an option is named, checked and given its default in one place: its dataclass.
 """
 
 import dataclasses
@@ -109,3 +109,32 @@ def canonical_json(value: Any) -> str:
 def fingerprint(*parts: Any) -> str:
     """Give the first 32 hex digits of the SHA-256 of the parts' canonical JSON."""
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:32]
+
+
+def differences(first: Any, second: Any) -> dict[str, tuple[Any, Any]]:
+    """Tell where two sets of options differ.
+
+    Parameters
+    ----------
+    first, second : dataclass or mapping
+
+    Returns
+    -------
+    dict of str to (value, value)
+        By dotted path; None where one side does not know the option.
+    """
+    one, other = _flat(to_mapping(first)), _flat(to_mapping(second))
+    return {
+        key: (one.get(key), other.get(key))
+        for key in one | other
+        if key not in one or key not in other or one[key] != other[key]
+    }
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        )
+    return flat

@@ -8,6 +8,7 @@ import numpy as np
 
 from voicegmm._base.arrays import FloatArray
 from voicegmm._base.errors import AudioError, ListError, MismatchError
+from voicegmm._base.options import differences
 from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import ArraySource, FrameSource
 
@@ -122,24 +123,11 @@ def check_front_end(model: PipelineOptions, frames: PipelineOptions, which: str)
     """
     if model == frames:
         return
-    from voicegmm._base.options import to_mapping
-
-    here, there = _flat(to_mapping(model)), _flat(to_mapping(frames))
-    name = next(key for key in here if here[key] != there.get(key))
+    name, (here, there) = next(iter(differences(model, frames).items()))
     raise MismatchError(
-        f"{which}: frames and model come from different front ends: {name} is {there.get(name)!r} "
-        f"in the frames, {here[name]!r} in the model; extract the features again with the model's"
+        f"{which}: frames and model come from different front ends: {name} is {there!r} "
+        f"in the frames, {here!r} in the model; extract the features again with the model's"
     )
-
-
-def _flat(mapping: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def check_files(frames: FrameLibrary, files: Sequence[str], where: str) -> None:

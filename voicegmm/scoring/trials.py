@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array, IntArray
 from voicegmm._base.errors import MismatchError
+from voicegmm._base.options import differences
 from voicegmm.corpus import Trials, speaker_of
 from voicegmm.scoring.cohort import score_all
 from voicegmm.scoring.frames import OK, FrameLibrary, Status, check_front_end
@@ -87,18 +88,11 @@ def _check_calibrated(voices: Voices, options: ScoringOptions) -> None:
     """Refuse to apply a calibration to scores of another kind."""
     if voices.calibration is None or options == voices.scoring:
         return
-    learned, asked = _flat(voices.scoring), _flat(options)
-    name = next(n for n in asked if asked[n] != learned[n])
+    name, (learned, asked) = next(iter(differences(voices.scoring, options).items()))
     raise MismatchError(
-        f"the calibration was learned from scores with {name} {learned[name]!r} and does "
-        f"not hold for {asked[name]!r}; score with {learned[name]!r}, or make "
-        "the calibration anew"
+        f"the calibration was learned from scores with {name} {learned!r} and does not hold for "
+        f"{asked!r}; score with {learned!r}, or make the calibration anew"
     )
-
-
-def _flat(options: ScoringOptions) -> dict[str, object]:
-    normalization = {f"normalization.{k}": v for k, v in vars(options.normalization).items()}
-    return {k: v for k, v in vars(options).items() if k != "normalization"} | normalization
 
 
 def _obstacles(

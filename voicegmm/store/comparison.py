@@ -14,7 +14,7 @@ from h5py import is_hdf5
 from voicegmm._base.arrays import FloatArray, IntArray
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import VoicegmmError
-from voicegmm._base.options import to_mapping
+from voicegmm._base.options import differences, to_mapping
 from voicegmm.store.features import FeatureStore
 from voicegmm.store.foreign import read_foreign_frames
 
@@ -183,17 +183,10 @@ def _pairs(first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str]]
 
 
 def _different_options(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, ...]:
-    def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in table.items():
-            nested = isinstance(value, Mapping)
-            found |= flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
-        return found
-
     if not first or not second:
         return ()
-    one, other = flat(first), flat(second)
-    return tuple(f"{key}: {one[key]}, {other[key]}" for key in one if one[key] != other.get(key))
+    found = differences(first, second)
+    return tuple(f"{key}: {one}, {other}" for key, (one, other) in found.items())
 
 
 class _Totals:
