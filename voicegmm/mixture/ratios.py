@@ -27,6 +27,36 @@ from voicegmm.mixture.density import (
 from voicegmm.mixture.model import DiagonalGMM
 
 
+def ready_for(
+    gmm: DiagonalGMM, dtype: np.dtype, n_frames: int
+) -> tuple[Projection, ModuleType | None, float]:
+    """Make a mixture ready for a job of scoring.
+
+    Parameters
+    ----------
+    gmm : DiagonalGMM
+    dtype : numpy.dtype
+        Of the frames.
+    n_frames : int
+        Of the whole job, each as often as there are models that it meets: decides whether the
+        compiled loops are worth their loading, for frames in float32.
+
+    Returns
+    -------
+    projection : Projection
+        To base 2 where there is a kernel.
+    kernel : module or None
+        The compiled loops, where the job is worth them.
+    unit : float
+        A nat in the projection's logarithms.
+    """
+    projection = project(gmm, dtype)
+    compiled = fused(gmm, projection, n_frames)
+    if compiled is None:
+        return projection, None, 1.0
+    return compiled.projection, compiled.kernel, float(np.log2(np.e))
+
+
 def shifts(
     gmm: DiagonalGMM, projection: Projection, means: FloatArray
 ) -> Iterator[tuple[Float64Array, Float64Array]]:
@@ -87,25 +117,16 @@ class MeanShifts:
         dtype : numpy.dtype
             Of the frames.
         n_frames : int
-            Of the whole job, each as often as there are models that it meets: decides whether the
-            compiled loops are worth their loading, for frames in float32.
+            As in `ready_for`.
         """
-        projection = project(gmm, dtype)
-        compiled = fused(gmm, projection, n_frames)
+        projection, kernel, unit = ready_for(gmm, dtype, n_frames)
         shape = (len(means), gmm.n_dims, gmm.n_components)
         slopes = np.empty(shape, projection.matrix.dtype)
         constants = np.empty((len(means), gmm.n_components), projection.matrix.dtype)
-        unit = 1.0 if compiled is None else np.log2(np.e)
         for number, (slope, constant) in enumerate(shifts(gmm, projection, means)):
             slopes[number] = unit * slope.T
             constants[number] = unit * constant
-        return MeanShifts(
-            gmm,
-            projection if compiled is None else compiled.projection,
-            slopes,
-            constants,
-            None if compiled is None else compiled.kernel,
-        )
+        return MeanShifts(gmm, projection, slopes, constants, kernel)
 
     def mean_ratios(
         self, frames: FloatArray, frame_weights: FloatArray | None, rows: IntArray

@@ -20,12 +20,11 @@ from voicegmm.mixture.density import (
     BLOCK,
     Projection,
     blocks,
-    fused,
     in_double,
     joint_block,
-    project,
     responsibilities,
 )
+from voicegmm.mixture.ratios import ready_for
 from voicegmm.mixture.statistics import checked_weights
 
 BATCH_TESTS = 100  # multiplied at once: the models are read once for them
@@ -89,8 +88,7 @@ class SupervectorProducts:
             The size of the whole job, as that of a pass over so many frames: decides whether the
             compiled loops are worth their loading.
         """
-        projection = project(gmm, dtype)
-        compiled = fused(gmm, projection, n_frames)
+        projection, kernel, _ = ready_for(gmm, dtype, n_frames)
         heard = np.empty_like(means) if method == "symmetric" else None
         if heard is not None:
             for row, (model, count) in enumerate(zip(means, counts, strict=True)):
@@ -99,12 +97,12 @@ class SupervectorProducts:
                 heard[row] = rest / max(float(count.sum()), np.finfo(float).tiny)
         return SupervectorProducts(
             gmm,
-            projection if compiled is None else compiled.projection,
+            projection,
             means,
             method,
             adaptation,
             heard,
-            None if compiled is None else compiled.kernel,
+            kernel,
         )
 
     def scores(

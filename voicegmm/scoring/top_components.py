@@ -19,13 +19,12 @@ from voicegmm.mixture.density import (
     Projection,
     blocks,
     expand,
-    fused,
     in_double,
     joint_block,
     project,
     responsibilities,
 )
-from voicegmm.mixture.ratios import shifts
+from voicegmm.mixture.ratios import ready_for, shifts
 
 BATCH = 1024  # frames worked at a time, of as many tests as they are: components meet several
 PANEL = 64  # models side by side: what their products make stays in the cache
@@ -80,29 +79,21 @@ class TopShifts:
             takes longer to make ready and is more than twice as fast afterwards.
         """
         within("n_top", n_top, 1, np.inf)
-        projection = project(gmm, dtype)
-        compiled = fused(gmm, projection, n_frames)
+        projection, kernel, unit = ready_for(gmm, dtype, n_frames)
         n_dims, n_models = gmm.n_dims, len(means)
         n_padded = -4 * (-(n_dims + 1) // 4)
         dtype = projection.matrix.dtype
-        if compiled is not None and side_by_side:
+        if kernel is not None and side_by_side:
             panels = np.zeros((-(-n_models // PANEL), gmm.n_components, n_padded, PANEL), dtype)
             places = [panels[number // PANEL, ..., number % PANEL] for number in range(n_models)]
             slopes = panels
         else:
             slopes = np.zeros((n_models, gmm.n_components, n_padded), dtype)
             places = list(slopes)
-        unit = 1.0 if compiled is None else np.log2(np.e)
         for place, (slope, constant) in zip(places, shifts(gmm, projection, means), strict=True):
             place[:, :n_dims] = unit * slope
             place[:, n_dims] = unit * constant
-        return TopShifts(
-            gmm,
-            projection if compiled is None else compiled.projection,
-            slopes,
-            min(n_top, gmm.n_components),
-            None if compiled is None else compiled.kernel,
-        )
+        return TopShifts(gmm, projection, slopes, min(n_top, gmm.n_components), kernel)
 
     def scores(
         self, tests: Sequence[tuple[FloatArray, FloatArray | None]], rows: IntArray
