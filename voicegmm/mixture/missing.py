@@ -38,7 +38,7 @@ from voicegmm.mixture.density import (
     responsibilities,
 )
 from voicegmm.mixture.maximization import M
-from voicegmm.mixture.model import LOG_2_PI, DiagonalGMM, FullGMM, Mixture, TiedGMM
+from voicegmm.mixture.model import LOG_2_PI, DiagonalGMM, FullGMM, Mixture, ScaledSums, TiedGMM
 from voicegmm.mixture.online import OnlineFit, OnlineOptions, blend
 from voicegmm.mixture.patterns import Batch, Conditioned, batches, conditioned
 from voicegmm.mixture.statistics import Statistics, accumulate, as_floats, checked_weights
@@ -329,10 +329,14 @@ def _masked_statistics(gmm: DiagonalGMM, frames: FloatArray, weights: Float64Arr
     n_missing = counts[:, None] - n_observed
     first = first + n_missing * masked.means
     squares = squares + n_missing * (masked.means**2 + masked.variances)
-    shift, scale = masked.shift, masked.scale
-    second = gmm.second_moments(counts, first, squares, shift, scale)
-    first = scale * first + shift * counts[:, None]
-    return Statistics(counts, first, second, log_likelihood, float(weights.sum()))
+    scaled = ScaledSums(counts, first, squares, masked.shift, masked.scale)
+    return Statistics(
+        counts,
+        scaled.first_moments(),
+        gmm.second_moments(scaled),
+        log_likelihood,
+        float(weights.sum()),
+    )
 
 
 def _batched(gmm: FullGMM | TiedGMM, frames: FloatArray) -> Iterator["_Batch"]:

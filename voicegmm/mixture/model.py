@@ -19,6 +19,33 @@ LOG_2_PI = float(np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
+class ScaledSums:
+    """Sums over frames of z = (x - shift) / scale and of its quadratics, by component.
+
+    Parameters
+    ----------
+    counts : (n_components,) float64 array
+    first : (n_components, n_dims) float64 array
+        Of z.
+    quadratic : float64 array
+        Of z's quadratics, (n_components, n_quadratics); of z z' over all components,
+        (n_dims, n_dims), where they share one covariance.
+    shift, scale : (n_dims,) float64 array
+    """
+
+    counts: Float64Array
+    first: Float64Array
+    quadratic: Float64Array
+    shift: Float64Array
+    scale: Float64Array
+
+    def first_moments(self) -> Float64Array:
+        """Turn the sums of z into sums of x, (n_components, n_dims)."""
+        moments: Float64Array = self.scale * self.first + self.shift * self.counts[:, None]
+        return moments
+
+
+@dataclass(frozen=True, eq=False)
 class Mixture(ABC):
     """What mixtures of Gaussians have in common, p(x) = sum_k w_k N(x | mu_k, Sigma_k).
 
@@ -101,13 +128,7 @@ class Mixture(ABC):
 
     @staticmethod
     @abstractmethod
-    def second_moments(
-        counts: Float64Array,
-        first: Float64Array,
-        quadratic: Float64Array,
-        shift: Float64Array,
-        scale: Float64Array,
-    ) -> Float64Array:
+    def second_moments(sums: ScaledSums) -> Float64Array:
         """Turn sums of z and of its quadratics into second-order statistics of x."""
 
     def _log_weights(self) -> Float64Array:
@@ -182,17 +203,11 @@ class DiagonalGMM(Mixture):
         return np.concatenate([(m / v).T, -0.5 / v.T, bias[None]])
 
     @staticmethod
-    def second_moments(
-        counts: Float64Array,
-        first: Float64Array,
-        quadratic: Float64Array,
-        shift: Float64Array,
-        scale: Float64Array,
-    ) -> Float64Array:
+    def second_moments(sums: ScaledSums) -> Float64Array:
         """Give sums of x^2, (n_components, n_dims)."""
-        moments: Float64Array = (
-            scale**2 * quadratic + 2 * shift * scale * first + shift**2 * counts[:, None]
-        )
+        shift, scale = sums.shift, sums.scale
+        moments: Float64Array = scale**2 * sums.quadratic + 2 * shift * scale * sums.first
+        moments += shift**2 * sums.counts[:, None]
         return moments
 
 
@@ -266,22 +281,17 @@ class FullGMM(Mixture):
         return np.concatenate([linear.T, quadratic.T, bias[None]])
 
     @staticmethod
-    def second_moments(
-        counts: Float64Array,
-        first: Float64Array,
-        quadratic: Float64Array,
-        shift: Float64Array,
-        scale: Float64Array,
-    ) -> Float64Array:
+    def second_moments(sums: ScaledSums) -> Float64Array:
         """Give sums of x x', (n_components, n_dims, n_dims)."""
+        shift, scale = sums.shift, sums.scale
         n_dims = len(shift)
         i, j = np.triu_indices(n_dims)
-        moments = np.empty((len(counts), n_dims, n_dims))
-        moments[:, i, j] = quadratic * (scale[i] * scale[j])
+        moments = np.empty((len(sums.counts), n_dims, n_dims))
+        moments[:, i, j] = sums.quadratic * (scale[i] * scale[j])
         moments[:, j, i] = moments[:, i, j]
-        cross = (first * scale)[:, :, None] * shift
+        cross = (sums.first * scale)[:, :, None] * shift
         moments += cross + np.swapaxes(cross, 1, 2)
-        moments += counts[:, None, None] * np.outer(shift, shift)
+        moments += sums.counts[:, None, None] * np.outer(shift, shift)
         return moments
 
 
@@ -332,15 +342,10 @@ class TiedGMM(Mixture):
         return whitener
 
     @staticmethod
-    def second_moments(
-        counts: Float64Array,
-        first: Float64Array,
-        quadratic: Float64Array,
-        shift: Float64Array,
-        scale: Float64Array,
-    ) -> Float64Array:
-        """Give the sum of x x' over all components, (n_dims, n_dims); `quadratic` is that of z."""
-        cross = np.outer((first * scale).sum(0), shift)
-        moments: Float64Array = quadratic * np.outer(scale, scale) + cross + cross.T
-        moments += counts.sum() * np.outer(shift, shift)
+    def second_moments(sums: ScaledSums) -> Float64Array:
+        """Give the sum of x x' over all components, (n_dims, n_dims)."""
+        shift, scale = sums.shift, sums.scale
+        cross = np.outer((sums.first * scale).sum(0), shift)
+        moments: Float64Array = sums.quadratic * np.outer(scale, scale) + cross + cross.T
+        moments += sums.counts.sum() * np.outer(shift, shift)
         return moments

@@ -18,7 +18,7 @@ from voicegmm.mixture.density import (
     project,
     responsibilities,
 )
-from voicegmm.mixture.model import Mixture
+from voicegmm.mixture.model import Mixture, ScaledSums
 
 PART = 2048  # frames: a multiple of every block, so that blocks do not depend on the parts
 
@@ -204,12 +204,11 @@ class EStep:
         """Undo z = (x - shift) / scale."""
         shift = self.projection.shift.astype(np.float64)
         scale = self.projection.scale.astype(np.float64)
-        z, counts = sums.moments[:, : shift.size], sums.moments[:, -1].copy()
-        quadratic = sums.moments[:, shift.size : -1]
+        counts, quadratic = sums.moments[:, -1].copy(), sums.moments[:, shift.size : -1]
         if self.projection.common is not None:
             quadratic = sums.shared
-        second = self.projection.kind.second_moments(counts, z, quadratic, shift, scale)
-        first = scale * z + shift * counts[:, None]
+        scaled = ScaledSums(counts, sums.moments[:, : shift.size], quadratic, shift, scale)
+        first, second = scaled.first_moments(), self.projection.kind.second_moments(scaled)
         return Statistics(counts, first, second, sums.log_likelihood, sums.n_frames)
 
 
