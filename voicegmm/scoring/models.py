@@ -270,23 +270,20 @@ def train_background(
     wanted = options.initial.sample_per_component * options.n_components
     drawn = sample_frames(source, wanted, rng)
     collect = collector(source, n_workers, workers=workers, memory_mb=memory_mb)
-    if checkpoint is None:
-        initial = initialize(drawn, options.n_components, rng, options.initial)
-        result = fit(initial, collect, options.em, progress)
-    else:
+    earlier, keep = None, None
+    if checkpoint:
         content = hashlib.sha256(np.ascontiguousarray(drawn).tobytes()).hexdigest()
         mark = fingerprint(
             __version__, frames.front_end, options, seed, list(files), source.n_frames, content
         )
-        earlier = checkpoint.load(mark)
-        if earlier:
-            done = len(earlier.iterations)
-            log.warning("an interrupted training goes on after its iteration %d", done)
-            initial = earlier.gmm
-        else:
-            initial = initialize(drawn, options.n_components, rng, options.initial)
-        kept = partial(checkpoint.save, mark)
-        result = fit(initial, collect, options.em, progress, earlier=earlier, keep=kept)
+        earlier, keep = checkpoint.load(mark), partial(checkpoint.save, mark)
+    if earlier:
+        done = len(earlier.iterations)
+        log.warning("an interrupted training goes on after its iteration %d", done)
+        initial = earlier.gmm
+    else:
+        initial = initialize(drawn, options.n_components, rng, options.initial)
+    result = fit(initial, collect, options.em, progress, earlier=earlier, keep=keep)
     model = BackgroundModel(
         result.gmm, frames.front_end, options, seed, result.iterations, result.n_frames
     )
