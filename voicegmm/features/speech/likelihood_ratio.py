@@ -12,9 +12,8 @@ import numpy as np
 
 from voicegmm._base.arrays import BoolArray, Float64Array, FloatArray
 from voicegmm._base.checks import one_of, within
-from voicegmm._base.errors import OptionError
 from voicegmm.features.speech.noise import NoiseFloor, NoiseFloorOptions, noise_floor
-from voicegmm.features.speech.spectra import Spectra, bins_between
+from voicegmm.features.speech.spectra import Spectra, bins_between, check_band
 
 # Beyond this a frame's odds say all they can, and its neighbors' still count.
 _MOST_ODDS = 50.0
@@ -57,12 +56,7 @@ class LikelihoodRatioOptions:
     hang_over: str = "smoothed"
 
     def __post_init__(self) -> None:
-        within("low_hertz", self.low_hertz, 0.0, 1e6)
-        within("high_hertz", self.high_hertz, 0.0, 1e6)
-        if self.low_hertz >= self.high_hertz:
-            raise OptionError(
-                f"low_hertz must be below high_hertz ({self.high_hertz:g}), got {self.low_hertz:g}"
-            )
+        check_band(self.low_hertz, self.high_hertz)
         within("snr_smoothing", self.snr_smoothing, 0.0, 0.999)
         within("min_snr_db", self.min_snr_db, -100.0, 0.0)
         within("max_snr_db", self.max_snr_db, 0.0, 100.0)

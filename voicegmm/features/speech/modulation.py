@@ -10,9 +10,8 @@ import numpy as np
 
 from voicegmm._base.arrays import BoolArray, Float64Array
 from voicegmm._base.checks import within
-from voicegmm._base.errors import OptionError
 from voicegmm.features.speech.noise import NoiseFloorOptions, noise_floor
-from voicegmm.features.speech.spectra import Spectra, bins_between
+from voicegmm.features.speech.spectra import Spectra, bins_between, check_band
 
 _SYLLABLE_HERTZ = 4.0
 # Half-width of the band around it: from 2 to 6 Hz, where speech moves most (Houtgast and
@@ -62,12 +61,7 @@ class ModulationOptions:
     flatness_seconds: float = 0.11
 
     def __post_init__(self) -> None:
-        within("low_hertz", self.low_hertz, 0.0, 1e6)
-        within("high_hertz", self.high_hertz, 0.0, 1e6)
-        if self.low_hertz >= self.high_hertz:
-            raise OptionError(
-                f"low_hertz must be below high_hertz ({self.high_hertz:g}), got {self.low_hertz:g}"
-            )
+        check_band(self.low_hertz, self.high_hertz)
         within("n_bands", self.n_bands, 1, 100)
         within("window_seconds", self.window_seconds, 0.1, 60.0)
         within("depth", self.depth, 0.01, 2.0)

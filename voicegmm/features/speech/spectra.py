@@ -7,11 +7,20 @@ import numpy as np
 import scipy.fft
 
 from voicegmm._base.arrays import BoolArray, Float32Array, Float64Array, FloatArray
+from voicegmm._base.checks import within
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.audio.framing import analysis_window, frame_view
 from voicegmm.features.static_options import INT16_SCALE
 
 _BLOCK_FRAMES = 256
+
+
+def check_band(low_hertz: float, high_hertz: float) -> None:
+    """Refuse a band of frequencies that is empty, naming the option."""
+    within("low_hertz", low_hertz, 0.0, 1e6)
+    within("high_hertz", high_hertz, 0.0, 1e6)
+    if low_hertz >= high_hertz:
+        raise OptionError(f"low_hertz must be below high_hertz ({high_hertz:g}), got {low_hertz:g}")
 
 
 def bins_between(
