@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from voicegmm._base.errors import VoicegmmError
+from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.mixture import DiagonalGMM, EmOptions, FitResult, Iteration
 from voicegmm.scoring import UbmOptions, train_background
-from voicegmm.store import FeatureStore, TrainingCheckpoint, load_background, new_store
+from voicegmm.store import FeatureStore, TrainingCheckpoint, describe, load_background, new_store
 
 
 def write_store(path, n_frames=3000, seed=0):
@@ -52,6 +52,15 @@ def test_a_checkpoint_is_read_back_whole_and_only_for_its_own_training(tmp_path)
     content = checkpoint.path.read_bytes()
     checkpoint.path.write_bytes(content[: len(content) // 2])
     assert checkpoint.load("mine") is None
+    for place in (content.find(result.gmm.means.tobytes()), content.find(b"record")):
+        flipped = bytearray(content)
+        flipped[place + 3] ^= 1
+        checkpoint.path.write_bytes(flipped)
+        assert checkpoint.load("mine") is None
+        with pytest.raises(FormatError, match="damaged"):
+            checkpoint.read()
+    checkpoint.save("mine", result)
+    assert describe(checkpoint.path)["n_iterations"] == 2
     checkpoint.remove()
     checkpoint.remove()
     assert not checkpoint.path.exists()

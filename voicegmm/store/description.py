@@ -13,6 +13,7 @@ from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
 from voicegmm.store.hdf5 import open_file
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
+from voicegmm.store.training import CHECKPOINT_FORMAT, TrainingCheckpoint
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -94,7 +95,20 @@ def _last_iteration(model: BackgroundModel) -> dict[str, Any] | None:
         "frames_per_component": {"least": least, "median": median, "most": most},
         "dead_components": np.flatnonzero(line.starved).tolist(),
         "floored_components": np.flatnonzero(line.floored).tolist(),
-        "floored_by_dimension": line.floored_dims.tolist(),
+        "floored_by_dimension": {
+            str(dim): int(line.floored_dims[dim]) for dim in np.flatnonzero(line.floored_dims)
+        },
+    }
+
+
+def _checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    found = TrainingCheckpoint(path).read()
+    return {
+        "n_components": found.gmm.n_components,
+        "n_dims": found.gmm.n_dims,
+        "n_iterations": len(found.iterations),
+        "log_likelihood": found.iterations[-1].log_likelihood if found.iterations else None,
+        "unfinished": "the same `voicegmm ubm train` goes on from here",
     }
 
 
@@ -124,4 +138,5 @@ _CONTENTS = {
     FEATURES_FORMAT: _features,
     UBM_FORMAT: _background,
     SPEAKERS_FORMAT: _speakers,
+    CHECKPOINT_FORMAT: _checkpoint,
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -175,3 +176,19 @@ def read_array(
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise FormatError(f"{place} holds a NaN or an infinity")
     return array
+
+
+class damage_named:  # noqa: N801 - reads as a clause of the with statement
+    """Turn what damaged content raises into one `FormatError` that names the file."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FormatError):
+            return
+        if isinstance(error, VoicegmmError | msgspec.MsgspecError | ValueError | KeyError):
+            raise FormatError(f"{self._path}: damaged: {error}") from error

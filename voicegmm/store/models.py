@@ -7,7 +7,7 @@ import h5py
 import msgspec
 import numpy as np
 
-from voicegmm._base.errors import FormatError, VoicegmmError
+from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json, from_mapping
 from voicegmm.features import PipelineOptions
 from voicegmm.metrics import Estimate
@@ -23,7 +23,14 @@ from voicegmm.scoring import (
     UbmOptions,
     Voices,
 )
-from voicegmm.store.hdf5 import new_file, open_file, read_array, read_strings, write_strings
+from voicegmm.store.hdf5 import (
+    damage_named,
+    new_file,
+    open_file,
+    read_array,
+    read_strings,
+    write_strings,
+)
 from voicegmm.store.training import read_record, write_record
 
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 1
@@ -77,7 +84,7 @@ def load_background(path: str | os.PathLike[str]) -> BackgroundModel:
     FormatError
         If it is not one, or is damaged.
     """
-    with _damage_named(path), open_file(path, UBM_FORMAT, UBM_VERSION) as file:
+    with damage_named(path), open_file(path, UBM_FORMAT, UBM_VERSION) as file:
         return _read_background(file["ubm"], str(path))
 
 
@@ -163,7 +170,7 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
     FormatError
         If the file holds no speakers, or is damaged.
     """
-    with _damage_named(path), open_file(path, SPEAKERS_FORMAT, SPEAKERS_VERSION) as file:
+    with damage_named(path), open_file(path, SPEAKERS_FORMAT, SPEAKERS_VERSION) as file:
         background = _read_background(file["ubm"], str(path))
         adaptation = _options(file, "options", MapOptions, str(path))
         speakers = _read_speakers(file["speakers"], background, adaptation)
@@ -186,19 +193,3 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             from_mapping(ScoringOptions, judgment.get("scoring", {}), str(path)),
             _read_cohort(file["cohort"], background, adaptation) if "cohort" in file else None,
         )
-
-
-class _damage_named:  # noqa: N801 - reads as a clause of the with statement
-    """Turn what damaged content raises into one `FormatError` that names the file."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FormatError):
-            return
-        if isinstance(error, VoicegmmError | msgspec.MsgspecError | ValueError | KeyError):
-            raise FormatError(f"{self._path}: damaged: {error}") from error

@@ -1,5 +1,6 @@
 """The record of a training on disk, and the state of one that has not ended."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from voicegmm._base.errors import FormatError
 from voicegmm.mixture import DiagonalGMM, FitResult, Iteration
-from voicegmm.store.hdf5 import new_file, open_file, read_array
+from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_array
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "voicegmm/checkpoint", 1
 _RAGGED = {"counts": np.float64, "floored": np.int64, "floored_dims": np.int64, "starved": np.int8}
@@ -75,26 +76,42 @@ class TrainingCheckpoint:
             return None
         try:
             with open_file(self.path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
-                if file.attrs["fingerprint"] != fingerprint:
-                    return None
-                weights = read_array(file, "weights", (None,), np.float64)
-                means = read_array(file, "means", (len(weights), None), np.float64)
-                return FitResult(
-                    DiagonalGMM(
-                        weights, means, read_array(file, "variances", means.shape, np.float64)
-                    ),
-                    read_record(file["record"]),
-                    bool(file.attrs["converged"]),
-                    float(file.attrs["n_frames"]),
-                )
+                same = file.attrs["fingerprint"] == fingerprint
+            return self.read() if same else None
         except FormatError:  # it is only a help: without it the training starts anew
             return None
+
+    def read(self) -> FitResult[DiagonalGMM]:
+        """Give what the training had come to, whichever it was.
+
+        Raises
+        ------
+        FormatError
+            If the file holds no checkpoint, or is damaged.
+        """
+        with (
+            damage_named(self.path),
+            open_file(self.path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file,
+        ):
+            weights = read_array(file, "weights", (None,), np.float64)
+            means = read_array(file, "means", (len(weights), None), np.float64)
+            variances = read_array(file, "variances", means.shape, np.float64)
+            result = FitResult(
+                DiagonalGMM(weights, means, variances),
+                read_record(file["record"]),
+                bool(file.attrs["converged"]),
+                float(file.attrs["n_frames"]),
+            )
+            if _digest(result) != file.attrs["digest"]:
+                raise FormatError(f"{self.path}: damaged: the content does not fit its digest")
+            return result
 
     def save(self, fingerprint: str, result: FitResult[DiagonalGMM]) -> None:
         """Write down what a training has come to, whole or not at all."""
         with new_file(self.path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, {}, fingerprint) as file:
             for name in ("weights", "means", "variances"):
                 file[name] = getattr(result.gmm, name)
+            file.attrs["digest"] = _digest(result)
             file.attrs["converged"] = result.converged
             file.attrs["n_frames"] = result.n_frames
             write_record(file.create_group("record"), result.iterations)
@@ -102,3 +119,16 @@ class TrainingCheckpoint:
     def remove(self) -> None:
         """Forget it: the training has ended, and its model is written."""
         self.path.unlink(missing_ok=True)
+
+
+def _digest(result: FitResult[DiagonalGMM]) -> str:
+    """Give the SHA-256 of what the rest of a training hangs on."""
+    gmm = result.gmm
+    digest = hashlib.sha256(f"{result.converged} {result.n_frames!r}".encode())
+    for array in (gmm.weights, gmm.means, gmm.variances):
+        digest.update(array.tobytes())
+    for line in result.iterations:
+        digest.update(np.float64(line.log_likelihood).tobytes())
+        for name, kind in _RAGGED.items():
+            digest.update(getattr(line, name).astype(kind).tobytes())
+    return digest.hexdigest()
