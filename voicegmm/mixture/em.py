@@ -68,7 +68,7 @@ class FitResult(Generic[M]):
     gmm : Mixture
     iterations : tuple of Iteration
     converged : bool
-        Whether the gain fell below the tolerance before the iterations ran out.
+        Whether the gain fell below a tolerance before the iterations ran out.
     n_frames : float
     """
 
@@ -153,6 +153,7 @@ def _next(
     )
     converged = False
     if result.iterations:
-        gain = line.log_likelihood - result.iterations[-1].log_likelihood
-        converged = 0 <= gain < options.tolerance
+        before = result.iterations[-1].log_likelihood
+        least = max(options.tolerance, options.tolerance_relative * abs(before))
+        converged = 0 <= line.log_likelihood - before < least
     return FitResult(update.gmm, (*result.iterations, line), converged, statistics.n_frames)

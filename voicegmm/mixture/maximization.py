@@ -27,6 +27,8 @@ class EmOptions:
         The most iterations; at least 1.
     tolerance : float
         Stop when an iteration gains less than this, in nats per frame; 0 runs all iterations.
+    tolerance_relative : float
+        Stop, too, when it gains less than this fraction of the log-likelihood; 0 does not look.
     variance_floor : float
         No variance falls below this fraction of the data's variance in that dimension; in [0, 1].
         For full and tied covariances: covariance minus the diagonal of floors has no negative
@@ -58,10 +60,12 @@ class EmOptions:
     weight_floor: float = 0.0
     min_count: float = 3.0
     starved: str = "keep"
+    tolerance_relative: float = 0.0
 
     def __post_init__(self) -> None:
         at_least("n_iterations", self.n_iterations, 1)
         at_least("tolerance", self.tolerance, 0)
+        within("tolerance_relative", self.tolerance_relative, 0, 1)
         within("variance_floor", self.variance_floor, 0, 1)
         at_least("variance_floor_absolute", self.variance_floor_absolute, 0)
         within("variance_floor_components", self.variance_floor_components, 0, 1)
