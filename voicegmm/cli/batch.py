@@ -45,7 +45,7 @@ def ubm() -> None:
     "--memory",
     type=click.FloatRange(min=1),
     metavar="MB",
-    help="What frames and sums may take at most. The result is the same for any limit.",
+    help="What a pass of EM may hold at most. The result is the same for any limit.",
 )
 @json_option
 @debug_option

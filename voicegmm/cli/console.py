@@ -33,7 +33,7 @@ def workers_option(command: F) -> F:
         type=click.IntRange(min=1),
         default=None,
         show_default="all cores",
-        help="Threads. The result is the same for any number.",
+        help="How many work at once. The result is the same for any number.",
     )(command)
 
 
