@@ -27,7 +27,7 @@ from voicegmm.corpus.lists import (
     write_paths,
     write_segments,
 )
-from voicegmm.corpus.protocol import Protocol, leakage_warnings, speaker_of
+from voicegmm.corpus.protocol import Protocol, by_speaker, leakage_warnings, speaker_of
 from voicegmm.corpus.trials import Trials, read_trials, write_trials
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Protocol",
     "SpeakerFolder",
     "Trials",
+    "by_speaker",
     "find_recordings",
     "labels_of",
     "leakage_warnings",

@@ -1,5 +1,6 @@
 """A protocol: what trains, what is enrolled, what is tried; and whether the parts are apart."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -88,6 +89,14 @@ def speaker_of(file: str) -> str:
     """Give the speaker of a recording: the first folder of its name; nothing where it has none."""
     parts = PurePosixPath(file).parts
     return parts[0] if len(parts) > 1 else ""
+
+
+def by_speaker(files: Iterable[str]) -> dict[str, list[str]]:
+    """Sort recordings by `speaker_of`, in their order."""
+    speakers: dict[str, list[str]] = {}
+    for file in files:
+        speakers.setdefault(speaker_of(file), []).append(file)
+    return speakers
 
 
 def leakage_warnings(protocol: Protocol) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
@@ -16,7 +15,7 @@ from voicegmm._base.errors import DataError, OptionError, VoicegmmError
 from voicegmm._base.files import write_text
 from voicegmm._base.options import canonical_json, to_mapping
 from voicegmm._base.progress import Progress, counting, silent
-from voicegmm.corpus import Protocol, leakage_warnings, speaker_of
+from voicegmm.corpus import Protocol, by_speaker, leakage_warnings
 from voicegmm.experiment.environment import describe_environment
 from voicegmm.experiment.recipe import LoadedRecipe, Recipe
 from voicegmm.experiment.report import write_report
@@ -132,13 +131,6 @@ class _logged:  # noqa: N801 - reads as a clause of the with statement
         logger.removeHandler(self._handler)
         logger.setLevel(self._level)
         self._handler.close()
-
-
-def _by_speaker(files: Sequence[str]) -> dict[str, list[str]]:
-    speakers: dict[str, list[str]] = {}
-    for file in files:
-        speakers.setdefault(speaker_of(file), []).append(file)
-    return speakers
 
 
 @dataclass
@@ -265,7 +257,7 @@ class _Run:
         with FeatureStore(self.path("features.h5")) as frames:
             rehearsal = rehearse(
                 frames,
-                _by_speaker(protocol.background),
+                by_speaker(protocol.background),
                 recipe.calibration,
                 recipe.ubm,
                 recipe.adaptation,
@@ -298,7 +290,7 @@ class _Run:
                     cohort = make_cohort(
                         models,
                         frames,
-                        _by_speaker(protocol.background),
+                        by_speaker(protocol.background),
                         int(np.median([len(one.files) for one in protocol.enrollments])),
                         recipe.scoring,
                         self.n_workers,
