@@ -1,0 +1,87 @@
+"""Choose options on the background speakers alone: cross-validation, no trial speaker is heard.
+
+    python recipes/speechocean762/cross_validate.py --data DIR [--data DEGRADED] [--seeds 4] \
+        [--set features.normalization.method=mean] [--set scoring.normalization.method=s]
+
+The 67 background speakers are cut into five folds. In each, the background model (and the cohort,
+if scores are normalized) is of the others; the fold's speakers are enrolled from four sentences
+each and tried with six, against the models of their gender. Prints the ROCCH-EER of all folds
+together, for each condition: the first DIR must tell the genders (`metadata.tsv`, or
+`train/spk2gender`).
+"""
+
+import argparse
+import csv
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from prepare import N_ENROLL, prepare, read_column
+
+from voicegmm.compute import available_cores
+from voicegmm.corpus import Protocol, by_speaker
+from voicegmm.experiment import load_recipe
+from voicegmm.experiment.recipe import Recipe
+from voicegmm.features import Pipeline
+from voicegmm.metrics import eer
+from voicegmm.scoring import FoldOptions, rehearse
+from voicegmm.store import FeatureStore, extract_to_store
+
+RECIPE = Path(__file__).with_name("recipe.toml")
+
+
+def genders(data: Path) -> dict[str, str]:
+    """Read who is a woman and who is a man."""
+    if (data / "metadata.tsv").is_file():
+        with (data / "metadata.tsv").open(encoding="utf-8", newline="") as table:
+            return {row["speaker"]: row["gender"] for row in csv.DictReader(table, delimiter="\t")}
+    return read_column(data / "train" / "spk2gender")
+
+
+def cross_validate(
+    recipe: Recipe, data: Path, gender: dict[str, str], seeds: Sequence[int], n_workers: int
+) -> list[float]:
+    """Give the EER of one condition for each seed of folds and background models."""
+    with tempfile.TemporaryDirectory() as work:
+        prepare(data, Path(work))
+        protocol = Protocol.read(Path(work), data)
+        paths = {file: protocol.paths[file] for file in protocol.background}
+        store = Path(work, "features.h5")
+        extract_to_store(paths, Pipeline(recipe.features), store, n_workers)
+        found = []
+        with FeatureStore(store) as frames:
+            for seed in seeds:
+                scores = rehearse(
+                    frames,
+                    by_speaker(protocol.background),
+                    FoldOptions(n_enroll=N_ENROLL),
+                    recipe.ubm,
+                    recipe.adaptation,
+                    seed,
+                    n_workers=n_workers,
+                    scoring=recipe.scoring,
+                )
+                names = np.array([gender[name] for name in scores.speakers])
+                same = names[scores.model] == names[scores.voice]
+                targets, others = scores.targets & same, scores.nontargets & same
+                found.append(eer(scores.scores[targets], scores.scores[others]))
+        return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, action="append", required=True, help="a condition")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
+    parser.add_argument("--seeds", type=int, default=1)
+    options = parser.parse_args()
+    recipe = load_recipe(str(RECIPE), options.settings).recipe
+    gender = genders(options.data[0])
+    for data in options.data:
+        found = cross_validate(recipe, data, gender, range(options.seeds), available_cores())
+        each = ", ".join(f"{100 * value:.2f}" for value in found)
+        print(f"{data.name}: EER {100 * np.mean(found):.2f} % (by seed: {each})", flush=True)
+
+
+if __name__ == "__main__":
+    main()
