@@ -12,8 +12,15 @@ import pytest
 import soundfile
 
 from voicegmm._base.errors import InUseError, VoicegmmError, WorkerError
-from voicegmm.features import FrameSet, NormalizationOptions, Pipeline, PipelineOptions
-from voicegmm.store import FeatureStore, extract_to_store, extraction
+from voicegmm.features import (
+    FrameSet,
+    NormalizationOptions,
+    Pipeline,
+    PipelineOptions,
+    SpeechOptions,
+)
+from voicegmm.store import FeatureStore, compare_features, extract_to_store, extraction
+from voicegmm.store.description import describe
 from voicegmm.store.journal import ExtractionJournal
 
 N_FILES = 9
@@ -279,3 +286,27 @@ def test_killed_without_warning(paths, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (tmp_path / "f.h5").read_bytes() == whole
     assert (json.loads(done.stdout)["n_resumed"] > 0) == killed
+
+
+def test_labels_that_have_changed_are_told_and_used(paths, tmp_path):
+    """The recordings whose labels have changed are extracted again, the others are kept."""
+    options = PipelineOptions(speech=SpeechOptions("labels"))
+    chosen = {name: paths[name] for name in ("ö 0.wav", "ö 1.wav", "ö 2.wav")}
+    labels = {name: [(0.0, 0.3, "")] for name in chosen}
+    changed = {**labels, "ö 1.wav": [(0.1, float("inf"), "")]}
+    with pytest.raises(KeyboardInterrupt):
+        extract_to_store(chosen, Counting(2, options=options), tmp_path / "f.h5", labels=labels)
+    counting = Counting(options=options)
+    summary = extract_to_store(chosen, counting, tmp_path / "f.h5", labels=changed)
+    assert (summary.n_resumed, counting.extracted) == (1, ["ö 1.wav", "ö 2.wav"])
+    extract_to_store(chosen, Pipeline(options), tmp_path / "g.h5", labels=changed)
+    assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "g.h5").read_bytes()
+    # The same frames by other labels are not the same store.
+    longer = {**changed, "ö 0.wav": [(0.0, 0.3, ""), (0.1, 0.2, "")]}
+    extract_to_store(chosen, Pipeline(options), tmp_path / "h.h5", labels=longer)
+    found = compare_features(tmp_path / "g.h5", tmp_path / "h.h5")
+    assert found.same
+    assert [option.split(":")[0] for option in found.options] == ["labels"]
+    assert describe(tmp_path / "g.h5")["labels"] != describe(tmp_path / "h.h5")["labels"]
+    extract_to_store(chosen, Pipeline(), tmp_path / "i.h5")
+    assert describe(tmp_path / "i.h5")["labels"] is None

@@ -61,7 +61,7 @@ class FeatureComparison:
         Recordings that the other does not have.
     options : tuple of str
         The options of the front ends that differ, as "static.n_cepstra: 20, 13", where both files
-        tell them.
+        tell them; "labels" are the fingerprints of what said where there is speech.
     n_compared : int
         Frames.
     max_difference, mean_difference : float or None
@@ -159,7 +159,8 @@ def _opened(path: Path) -> Iterator[_Side]:
             ones = np.ones(len(found), dtype=np.float32)
             return _Recording(found, ones if weights is None else weights, store.positions(file))
 
-        yield _Side(store.ids, store.n_dims, to_mapping(store.front_end), read)
+        options = {**to_mapping(store.front_end), "labels": store.labels}
+        yield _Side(store.ids, store.n_dims, options, read)
 
 
 def _pairs(first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str]]:

@@ -53,6 +53,7 @@ def _features(path: str | os.PathLike[str]) -> dict[str, Any]:
             "n_recordings": len(store.ids),
             "n_frames": int(counts.sum()),
             "n_dims": store.n_dims,
+            "labels": store.labels or None,
             "speech_seconds": round(float(counts.sum() * hop), 2),
             "status": dict(sorted(statuses.items())),
             "failures": [

@@ -154,7 +154,8 @@ def extract_to_store(
     progress : callable, optional
         Called with the number of recordings done.
     labels : mapping of str to sequence of (start_seconds, end_seconds, label), optional
-        Id -> where there is speech: with speech.method "labels", and only with that.
+        Id -> where there is speech: with speech.method "labels", and only with that. The store
+        keeps their fingerprint.
 
     Returns
     -------
@@ -175,7 +176,7 @@ def extract_to_store(
 
     with (
         ExtractionJournal(out, pipeline.fingerprint) as journal,
-        new_store(out, pipeline) as writer,
+        new_store(out, pipeline, fingerprint(labels) if labels else "") as writer,
     ):
         recordings = list(_recordings(paths, labels))
         results = _finished(journal, pipeline, recordings, n_workers)

@@ -96,7 +96,9 @@ def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
 
 
 @contextmanager
-def new_store(path: str | os.PathLike[str], pipeline: Pipeline) -> Iterator[FeatureWriter]:
+def new_store(
+    path: str | os.PathLike[str], pipeline: Pipeline, labels: str = ""
+) -> Iterator[FeatureWriter]:
     """Make a feature store; it appears at `path` when the block ends well.
 
     Parameters
@@ -104,9 +106,11 @@ def new_store(path: str | os.PathLike[str], pipeline: Pipeline) -> Iterator[Feat
     path : path
     pipeline : Pipeline
         What the frames come from.
+    labels : str
+        Fingerprint of the segments that said where there is speech, if any did: the file's parent.
     """
     with new_file(
-        path, FORMAT, VERSION, pipeline.options, pipeline.fingerprint, in_memory=False
+        path, FORMAT, VERSION, pipeline.options, pipeline.fingerprint, labels, in_memory=False
     ) as file:
         writer = FeatureWriter(file, pipeline)
         yield writer
@@ -165,6 +169,17 @@ class FeatureStore:
     ----------
     path : path
 
+    Attributes
+    ----------
+    ids : list of str
+        The recordings.
+    front_end : PipelineOptions
+    fingerprint : str
+        Of the front end.
+    labels : str
+        Fingerprint of the segments that said where there is speech; empty if none did.
+    n_dims : int
+
     Raises
     ------
     FormatError
@@ -195,6 +210,7 @@ class FeatureStore:
                 f"{self.path}: its features were computed by another version of voicegmm; "
                 "extract them again"
             )
+        self.labels = str(file.attrs["parent"])
         self.ids = read_strings(file, "ids")
         statuses, reasons = read_strings(file, "status"), read_strings(file, "reasons")
         self.notes = read_strings(file, "notes")
