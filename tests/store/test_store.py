@@ -1,4 +1,5 @@
 import stat
+import subprocess
 
 import h5py
 import numpy as np
@@ -221,6 +222,22 @@ def test_a_feature_store_reads_back_whole_and_by_ranges(tmp_path_factory, seed, 
             start, stop = sorted(rng.integers(0, len(whole) + 1, 2))
             np.testing.assert_array_equal(source.read(start, stop)[0], whole[start:stop])
         assert not store.status("other.wav").ok
+
+
+def test_a_store_tells_the_content_of_recordings_and_an_old_one_opens_without(voices, tmp_path):
+    good = sorted((voices / "wavs/v001").glob("*.wav"))[:2]
+    (tmp_path / "text.wav").write_text("hello")
+    paths = {path.name: path for path in [*good, tmp_path / "text.wav"]}
+    extract_to_store(paths, Pipeline(), tmp_path / "f.h5")
+    printed = subprocess.run(["sha256sum", *good], capture_output=True, text=True, check=True)
+    sums = [line.split()[0] for line in printed.stdout.splitlines()]
+    with FeatureStore(tmp_path / "f.h5") as store:
+        assert [store.content(path.name) for path in good] == sums
+        assert store.content("text.wav") == store.content("other.wav") == ""
+    damage(tmp_path / "f.h5", lambda f: f.pop("contents"))
+    with FeatureStore(tmp_path / "f.h5") as old:
+        assert [old.content(path.name) for path in good] == ["", ""]
+        assert old.count(good[0].name) > 50
 
 
 def test_a_store_without_recordings_is_refused(tmp_path):

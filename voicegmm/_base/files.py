@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import fcntl
+import hashlib
 import os
 import tempfile
 import time
@@ -119,6 +120,12 @@ def _settle(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """Give the SHA-256 of a file's bytes, in hex, as `sha256sum` prints it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: str | os.PathLike[str], text: str, mode: int = 0o644) -> None:

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from unicodedata import normalize
 
 from voicegmm._base.errors import ListError
+from voicegmm._base.files import content_hash
 from voicegmm.corpus.lists import checked_name
 
 AUDIO_SUFFIXES = frozenset(
@@ -120,10 +120,9 @@ def shared_recordings(speakers: Sequence[SpeakerFolder]) -> list[tuple[Path, Pat
     for group in by_size.values():
         if len({name for name, _ in group}) < 2:
             continue
-        first: dict[bytes, tuple[str, Path]] = {}
+        first: dict[str, tuple[str, Path]] = {}
         for name, path in group:
-            digest = sha256(path.read_bytes()).digest()
-            owner, twin = first.setdefault(digest, (name, path))
+            owner, twin = first.setdefault(content_hash(path), (name, path))
             if owner != name:
                 found.append((path, twin))
     return found

@@ -116,6 +116,8 @@ class FrameSet:
     source : str
     notes : tuple of str
         What is doubtful about the recording.
+    content : str
+        SHA-256 of the file that it was read from, in hex; empty where there was none.
 
     Raises
     ------
@@ -130,6 +132,7 @@ class FrameSet:
     hop_seconds: float
     source: str = ""
     notes: tuple[str, ...] = ()
+    content: str = ""
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.frames, dtype=np.float32)

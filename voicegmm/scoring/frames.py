@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import FloatArray
+from voicegmm._base.arrays import FloatArray, IntArray
 from voicegmm._base.errors import AudioError, ListError, MismatchError
 from voicegmm._base.options import differences
 from voicegmm.features import FrameSet, PipelineOptions
@@ -52,6 +52,12 @@ class FrameLibrary(Protocol):
     def count(self, file: str) -> int:
         """Number of speech frames of a recording."""
 
+    def content(self, file: str) -> str:
+        """Give the SHA-256 of a recording's file, in hex; empty where it is not known."""
+
+    def positions(self, file: str) -> IntArray:
+        """Give the number that each kept frame had in its recording."""
+
     def read(self, files: Sequence[str]) -> tuple[FloatArray, FloatArray | None]:
         """Give the frames of some recordings in a row, and their weights (None: all 1)."""
 
@@ -90,6 +96,14 @@ class MemoryFrames:
     def count(self, file: str) -> int:
         """Number of speech frames of a recording."""
         return len(self.sets[file].frames) if file in self.sets else 0
+
+    def content(self, file: str) -> str:
+        """Give the SHA-256 of a recording's file, in hex; empty where it is not known."""
+        return self.sets[file].content if file in self.sets else ""
+
+    def positions(self, file: str) -> IntArray:
+        """Give the number that each kept frame had in its recording."""
+        return self.sets[file].positions.astype(np.int64)
 
     def read(self, files: Sequence[str]) -> tuple[FloatArray, FloatArray | None]:
         """Give the frames of some recordings in a row, and their weights."""

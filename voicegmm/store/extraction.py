@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from voicegmm._base.errors import AudioError, VoicegmmError
+from voicegmm._base.files import content_hash
 from voicegmm._base.options import fingerprint
 from voicegmm.compute import ordered_map
 from voicegmm.features import FrameSet, Pipeline
@@ -75,7 +76,8 @@ def _recordings(
 
 def _extracted(pipeline: Pipeline, recording: _Recording) -> FrameSet | Status:
     try:
-        return pipeline.extract_file(recording.path, recording.segments)
+        made = pipeline.extract_file(recording.path, recording.segments)
+        return replace(made, content=content_hash(recording.path))
     except AudioError as error:
         return failure_of(error)
 

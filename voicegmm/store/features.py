@@ -57,6 +57,7 @@ class FeatureWriter:
         self._statuses: list[Status] = []
         self._notes: list[str] = []
         self._totals: list[int] = []
+        self._contents: list[str] = []
 
     def add(self, file: str, result: FrameSet | Status) -> None:
         """Append a recording's frames, or the reason why it gave none."""
@@ -65,6 +66,7 @@ class FeatureWriter:
             self._statuses.append(result)
             self._notes.append("")
             self._totals.append(0)
+            self._contents.append("")
             self._offsets.append(self._offsets[-1])
             return
         start, stop = self._offsets[-1], self._offsets[-1] + len(result.frames)
@@ -75,6 +77,7 @@ class FeatureWriter:
         self._statuses.append(Status())
         self._notes.append("; ".join(result.notes))
         self._totals.append(result.n_total)
+        self._contents.append(result.content)
         self._offsets.append(stop)
 
     def finish(self) -> None:
@@ -86,6 +89,7 @@ class FeatureWriter:
         write_strings(file, "status", [status.status for status in self._statuses])
         write_strings(file, "reasons", [status.reason for status in self._statuses])
         write_strings(file, "notes", self._notes)
+        write_strings(file, "contents", self._contents)
         file["offsets"] = np.array(self._offsets, np.int64)
         file["n_total"] = np.array(self._totals, np.int64)
 
@@ -215,13 +219,16 @@ class FeatureStore:
         statuses, reasons = read_strings(file, "status"), read_strings(file, "reasons")
         self.notes = read_strings(file, "notes")
         n_files = len(self.ids)
+        # Files from before recordings were hashed do not tell.
+        contents = read_strings(file, "contents") if "contents" in file else ("",) * n_files
         offsets = read_array(file, "offsets", (n_files + 1,), np.int64)
         n_rows, self.n_dims = file["frames"].shape
-        fits = len(statuses) == len(reasons) == len(self.notes) == n_files
+        fits = {len(statuses), len(reasons), len(self.notes), len(contents)} == {n_files}
         if not fits or offsets[0] != 0 or offsets[-1] != n_rows or (np.diff(offsets) < 0).any():
             raise FormatError(f"{self.path}: damaged: ids, offsets and frames do not fit together")
         self._statuses = [Status(*pair) for pair in zip(statuses, reasons, strict=True)]
         self._offsets = offsets
+        self._contents = contents
         self._place = {name: place for place, name in enumerate(self.ids)}
         weights = file["weights"]
         self._weighted = any(
@@ -255,6 +262,10 @@ class FeatureStore:
             return 0
         place = self._place[file]
         return int(self._offsets[place + 1] - self._offsets[place])
+
+    def content(self, file: str) -> str:
+        """Give the SHA-256 of a recording's file, in hex; empty where it is not known."""
+        return self._contents[self._place[file]] if file in self._place else ""
 
     def _ranges(self, files: Sequence[str]) -> list[tuple[int, int]]:
         ranges: list[tuple[int, int]] = []

@@ -34,6 +34,7 @@ class _Entry:
     source: str
     notes: tuple[str, ...]
     checksum: int
+    content: str = ""
 
     @property
     def n_bytes(self) -> int:
@@ -151,6 +152,7 @@ class ExtractionJournal:
             entry.hop_seconds,
             entry.source,
             entry.notes,
+            entry.content,
         )
 
     def add(self, file: str, stamp: str, frames: FrameSet) -> None:
@@ -179,6 +181,7 @@ class ExtractionJournal:
             frames.source,
             frames.notes,
             zlib.crc32(content),
+            frames.content,
         )
         self._write(msgspec.json.encode(entry) + b"\n" + content)
         self._places[file] = (os.lseek(self._handle, 0, os.SEEK_CUR) - len(content), entry)
