@@ -9,7 +9,7 @@ import soundfile
 import soxr
 
 from voicegmm._base.errors import AudioError, DataError, OptionError
-from voicegmm.audio import Signal, read_signal, resample
+from voicegmm.audio import Recording, Signal, read_signal, resample
 
 
 def tone(n_samples=4000, sample_rate=16000, hertz=440.0, amplitude=0.25):
@@ -326,3 +326,57 @@ def test_a_signal_is_checked_and_cannot_be_written():
 def test_a_recording_of_the_corpus_is_read_to_its_own_length(shared):
     signal = read_signal(shared("oracles/htk/test.wav"))
     assert (len(signal.samples), signal.sample_rate, signal.notes) == (23001, 16000, ())
+
+
+def test_channels_that_cancel_are_refused_and_one_can_be_chosen(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([tone(), -tone()], axis=1), 16000)
+    status, message = refusal(path)
+    assert status == "unreadable"
+    assert "its 2 channels cancel each other when they are averaged" in message
+    for channel, sign in ((1, 1), (2, -1)):
+        signal = read_signal(path, channel=channel)
+        np.testing.assert_allclose(signal.samples, sign * tone(), atol=1 / 32768)
+        assert signal.notes == (f"channel {channel} of 2",)
+    with pytest.raises(AudioError, match="has 2 channels, and channel 3 was asked for"):
+        read_signal(path, channel=3)
+    soundfile.write(path, tone(), 16000)
+    with pytest.raises(AudioError, match="has 1 channel, and channel 2 was asked for"):
+        read_signal(path, channel=2)
+    assert read_signal(path, channel=1).notes == ()
+    with pytest.raises(OptionError, match="channel must be between 0 and 64, got -1"):
+        read_signal(path, channel=-1)
+
+
+def test_channels_that_differ_otherwise_are_averaged(tmp_path):
+    """One is dead, all are silent, their offsets are opposite, 64 know nothing of each other."""
+    path = tmp_path / "a.wav"
+    noise = np.random.default_rng(5).uniform(-0.5, 0.5, (4000, 64))
+    dead = np.stack([tone(), np.zeros(4000)], axis=1)
+    offsets = np.stack([tone() / 100 + 0.5, tone() / 100 - 0.5], axis=1)
+    for channels in (dead, np.zeros((4000, 2)), offsets, noise):
+        soundfile.write(path, channels, 16000, subtype="FLOAT")
+        samples = read_signal(path).samples
+        np.testing.assert_allclose(samples, channels.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_held", [0, 200_000, 10**6])
+def test_blocks_are_the_signal_as_often_as_they_are_asked_for(tmp_path, n_held):
+    path = tmp_path / "a.wav"
+    noise = np.random.default_rng(6).uniform(-1, 1, (700_000, 2))
+    noise[:1000] = 1.0
+    soundfile.write(path, noise, 44100)
+    whole = read_signal(path, 16000)
+    recording = Recording(path, 16000, n_held=n_held)
+    for _ in range(2):
+        blocks = list(recording.blocks())
+        assert len(blocks) > 2
+        np.testing.assert_array_equal(np.concatenate(blocks), whole.samples)
+        assert recording.notes == whole.notes
+    path.unlink()
+    if n_held == 10**6:
+        assert len(list(recording.blocks())) == len(blocks)
+    else:
+        with pytest.raises(AudioError, match="no such file"):
+            next(recording.blocks())
+    np.testing.assert_array_equal(np.concatenate(list(whole.blocks())), whole.samples)

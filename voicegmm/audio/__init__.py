@@ -9,12 +9,13 @@ from voicegmm.audio.filterbank import (
 )
 from voicegmm.audio.framing import analysis_window, count_frames, frame_view
 from voicegmm.audio.level import clipped_samples, level_db
-from voicegmm.audio.reading import read_signal
+from voicegmm.audio.reading import Recording, read_signal
 from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import Signal
 
 __all__ = [
     "FrequencyWarp",
+    "Recording",
     "Signal",
     "analysis_window",
     "clipped_samples",

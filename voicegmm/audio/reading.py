@@ -4,13 +4,14 @@ import errno
 import io
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from voicegmm._base.arrays import BoolArray, Float32Array
+from voicegmm._base.arrays import BoolArray, Float32Array, Float64Array
 from voicegmm._base.checks import within
 from voicegmm._base.errors import AudioError
 from voicegmm.audio.containers import SoundBytes, sound_bytes
@@ -36,20 +37,94 @@ _FULL_SCALE = {
 _LOUDEST = 8.0
 
 
+# Averaged channels that are this far below what channels without relation would give cancel each
+# other: those of two have a correlation below -0.99.
+_CANCELED = 0.01
+
+
 @dataclass
 class _Tally:
-    """What is counted while the blocks of a file go by."""
+    """What becomes known while the blocks of a file go by."""
 
+    rate: int = 0  # of the samples that are given
+    expected: int = 0  # samples, by the header
     n_frames: int = 0
     n_clipped: int = 0
     peak: float = 0.0
     tail: BoolArray = field(default_factory=lambda: np.zeros((3, 1), dtype=bool))
+    # Sums over the frames of each channel and of their average, and of the squares.
+    sums: Float64Array = field(default_factory=lambda: np.zeros((2, 2)))
+    notes: tuple[str, ...] = ()
 
 
-def read_signal(path: str | os.PathLike[str], sample_rate: int | None = None) -> Signal:
+class Recording:
+    """A recording on disk, read in blocks as often as they are asked for, at one rate.
+
+    What does not need all samples at once takes them from here: an hour of sound is 230 MB at
+    16 kHz. A `Signal` gives the same blocks from memory.
+
+    Parameters
+    ----------
+    path : path
+        See `read_signal`.
+    sample_rate : int
+        In hertz; see `read_signal`.
+    channel : int
+        See `read_signal`.
+    n_held : int
+        Of a recording of up to so many samples they are held in memory, once they have been read,
+        for the next one who asks.
+
+    Attributes
+    ----------
+    source : str
+    notes : tuple of str
+        As those of `read_signal`; known once all blocks have been given.
+
+    Raises
+    ------
+    OptionError
+        As `read_signal`. What is wrong with the file is raised by `blocks`.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], sample_rate: int, channel: int = 0, n_held: int = 0
+    ) -> None:
+        _check_options(sample_rate, channel)
+        self.source = str(path)
+        self.sample_rate = sample_rate
+        self.notes: tuple[str, ...] = ()
+        self._path, self._channel, self._n_held = Path(path), channel, n_held
+        self._held: list[Float32Array] | None = None
+
+    def blocks(self) -> Iterator[Float32Array]:
+        """Give the samples in their order, as mono blocks; at least one sample.
+
+        Raises
+        ------
+        AudioError
+            As `read_signal`; perhaps only after some blocks.
+        """
+        if self._held is not None:
+            yield from self._held
+            return
+        tally, held, n = _Tally(), [], 0
+        for block in _read_blocks(self._path, self.sample_rate, self._channel, tally):
+            n += len(block)
+            if n <= self._n_held:
+                held.append(block.copy())
+            yield block
+        self.notes = tally.notes
+        if n <= self._n_held:
+            self._held = held
+
+
+def read_signal(
+    path: str | os.PathLike[str], sample_rate: int | None = None, channel: int = 0
+) -> Signal:
     """Read a recording as mono float32.
 
-    Channels are averaged. The file is read in blocks, so memory is about that of the result.
+    The file is read in blocks, so memory is about that of the result.
 
     Parameters
     ----------
@@ -57,6 +132,8 @@ def read_signal(path: str | os.PathLike[str], sample_rate: int | None = None) ->
         Any format, sample size (8 to 64 bits, integer or float) and rate that libsndfile reads.
     sample_rate : int, optional
         Resample to this rate in hertz (soxr, high quality). By default the file's own is kept.
+    channel : int
+        1 for the first, and so on; 0 for the average of all channels.
 
     Returns
     -------
@@ -70,33 +147,51 @@ def read_signal(path: str | os.PathLike[str], sample_rate: int | None = None) ->
     AudioError
         Status "unreadable": missing, no regular file, empty, not audio, truncated, damaged, NaN
         or infinite samples, samples beyond 8 times full scale, a rate outside 1 to 768 kHz, more
-        than 64 channels. Status "too short": not one sample.
+        than 64 channels, fewer than `channel`, or channels whose average is silence because they
+        cancel each other. Status "too short": not one sample.
     OptionError
-        For a `sample_rate` outside 1 to 768 kHz.
+        For a `sample_rate` outside 1 to 768 kHz, or a `channel` outside 0 to 64.
     """
     path = Path(path)
+    _check_options(sample_rate, channel)
+    tally = _Tally()
+    samples = _gathered(_read_blocks(path, sample_rate, channel, tally), tally, path)
+    return Signal(samples, tally.rate, str(path), tally.notes)
+
+
+def _check_options(sample_rate: int | None, channel: int) -> None:
     if sample_rate is not None:
         within("sample_rate", sample_rate, LOWEST_RATE, HIGHEST_RATE)
+    within("channel", channel, 0, _MOST_CHANNELS)
+
+
+def _read_blocks(
+    path: Path, sample_rate: int | None, channel: int, tally: _Tally
+) -> Iterator[Float32Array]:
+    """Give a file's samples as mono blocks at a rate, its own by default; see `read_signal`."""
     with _opened(path, _whole_file(path)) as handle:
-        _refuse_absurd(handle, path)
-        rate = sample_rate or handle.samplerate
-        tally = _Tally()
+        _refuse_absurd(handle, path, channel)
+        tally.rate = rate = sample_rate or handle.samplerate
         known = 0 <= handle.frames < _MOST_FRAMES
         if not known:
             # A FLAC from a pipe does not say how long it is, and cannot be searched; soundfile
             # searches before each read unless it is told so.
             handle.seekable = lambda: False
-        expected = 1 + handle.frames * rate // handle.samplerate if known else 0
-        blocks = _mono_blocks(handle, path, tally)
-        samples = _gathered(resampled(blocks, handle.samplerate, rate), expected, path)
+        tally.expected = 1 + handle.frames * rate // handle.samplerate if known else 0
+        blocks = _mono_blocks(handle, path, channel, tally)
+        n_given = 0
+        for block in resampled(blocks, handle.samplerate, rate):
+            n_given += len(block)
+            yield block
         _refuse_missing_frames(handle, path, tally, known)
-        if not len(samples):
+        if not n_given:
             raise AudioError(
                 f"{path}: holds {tally.n_frames or 'no'} samples; record it again",
                 status="too short",
             )
-        notes = _notes(handle, tally) + rate_notes(handle.samplerate, rate)
-    return Signal(samples, rate, str(path), notes)
+        if handle.channels > 1 and not channel:
+            _refuse_canceled(path, tally)
+        tally.notes = _notes(handle, channel, tally) + rate_notes(handle.samplerate, rate)
 
 
 def _whole_file(path: Path) -> SoundBytes | None:
@@ -124,25 +219,44 @@ def _whole_file(path: Path) -> SoundBytes | None:
     return sizes
 
 
-def _opened(path: Path, sizes: SoundBytes | None) -> Any:
+class _LengthUnknown(io.FileIO):
+    """A file in which four bytes read as ff: the largest length, which says "unknown"."""
+
+    def __init__(self, path: Path, at: int) -> None:
+        super().__init__(path)
+        self._at = at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read as a file does, then overwrite what of the four bytes lies in it."""
+        start = self.tell()
+        n = super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        for place in range(max(start, self._at), min(start + n, self._at + 4)):
+            view[place - start] = 0xFF
+        return n
+
+
+@contextmanager
+def _opened(path: Path, sizes: SoundBytes | None) -> Iterator[Any]:
     import soundfile
 
-    try:
-        if sizes is not None and sizes.unset_at is not None:
-            # A WAV whose writer was stopped: libsndfile takes a length of 0 at its word.
-            content = bytearray(path.read_bytes())
-            content[sizes.unset_at : sizes.unset_at + 4] = b"\xff\xff\xff\xff"
-            return soundfile.SoundFile(io.BytesIO(content))
-        # Bytes, because a name need not be valid UTF-8.
-        return soundfile.SoundFile(os.fsencode(path))
-    except (soundfile.LibsndfileError, TypeError, ValueError) as error:
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise AudioError(
-            f"{path}: is not audio that can be read ({reason}); convert it to WAV or FLAC"
-        ) from None
+    with ExitStack() as stack:
+        try:
+            # Bytes, because a name need not be valid UTF-8.
+            source: Any = os.fsencode(path)
+            if sizes is not None and sizes.unset_at is not None:
+                # A WAV whose writer was stopped: libsndfile takes a length of 0 at its word.
+                source = stack.enter_context(_LengthUnknown(path, sizes.unset_at))
+            handle = stack.enter_context(soundfile.SoundFile(source))
+        except (soundfile.LibsndfileError, TypeError, ValueError) as error:
+            reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+            raise AudioError(
+                f"{path}: is not audio that can be read ({reason}); convert it to WAV or FLAC"
+            ) from None
+        yield handle
 
 
-def _refuse_absurd(handle: Any, path: Path) -> None:
+def _refuse_absurd(handle: Any, path: Path, channel: int) -> None:
     if not LOWEST_RATE <= handle.samplerate <= HIGHEST_RATE:
         raise AudioError(
             f"{path}: its header says {handle.samplerate} samples a second, outside "
@@ -153,14 +267,20 @@ def _refuse_absurd(handle: Any, path: Path) -> None:
             f"{path}: its header says {handle.channels} channels, more than {_MOST_CHANNELS}; "
             "the header is wrong, or extract the channel with the voice"
         )
+    if channel > handle.channels:
+        raise AudioError(
+            f"{path}: has {handle.channels} channel{'s'[: handle.channels > 1]}, and channel "
+            f"{channel} was asked for; choose another, or 0 for the average"
+        )
 
 
-def _mono_blocks(handle: Any, path: Path, tally: _Tally) -> Iterator[Float32Array]:
-    """Decode block by block, average the channels, count; refuse what is no number."""
+def _mono_blocks(handle: Any, path: Path, channel: int, tally: _Tally) -> Iterator[Float32Array]:
+    """Decode block by block, average or choose the channels, count; refuse what is no number."""
     import soundfile
 
     full_scale = np.float32(_FULL_SCALE.get(handle.subtype, 32767 / 32768))
     tally.tail = np.zeros((3, handle.channels), dtype=bool)
+    tally.sums = np.zeros((2, handle.channels + 1))
     n_block = max(1, _BLOCK_VALUES // handle.channels)
     while True:
         try:
@@ -191,20 +311,36 @@ def _mono_blocks(handle: Any, path: Path, tally: _Tally) -> Iterator[Float32Arra
         tally.n_clipped += clipped_samples(full, tally.tail)
         tally.tail = np.concatenate([tally.tail, full[-3:]])[-3:]
         tally.n_frames += len(block)
-        yield block[:, 0] if handle.channels == 1 else block.mean(axis=1)
+        if handle.channels == 1 or channel:
+            yield block[:, max(channel, 1) - 1]
+            continue
+        average = block.mean(axis=1)
+        for part, place in ((block, slice(0, -1)), (average[:, None], slice(-1, None))):
+            tally.sums[0, place] += part.sum(axis=0, dtype=np.float64)
+            tally.sums[1, place] += np.einsum("ij,ij->j", part, part, dtype=np.float64)
+        yield average
 
 
-def _gathered(blocks: Iterable[Float32Array], expected: int, path: Path) -> Float32Array:
-    """Put blocks end to end in one array of the expected length, growing it when needed."""
-    try:
-        whole = np.empty(expected, dtype=np.float32)
-    except MemoryError:
+def _refuse_canceled(path: Path, tally: _Tally) -> None:
+    """Refuse an average that is all but silent although the channels are not."""
+    n = max(1, tally.n_frames)
+    # About the means: opposite offsets may cancel, and the voice stays.
+    *powers, average = (tally.sums[1] / n - np.square(tally.sums[0] / n)).tolist()
+    if average < _CANCELED * sum(powers) / len(powers) ** 2:
         raise AudioError(
-            f"{path}: its header promises {expected} samples, more than memory holds; "
-            "the header is wrong, or cut the recording into parts"
-        ) from None
+            f"{path}: its {len(powers)} channels cancel each other when they are averaged, as "
+            "those of a cable with one side reversed do; extract one of them to a file of its own "
+            "(in Python: read_signal(..., channel=1))"
+        )
+
+
+def _gathered(blocks: Iterable[Float32Array], tally: _Tally, path: Path) -> Float32Array:
+    """Put blocks end to end in one array of the expected length, growing it when needed."""
+    whole = np.empty(0, dtype=np.float32)
     filled = 0
     for block in blocks:
+        if not filled:
+            whole = _room(tally.expected, path)
         end = filled + len(block)
         if end > len(whole):
             longer = np.empty(max(end, 2 * len(whole)), dtype=np.float32)
@@ -213,6 +349,16 @@ def _gathered(blocks: Iterable[Float32Array], expected: int, path: Path) -> Floa
         whole[filled:end] = block
         filled = end
     return whole[:filled]
+
+
+def _room(n_samples: int, path: Path) -> Float32Array:
+    try:
+        return np.empty(n_samples, dtype=np.float32)
+    except MemoryError:
+        raise AudioError(
+            f"{path}: its header promises {n_samples} samples, more than memory holds; "
+            "the header is wrong, or cut the recording into parts"
+        ) from None
 
 
 def _refuse_missing_frames(handle: Any, path: Path, tally: _Tally, known: bool) -> None:
@@ -224,9 +370,11 @@ def _refuse_missing_frames(handle: Any, path: Path, tally: _Tally, known: bool) 
         )
 
 
-def _notes(handle: Any, tally: _Tally) -> tuple[str, ...]:
+def _notes(handle: Any, channel: int, tally: _Tally) -> tuple[str, ...]:
     notes = []
-    if handle.channels > 1:
+    if handle.channels > 1 and channel:
+        notes.append(f"channel {channel} of {handle.channels}")
+    elif handle.channels > 1:
         notes.append(f"{handle.channels} channels averaged")
     share = tally.n_clipped / max(1, tally.n_frames * handle.channels)
     if share > _CLIPPED_SHARE:

@@ -1,5 +1,6 @@
 """What a recording is once it has been read."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from voicegmm._base.arrays import Float32Array
 from voicegmm._base.errors import DataError, OptionError
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+# Few enough to stay in the cache while they are worked on.
+_BLOCK_SAMPLES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,11 @@ class Signal:
         view.flags.writeable = False
         object.__setattr__(self, "samples", view)
         object.__setattr__(self, "notes", tuple(self.notes))
+
+    def blocks(self) -> Iterator[Float32Array]:
+        """Give the samples in their order in parts, as often as they are asked for."""
+        for start in range(0, len(self.samples), _BLOCK_SAMPLES):
+            yield self.samples[start : start + _BLOCK_SAMPLES]
 
     @property
     def seconds(self) -> float:
