@@ -38,7 +38,7 @@ def test_help_of_every_command(typed):
     code, out, _ = typed("--help")
     assert code == 0
     names = ["demo", "train", "enroll", "identify", "verify", "list", "remove", "info", "run"]
-    names += ["adapt", "score", "evaluate", "features extract", "ubm train"]
+    names += ["adapt", "score", "evaluate", "fuse", "features extract", "ubm train"]
     for name in names:
         assert name.split()[0] in out
         code, text, _ = typed(*name.split(), "--help")

@@ -18,15 +18,11 @@ _PATH = click.Path(path_type=Path)
 @debug_option
 def evaluate(scores: Path, key: Path | None, report: Path | None, as_json: bool) -> None:
     """Evaluate a score table: EER, minDCF, Cllr, with 95 % intervals over speakers."""
-    from voicegmm.corpus import read_trials
-    from voicegmm.scoring import read_scores
-    from voicegmm.scoring.evaluation import as_mapping, evaluate_table, with_key
+    from voicegmm.scoring.evaluation import as_mapping, evaluate_table, read_labeled
 
     if report:
         check_output(report, scores, key)
-    table = read_scores(scores)
-    if key:
-        table = with_key(table, read_trials(key), str(key))
+    table = read_labeled(scores, key)
     results = as_mapping(*evaluate_table(table))
     if report:
         from voicegmm.experiment.report import write_score_report

@@ -9,7 +9,7 @@ import click
 
 from voicegmm._base.errors import VoicegmmError
 from voicegmm._base.version import __version__
-from voicegmm.cli import bank, batch, demo, evaluation, features, run
+from voicegmm.cli import bank, batch, demo, evaluation, features, fusion, run
 from voicegmm.cli.console import debug_option, warn
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
@@ -25,7 +25,8 @@ def voicegmm() -> None:
 
     \b
     People's voices   train, enroll, identify, verify, list, remove
-    Experiments       run, or step by step: features extract, ubm train, adapt, score, evaluate
+    Experiments       run, or step by step: features extract, ubm train, adapt, score, evaluate,
+                      fuse
     Any file of ours  info
 
     Every command takes --debug, which shows where an error arose.
@@ -46,6 +47,7 @@ for _command in (
     batch.adapt,
     batch.score,
     evaluation.evaluate,
+    fusion.fuse,
     evaluation.info,
 ):
     voicegmm.add_command(_command)

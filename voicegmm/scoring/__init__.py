@@ -1,5 +1,12 @@
 """Models of voices and what they say of a recording: scores, ratios, calibration."""
 
+from voicegmm.scoring.alignment import (
+    AlignedTables,
+    align_tables,
+    fuse_tables,
+    fused_held_out,
+    learn_fusion_of,
+)
 from voicegmm.scoring.calibration import Calibration, train_calibration
 from voicegmm.scoring.cohort import Cohort, make_cohort
 from voicegmm.scoring.explanation import Explanation, explain, write_explanation
@@ -13,6 +20,7 @@ from voicegmm.scoring.frames import (
     failure_of,
     usable,
 )
+from voicegmm.scoring.fusion import Fusion, FusionOptions, fuse_held_out, learn_fusion
 from voicegmm.scoring.identification import (
     open_set_tests,
     promise_identification,
@@ -41,6 +49,7 @@ from voicegmm.scoring.words import support
 
 __all__ = [
     "OK",
+    "AlignedTables",
     "BackgroundModel",
     "Calibration",
     "Cohort",
@@ -48,6 +57,8 @@ __all__ = [
     "Explanation",
     "FoldOptions",
     "FrameLibrary",
+    "Fusion",
+    "FusionOptions",
     "IdentificationPromise",
     "MemoryFrames",
     "OpenSetTests",
@@ -60,10 +71,16 @@ __all__ = [
     "Status",
     "UbmOptions",
     "Voices",
+    "align_tables",
     "check_front_end",
     "enroll",
     "explain",
     "failure_of",
+    "fuse_held_out",
+    "fuse_tables",
+    "fused_held_out",
+    "learn_fusion",
+    "learn_fusion_of",
     "linear_scores",
     "log_likelihood_ratios",
     "make_cohort",

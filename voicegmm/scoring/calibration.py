@@ -8,8 +8,10 @@ import numpy.typing as npt
 from voicegmm._base.arrays import Float64Array
 from voicegmm._base.checks import above, within
 from voicegmm._base.errors import DataError
+from voicegmm.scoring.logistic import learn_logistic
 
 _MOST_SHOWN = 1_000_000
+_NOT_ABOVE = "targets do not score above non-targets: these scores cannot be calibrated"
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,8 @@ def train_calibration(
 ) -> Calibration:
     """Learn a calibration by prior-weighted logistic regression.
 
-    Minimizes, over slope and offset, the cross-entropy of the posterior at the prior `p_target`,
-    each class weighing its prior whatever its number of trials (Brummer and du Preez, "Application-
-    independent evaluation of speaker detection", Computer Speech and Language 20, 2006, eq. 41).
-    The labels are softened by the rule of succession (Platt, "Probabilistic outputs for support
-    vector machines", 1999, eq. 9), so that scores which separate the classes without an error get a
-    finite slope: n trials cannot show a ratio of infinity.
+    See `learn_logistic`: labels are softened, so that scores which separate the classes without an
+    error get a finite slope.
 
     Parameters
     ----------
@@ -80,63 +78,12 @@ def train_calibration(
     DataError
         If a class is empty or not finite, or if targets do not score above non-targets.
     """
-    above("p_target", p_target, 0)
-    above("1 - p_target", 1 - p_target, 0)
-    targets, nontargets = np.asarray(targets, float), np.asarray(nontargets, float)
-    if targets.size == 0 or nontargets.size == 0:
-        raise DataError("calibration needs target and non-target scores")
-    if not (np.isfinite(targets).all() and np.isfinite(nontargets).all()):
-        raise DataError("calibration scores must be finite")
-    if not targets.mean() > nontargets.mean():
-        raise DataError("targets do not score above non-targets: these scores cannot be calibrated")
-    scores = np.concatenate([targets, nontargets])
-    centre, spread = scores.mean(), scores.std()
-    design = np.stack([(scores - centre) / spread, np.ones_like(scores)], axis=1)
-    wanted = np.concatenate(
-        [
-            np.full(targets.size, (targets.size + 1) / (targets.size + 2)),
-            np.full(nontargets.size, 1 / (nontargets.size + 2)),
-        ]
-    )
-    weights = np.concatenate(
-        [
-            np.full(targets.size, p_target / targets.size),
-            np.full(nontargets.size, (1 - p_target) / nontargets.size),
-        ]
-    )
-    prior_logit = float(np.log(p_target / (1 - p_target)))
-    slope, offset = _newton(design, wanted, weights, prior_logit)
+    t, n = np.asarray(targets, np.float64), np.asarray(nontargets, np.float64)
+    # A single score, or the same one throughout, is caught here too.
+    if len(t) and len(n) and not t.mean() > n.mean() and np.isfinite([t.sum(), n.sum()]).all():
+        raise DataError(_NOT_ABOVE)
+    is_target = np.repeat([True, False], [len(t), len(n)])
+    (slope,), offset = learn_logistic(np.concatenate([t, n])[:, None], is_target, p_target)
     if slope <= 0:
-        raise DataError("targets do not score above non-targets: these scores cannot be calibrated")
-    slope = slope / spread
-    return Calibration(float(slope), float(offset - slope * centre), targets.size, nontargets.size)
-
-
-def _newton(
-    design: Float64Array, wanted: Float64Array, weights: Float64Array, prior_logit: float
-) -> Float64Array:
-    """Minimize the weighted cross-entropy of logistic(design @ theta + prior_logit)."""
-
-    def loss(theta: Float64Array) -> float:
-        logit = design @ theta + prior_logit
-        # -[y log p + (1 - y) log(1 - p)] = log(1 + e^logit) - y logit
-        return float(weights @ (np.logaddexp(0, logit) - wanted * logit))
-
-    theta = np.zeros(2)
-    best = loss(theta)
-    for _ in range(200):
-        logit = np.clip(design @ theta + prior_logit, -500, 500)
-        p = 1 / (1 + np.exp(-logit))
-        gradient = design.T @ (weights * (p - wanted))
-        curvature = (design * (weights * p * (1 - p))[:, None]).T @ design
-        step = np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient)
-        length = 1.0
-        while length > 1e-10 and not loss(theta - length * step) < best:
-            length /= 2
-        if length <= 1e-10:
-            break
-        theta = theta - length * step
-        best = loss(theta)
-        if np.abs(length * step).max() < 1e-12:
-            break
-    return theta
+        raise DataError(_NOT_ABOVE)
+    return Calibration(float(slope), offset, len(t), len(n))

@@ -1,6 +1,7 @@
 """From a score table to the figures that are quoted."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,22 @@ import numpy as np
 from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm._base.options import to_mapping
-from voicegmm.corpus import Trials
+from voicegmm.corpus import Trials, read_trials
 from voicegmm.metrics import (
     Estimate,
     Evaluation,
     OperatingPoint,
+    cllr_of,
     evaluate,
     identification_rate,
     infer_speakers,
+    min_cllr_of,
+    rocch,
+    rocch_eer,
+    sort_scores,
 )
-from voicegmm.scoring.table import ScoreTable
+from voicegmm.scoring.alignment import trial_pairs
+from voicegmm.scoring.table import ScoreTable, read_scores
 
 _OF_RATIOS = ("cllr", "act_dcf")
 
@@ -56,16 +63,9 @@ def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
     DataError
         If a trial of the table is not in the key.
     """
-    models, tests = key.models, key.tests
-    labels = {
-        (models[m], tests[t]): int(label)
-        for m, t, label in zip(key.model_index, key.test_index, key.labels, strict=True)
-    }
+    labels = dict(zip(trial_pairs(key), key.labels.tolist(), strict=True))
     trials = table.trials
-    pairs = [
-        (trials.models[m], trials.tests[t])
-        for m, t in zip(trials.model_index, trials.test_index, strict=True)
-    ]
+    pairs = trial_pairs(trials)
     missing = [pair for pair in pairs if pair not in labels]
     if missing:
         raise DataError(
@@ -74,6 +74,34 @@ def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
         )
     labeled = replace(trials, labels=np.array([labels[pair] for pair in pairs], np.int8))
     return replace(table, trials=labeled)
+
+
+def read_labeled(path: Path, key: Path | None = None) -> ScoreTable:
+    """Read a score table, with the labels of a key where one is given.
+
+    Raises
+    ------
+    ListError
+        If a file does not fit.
+    DataError
+        If a trial of the table is not in the key.
+    """
+    table = read_scores(path)
+    return with_key(table, read_trials(key), str(key)) if key else table
+
+
+def plain_figures(table: ScoreTable) -> dict[str, float]:
+    """Read eer, cllr (of calibrated ratios alone) and min_cllr, without intervals.
+
+    Empty where not both classes have a labeled trial with a score.
+    """
+    found = [table.best[table.scored & (table.trials.labels == label)] for label in (1, 0)]
+    if not all(map(len, found)):
+        return {}
+    scores = sort_scores(*found)
+    hull = rocch(scores)
+    ratios = {} if table.llrs is None else {"cllr": cllr_of(scores)}
+    return {"eer": rocch_eer(hull), **ratios, "min_cllr": min_cllr_of(hull)}
 
 
 def evaluate_table(

@@ -3,12 +3,13 @@
 import os
 
 from voicegmm._base.errors import FormatError
-from voicegmm.scoring import BackgroundModel, Voices
+from voicegmm.scoring import BackgroundModel, Fusion, Voices
 from voicegmm.store.comparison import FeatureComparison, RecordingComparison, compare_features
 from voicegmm.store.description import describe
 from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extract_to_store
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
+from voicegmm.store.fusion import FUSION_FORMAT, load_fusion, save_fusion
 from voicegmm.store.hdf5 import open_file
 from voicegmm.store.models import (
     SPEAKERS_FORMAT,
@@ -33,16 +34,18 @@ __all__ = [
     "extract_to_store",
     "load",
     "load_background",
+    "load_fusion",
     "load_voices",
     "new_store",
     "save",
     "save_background",
+    "save_fusion",
     "save_voices",
 ]
 
 
-def load(path: str | os.PathLike[str]) -> BackgroundModel | Voices | FeatureStore:
-    """Read any of our files: a background model, speakers, or an open feature store.
+def load(path: str | os.PathLike[str]) -> BackgroundModel | Voices | Fusion | FeatureStore:
+    """Read any of our files: a background model, speakers, a fusion, or an open feature store.
 
     Raises
     ------
@@ -55,14 +58,18 @@ def load(path: str | os.PathLike[str]) -> BackgroundModel | Voices | FeatureStor
         return load_background(path)
     if kind == SPEAKERS_FORMAT:
         return load_voices(path)
+    if kind == FUSION_FORMAT:
+        return load_fusion(path)
     if kind == FEATURES_FORMAT:
         return FeatureStore(path)
     raise FormatError(f"{path}: holds {kind}, which this voicegmm does not know; upgrade it")
 
 
-def save(path: str | os.PathLike[str], model: BackgroundModel | Voices) -> None:
-    """Write a background model or speakers, whole or not at all."""
+def save(path: str | os.PathLike[str], model: BackgroundModel | Voices | Fusion) -> None:
+    """Write a background model, speakers or a fusion, whole or not at all."""
     if isinstance(model, BackgroundModel):
         save_background(path, model)
+    elif isinstance(model, Fusion):
+        save_fusion(path, model)
     else:
         save_voices(path, model)

@@ -11,6 +11,7 @@ from voicegmm._base.options import to_mapping
 from voicegmm.scoring import BackgroundModel
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
+from voicegmm.store.fusion import FUSION_FORMAT, load_fusion
 from voicegmm.store.hdf5 import open_file
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
 from voicegmm.store.training import CHECKPOINT_FORMAT, TrainingCheckpoint
@@ -135,9 +136,21 @@ def _speakers(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def _fusion(path: str | os.PathLike[str]) -> dict[str, Any]:
+    fusion = load_fusion(path)
+    return {
+        "weights": dict(zip(fusion.systems, fusion.weights, strict=True)),
+        "of_calibrated_ratios": dict(zip(fusion.systems, fusion.calibrated, strict=True)),
+        "offset": fusion.offset,
+        "n_targets": fusion.n_targets,
+        "n_nontargets": fusion.n_nontargets,
+    }
+
+
 _CONTENTS = {
     FEATURES_FORMAT: _features,
     UBM_FORMAT: _background,
     SPEAKERS_FORMAT: _speakers,
     CHECKPOINT_FORMAT: _checkpoint,
+    FUSION_FORMAT: _fusion,
 }

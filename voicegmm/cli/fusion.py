@@ -1,0 +1,161 @@
+"""The command that makes one system of several: fuse."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voicegmm.cli.console import (
+    check_output,
+    debug_option,
+    json_option,
+    metric_name,
+    print_json,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from voicegmm.scoring import AlignedTables, Fusion
+
+_PATH = click.Path(path_type=Path)
+
+
+class _TakesLists(click.Command):
+    """Let --learn take all that follows it, up to the next option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat --learn before each of its files."""
+        spread: list[str] = []
+        learning = False
+        for word, following in zip(args, [*args[1:], "-"], strict=True):
+            if word == "--learn" and not following.startswith("-"):
+                learning = True
+            elif word.startswith("-"):
+                learning = False
+                spread.append(word)
+            else:
+                spread += ["--learn", word] if learning else [word]
+        return super().parse_args(ctx, spread)
+
+
+@click.command(cls=_TakesLists, short_help="Fuse the scores of several systems.")
+@click.argument("scores", type=_PATH, nargs=-1, required=True, metavar="SCORES...")
+@click.option("-o", "--out", type=_PATH, required=True, help="The score table to write.")
+@click.option(
+    "--learn",
+    type=_PATH,
+    multiple=True,
+    metavar="SCORES...",
+    help="Tables to learn from: of the same systems, in the same order, on other trials.",
+)
+@click.option("--fusion", "known", type=_PATH, help="Apply a fusion that was saved.")
+@click.option("--save", type=_PATH, help="Save the fusion, for --fusion.")
+@click.option("--key", type=_PATH, help="A trial list with labels, where those learned have none.")
+@click.option("--p-target", type=float, help="Prior that it is learned for.  [default: 0.5]")
+@json_option
+@debug_option
+def fuse(
+    scores: tuple[Path, ...],
+    out: Path,
+    learn: tuple[Path, ...],
+    known: Path | None,
+    save: Path | None,
+    key: Path | None,
+    p_target: float | None,
+    as_json: bool,
+) -> None:
+    """Make one calibrated score of those of several systems, by logistic regression.
+
+    It is learned from the tables after --learn, or was saved before. With neither it is learned
+    from SCORES themselves, each trial judged by what the trials of other speakers teach.
+
+    A trial that one of the systems could not score has no fused score, and the reason.
+    """
+    from voicegmm._base.options import from_mapping
+    from voicegmm.scoring import (
+        FusionOptions,
+        align_tables,
+        fuse_tables,
+        fused_held_out,
+        learn_fusion_of,
+        write_scores,
+    )
+    from voicegmm.scoring.evaluation import plain_figures, read_labeled
+    from voicegmm.store import load_fusion, save_fusion
+
+    if learn and len(learn) != len(scores):
+        raise click.UsageError(
+            f"--learn needs a table for each of the {len(scores)} SCORES, got {len(learn)}; "
+            "SCORES stand before --learn"
+        )
+    if known and (learn or save or key or p_target is not None):
+        raise click.UsageError("--fusion goes without --learn, --save, --key and --p-target")
+    for path in (out, save):
+        if path:
+            check_output(path, *scores, *learn, key, known)
+    options = from_mapping(FusionOptions, {} if p_target is None else {"p_target": p_target})
+
+    def aligned(paths: tuple[Path, ...], labels: Path | None) -> "AlignedTables":
+        return align_tables([read_labeled(path, labels) for path in paths], [*map(str, paths)])
+
+    tables = aligned(scores, None if learn else key)
+    tried = aligned(learn, key) if learn else tables
+    fusion = load_fusion(known) if known else learn_fusion_of(tried, options)
+    fused = fuse_tables(tables, fusion) if known or learn else fused_held_out(tables, options)
+    write_scores(out, fused)
+    if save:
+        save_fusion(save, fusion)
+    for status, reason, count in fused.failures().values():
+        warn(f"{count} trials not scored ({status}): {reason}")
+    for system, weight in zip(fusion.systems, fusion.weights, strict=True):
+        if weight < 0:
+            warn(f"{system} weighs {weight:.3g}: it speaks against its own scores")
+    figures = {
+        name: plain_figures(table)
+        for name, table in zip((*tables.systems, str(out)), (*tables.tables, fused), strict=True)
+    }
+    if as_json:
+        print_json(
+            {
+                "scores": str(out),
+                "weights": dict(zip(fusion.systems, fusion.weights, strict=True)),
+                "offset": fusion.offset,
+                "n_targets": fusion.n_targets,
+                "n_nontargets": fusion.n_nontargets,
+                "metrics": figures,
+            }
+        )
+        return
+    click.echo(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
+    _print_weights(fusion)
+    _print_comparison(figures)
+
+
+def _print_weights(fusion: "Fusion") -> None:
+    terms = " + ".join(
+        f"{weight:.4g} [{system}]"
+        for system, weight in zip(fusion.systems, fusion.weights, strict=True)
+    )
+    click.echo(
+        f"ratio = {terms} {fusion.offset:+.4g}, from {fusion.n_targets} target and "
+        f"{fusion.n_nontargets} non-target trials"
+    )
+
+
+def _print_comparison(figures: Mapping[str, Mapping[str, float]]) -> None:
+    """Print a line a system: EER in percent, Cllr, minCllr."""
+    keys = list(dict.fromkeys(key for each in figures.values() for key in each))
+    if not keys:
+        return
+    width = max(map(len, figures))
+    click.echo(" " * width + "".join(f"{metric_name(key):>10}" for key in keys))
+    for name, each in figures.items():
+        cells = "".join(f"{_cell(key, each.get(key)):>10}" for key in keys)
+        click.echo(f"{name:{width}}{cells}")
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.2f} %" if key == "eer" else f"{value:.3f}"

@@ -1,0 +1,210 @@
+"""Several score tables of the same trials, brought into one order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from voicegmm._base.arrays import BoolArray, Float64Array
+from voicegmm._base.errors import DataError, ListError
+from voicegmm.corpus import Trials
+from voicegmm.metrics import infer_speakers
+from voicegmm.scoring.frames import OK
+from voicegmm.scoring.fusion import Fusion, FusionOptions, fuse_held_out, learn_fusion
+from voicegmm.scoring.table import ScoreTable
+
+_SHOWN = 5  # trials shown of many
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedTables:
+    """Score tables that hold the same trials in the same order.
+
+    Parameters
+    ----------
+    systems : tuple of str
+        What each table is called.
+    tables : tuple of ScoreTable
+        All with the trials of the first, and the labels that any of them has.
+    """
+
+    systems: tuple[str, ...]
+    tables: tuple[ScoreTable, ...]
+
+    @property
+    def trials(self) -> Trials:
+        """Their trials."""
+        return self.tables[0].trials
+
+    @property
+    def scores(self) -> Float64Array:
+        """Calibrated ratios of each system, scores where it has none: (n_trials, n_systems)."""
+        return np.column_stack([table.best for table in self.tables])
+
+    @property
+    def calibrated(self) -> tuple[bool, ...]:
+        """Which systems have calibrated ratios."""
+        return tuple(table.llrs is not None for table in self.tables)
+
+    @property
+    def usable(self) -> BoolArray:
+        """Trials with a label, and a finite score by every system: (n_trials,)."""
+        found: BoolArray = np.isfinite(self.scores).all(axis=1) & (self.trials.labels >= 0)
+        return found
+
+
+def align_tables(tables: Sequence[ScoreTable], systems: Sequence[str]) -> AlignedTables:
+    """Bring score tables into the order of the first.
+
+    Parameters
+    ----------
+    tables : sequence of ScoreTable
+        At least one.
+    systems : sequence of str
+        What to call each, as its file.
+
+    Raises
+    ------
+    ListError
+        Naming every table that lacks trials of another, with the first of them, or a trial that
+        two tables label otherwise.
+    """
+    pairs = [trial_pairs(table.trials) for table in tables]
+    everything = dict.fromkeys(pair for each in pairs for pair in each)
+    lacking = []
+    for system, each in zip(systems, pairs, strict=True):
+        missing = list(everything.keys() - set(each))
+        if missing:
+            missing = sorted(missing)
+            shown = ", ".join(" with ".join(pair) for pair in missing[:_SHOWN])
+            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+            lacking.append(
+                f"{system} lacks {len(missing)} of {len(everything)} trials ({shown}{more})"
+            )
+    if lacking:
+        raise ListError(
+            f"{'; '.join(lacking)}. Score the same trials with every system: one that fails stands "
+            "in the table with its status"
+        )
+    places = [{pair: number for number, pair in enumerate(each)} for each in pairs]
+    orders = [np.array([place[pair] for pair in pairs[0]]) for place in places]
+    labels = _common_labels(tables, systems, orders)
+    trials = replace(tables[0].trials, labels=labels)
+    return AlignedTables(
+        tuple(systems),
+        tuple(
+            ScoreTable(
+                trials,
+                table.scores[order],
+                tuple(table.statuses[i] for i in order),
+                tuple(table.reasons[i] for i in order),
+                None if table.llrs is None else table.llrs[order],
+            )
+            for table, order in zip(tables, orders, strict=True)
+        ),
+    )
+
+
+def _common_labels(
+    tables: Sequence[ScoreTable], systems: Sequence[str], orders: Sequence[npt.NDArray[np.int64]]
+) -> npt.NDArray[np.int8]:
+    labels = np.array(tables[0].trials.labels)
+    for table, system, order in zip(tables, systems, orders, strict=True):
+        theirs = table.trials.labels[order]
+        wrong = np.flatnonzero((labels >= 0) & (theirs >= 0) & (labels != theirs))
+        if len(wrong):
+            pair = trial_pairs(tables[0].trials)[wrong[0]]
+            raise ListError(
+                f"{system} labels {len(wrong)} trials otherwise than the tables before it, the "
+                f"first is {' with '.join(pair)}; mend the labels"
+            )
+        labels = np.maximum(labels, theirs)
+    return labels
+
+
+def trial_pairs(trials: Trials) -> list[tuple[str, str]]:
+    """Give the names of model and test of each trial."""
+    return [
+        (trials.models[m], trials.tests[t])
+        for m, t in zip(trials.model_index.tolist(), trials.test_index.tolist(), strict=True)
+    ]
+
+
+def learn_fusion_of(aligned: AlignedTables, options: FusionOptions | None = None) -> Fusion:
+    """Learn a fusion from the trials that have a label and a score by every system.
+
+    Raises
+    ------
+    DataError
+        As `learn_fusion`.
+    """
+    usable = aligned.usable
+    return learn_fusion(
+        aligned.scores[usable],
+        aligned.trials.labels[usable] == 1,
+        options,
+        aligned.systems,
+        aligned.calibrated,
+    )
+
+
+def fused_held_out(aligned: AlignedTables, options: FusionOptions | None = None) -> ScoreTable:
+    """Fuse each trial by what the labeled trials of other speakers teach; see `fuse_held_out`.
+
+    Raises
+    ------
+    DataError
+        As `fuse_held_out`, or if a trial has no label.
+    """
+    trials, usable = aligned.trials, aligned.usable
+    n_unlabeled = int((trials.labels < 0).sum())
+    if n_unlabeled:
+        raise DataError(
+            f"{n_unlabeled} of {len(trials)} trials have no label; give them with a key, or learn "
+            "the fusion from other trials"
+        )
+    target = trials.labels[usable] == 1
+    models, tests = infer_speakers(target, trials.model_index[usable], trials.test_index[usable])
+    ratios = np.full(len(trials), np.nan)
+    ratios[usable] = fuse_held_out(aligned.scores[usable], target, models, tests, options)
+    return _fused(aligned, ratios)
+
+
+def fuse_tables(aligned: AlignedTables, fusion: Fusion) -> ScoreTable:
+    """Fuse the scores of each trial; a trial that a system could not score keeps the reason.
+
+    Raises
+    ------
+    ListError
+        If the fusion is of other systems: of another number, or calibrated otherwise.
+    """
+    if len(fusion.weights) != len(aligned.tables):
+        raise ListError(
+            f"the fusion is of {len(fusion.weights)} systems ({', '.join(fusion.systems)}), got "
+            f"{len(aligned.tables)} score tables"
+        )
+    for system, known, found in zip(
+        aligned.systems, fusion.calibrated, aligned.calibrated, strict=True
+    ):
+        if known != found:
+            raise ListError(
+                f"{system} has {'' if found else 'no '}calibrated ratios, and the fusion was "
+                f"learned from a table that had {'them' if known else 'none'}; score it the same "
+                "way"
+            )
+    return _fused(aligned, fusion.apply(aligned.scores))
+
+
+def _fused(aligned: AlignedTables, ratios: Float64Array) -> ScoreTable:
+    statuses, reasons = [], []
+    for number in range(len(ratios)):
+        failed = next((i for i, t in enumerate(aligned.tables) if t.statuses[number] != OK), None)
+        if failed is None:
+            statuses.append(OK)
+            reasons.append("")
+        else:
+            table = aligned.tables[failed]
+            statuses.append(table.statuses[number])
+            reasons.append(f"{aligned.systems[failed]}: {table.reasons[number]}")
+    return ScoreTable(aligned.trials, ratios, tuple(statuses), tuple(reasons), ratios)

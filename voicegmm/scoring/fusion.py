@@ -1,0 +1,226 @@
+"""Fusion: one log-likelihood ratio from the scores of several systems.
+
+Brümmer et al., "Fusion of heterogeneous speaker recognition systems in the STBU submission for the
+NIST SRE 2006", IEEE Trans. Audio, Speech and Language Processing 15, 2007.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from voicegmm._base.arrays import BoolArray, Float64Array
+from voicegmm._base.checks import at_least, within
+from voicegmm._base.errors import DataError, OptionError
+from voicegmm.scoring.held_out import judge_held_out
+from voicegmm.scoring.logistic import learn_logistic
+
+
+@dataclass(frozen=True)
+class FusionOptions:
+    """How systems are fused.
+
+    Parameters
+    ----------
+    p_target : float
+        Prior that the fusion is learned for, in (0, 1).
+    ridge : float
+        Weight of half the squared length of the weights beside the cross-entropy in nats, for
+        scores of deviation 1; at least 0. It shares out the weight among systems that say the same.
+    n_folds : int
+        Folds of speakers when a fusion is tried on those it was learned from; at least 3.
+    seed : int
+        Of the folds.
+    """
+
+    p_target: float = 0.5
+    ridge: float = 1e-5
+    n_folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        within("p_target", self.p_target, 1e-6, 1 - 1e-6)
+        at_least("ridge", self.ridge, 0)
+        at_least("n_folds", self.n_folds, 3)
+        at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """An affine map from the scores of several systems to natural-log likelihood ratios.
+
+    Parameters
+    ----------
+    weights : tuple of float
+        One a system, finite.
+    offset : float
+    systems : tuple of str
+        What the systems are called, in order.
+    calibrated : tuple of bool
+        Whether it takes each system's calibrated ratios, not its scores.
+    n_targets, n_nontargets : int
+        Trials it was learned from.
+    options : FusionOptions
+        How it was learned.
+    """
+
+    weights: tuple[float, ...]
+    offset: float
+    systems: tuple[str, ...]
+    calibrated: tuple[bool, ...]
+    n_targets: int
+    n_nontargets: int
+    options: FusionOptions = FusionOptions()
+
+    def __post_init__(self) -> None:
+        if not self.weights or not np.isfinite([*self.weights, self.offset]).all():
+            raise OptionError(
+                f"weights and offset must be finite numbers, got {self.weights} and {self.offset}"
+            )
+        if not len(self.weights) == len(self.systems) == len(self.calibrated):
+            raise OptionError(
+                f"a fusion of {len(self.weights)} weights needs as many systems, got "
+                f"{len(self.systems)} names"
+            )
+
+    def apply(self, scores: npt.ArrayLike) -> Float64Array:
+        """Give the fused ratios.
+
+        Parameters
+        ----------
+        scores : (n_trials, n_systems) array_like
+            Columns in the order of `systems`. A NaN makes the ratio of its trial NaN.
+
+        Returns
+        -------
+        (n_trials,) float64 array
+
+        Raises
+        ------
+        DataError
+            For another number of systems.
+        """
+        matrix = np.asarray(scores, np.float64)
+        if matrix.ndim != 2 or matrix.shape[1] != len(self.weights):
+            raise DataError(
+                f"scores must be a matrix (n_trials, {len(self.weights)}), a column for each of "
+                f"{', '.join(self.systems)}; got shape {matrix.shape}"
+            )
+        # Column by column, not a product of matrices: the same bits whatever the number of threads.
+        ratios = np.full(len(matrix), self.offset)
+        for weight, column in zip(self.weights, matrix.T, strict=True):
+            ratios += weight * column
+        return ratios
+
+
+def learn_fusion(
+    scores: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    options: FusionOptions | None = None,
+    systems: Sequence[str] = (),
+    calibrated: Sequence[bool] = (),
+) -> Fusion:
+    """Learn a fusion by prior-weighted logistic regression; see `learn_logistic` for the loss.
+
+    Parameters
+    ----------
+    scores : (n_trials, n_systems) array_like
+        Finite.
+    targets : (n_trials,) array_like of bool
+        True for a target trial.
+    options : FusionOptions, optional
+    systems : sequence of str, optional
+        Their names: "system 1", ... by default.
+    calibrated : sequence of bool, optional
+        Whether each column holds calibrated ratios; False by default. A record: it changes nothing.
+
+    Returns
+    -------
+    Fusion
+
+    Raises
+    ------
+    DataError
+        For a class without trials, scores that are not finite, arrays of different length, or a
+        system that gives all trials one score.
+    """
+    options = options or FusionOptions()
+    matrix, is_target = _checked(scores, targets, systems)
+    names = tuple(systems) or tuple(f"system {i + 1}" for i in range(matrix.shape[1]))
+    for name, column in zip(names, matrix.T, strict=True):
+        if len(column) and np.ptp(column) == 0:
+            raise DataError(f"{name} gives every trial the score {column[0]:g}; leave it out")
+    weights, offset = learn_logistic(matrix, is_target, options.p_target, options.ridge)
+    n_targets = int(is_target.sum())
+    return Fusion(
+        tuple(weights.tolist()),
+        offset,
+        names,
+        tuple(calibrated) or (False,) * len(names),
+        n_targets,
+        len(is_target) - n_targets,
+        options,
+    )
+
+
+def fuse_held_out(
+    scores: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    model_speakers: npt.ArrayLike,
+    test_speakers: npt.ArrayLike,
+    options: FusionOptions | None = None,
+) -> Float64Array:
+    """Fuse each trial by what was learned from the trials of other speakers.
+
+    What a fusion is worth where there are no other trials to learn it from: no trial is judged by a
+    fusion that has seen one of its two speakers.
+
+    Parameters
+    ----------
+    scores, targets, options
+        As `learn_fusion` takes them.
+    model_speakers, test_speakers : (n_trials,) array_like of str or int
+        As `voicegmm.metrics.infer_speakers` finds them from a trial list.
+
+    Returns
+    -------
+    (n_trials,) float64 array
+        Natural-log likelihood ratios.
+
+    Raises
+    ------
+    DataError
+        As `learn_fusion`, and with too few speakers; see `judge_held_out`.
+    """
+    options = options or FusionOptions()
+    matrix, is_target = _checked(scores, targets)
+    return judge_held_out(
+        lambda known: (
+            lambda judged: learn_fusion(matrix[known], is_target[known], options).apply(
+                matrix[judged]
+            )
+        ),
+        is_target,
+        model_speakers,
+        test_speakers,
+        np.random.default_rng(options.seed),
+        options.n_folds,
+    )
+
+
+def _checked(
+    scores: npt.ArrayLike, targets: npt.ArrayLike, systems: Sequence[str] = ()
+) -> tuple[Float64Array, BoolArray]:
+    matrix, is_target = np.asarray(scores, np.float64), np.asarray(targets, np.bool_)
+    if matrix.ndim != 2 or not matrix.shape[1]:
+        raise DataError(f"scores must be a matrix (n_trials, n_systems), got shape {matrix.shape}")
+    if is_target.shape != (len(matrix),):
+        raise DataError(
+            f"targets must be a vector of {len(matrix)} labels, got shape {is_target.shape}"
+        )
+    if systems and len(systems) != matrix.shape[1]:
+        raise DataError(
+            f"systems must be {matrix.shape[1]} names, one a column; got {len(systems)}"
+        )
+    return matrix, is_target

@@ -1,0 +1,55 @@
+"""A fusion of systems on disk."""
+
+import os
+
+import msgspec
+import numpy as np
+
+from voicegmm._base.options import canonical_json, fingerprint, from_mapping
+from voicegmm.scoring.fusion import Fusion, FusionOptions
+from voicegmm.store.hdf5 import (
+    damage_named,
+    new_file,
+    open_file,
+    read_array,
+    read_strings,
+    write_strings,
+)
+
+FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 1
+
+
+def save_fusion(path: str | os.PathLike[str], fusion: Fusion) -> None:
+    """Write a fusion, whole or not at all."""
+    with new_file(path, FUSION_FORMAT, FUSION_VERSION, fusion.options, fingerprint(fusion)) as file:
+        write_strings(file, "systems", fusion.systems)
+        file["weights"] = np.array(fusion.weights)
+        file["calibrated"] = np.array(fusion.calibrated, np.uint8)
+        file["offset"] = np.array([fusion.offset])
+        file.attrs["n_trials"] = canonical_json([fusion.n_targets, fusion.n_nontargets])
+
+
+def load_fusion(path: str | os.PathLike[str]) -> Fusion:
+    """Read a fusion.
+
+    Raises
+    ------
+    FormatError
+        If it is not one, or is damaged.
+    """
+    with damage_named(path), open_file(path, FUSION_FORMAT, FUSION_VERSION) as file:
+        options = from_mapping(FusionOptions, msgspec.json.decode(file.attrs["options"]), str(path))
+        n_targets, n_nontargets = msgspec.json.decode(file.attrs["n_trials"], type=tuple[int, int])
+        systems = read_strings(file, "systems")
+        fusion = Fusion(
+            tuple(read_array(file, "weights", (len(systems),), np.float64).tolist()),
+            float(read_array(file, "offset", (1,), np.float64)[0]),
+            systems,
+            tuple(map(bool, read_array(file, "calibrated", (len(systems),), np.uint8).tolist())),
+            n_targets,
+            n_nontargets,
+            options,
+        )
+        if fingerprint(fusion) != file.attrs["fingerprint"]:
+            raise ValueError("the fusion does not fit its fingerprint")
+        return fusion
