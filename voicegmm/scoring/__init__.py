@@ -42,6 +42,7 @@ from voicegmm.scoring.normalization import (
 )
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.ratio import log_likelihood_ratios
+from voicegmm.scoring.records import EnrolledRecording
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
 from voicegmm.scoring.trials import score_trials
 from voicegmm.scoring.voices import IdentificationPromise, OpenSetTests, Rate, Voices
@@ -54,6 +55,7 @@ __all__ = [
     "Calibration",
     "Cohort",
     "CohortScores",
+    "EnrolledRecording",
     "Explanation",
     "FoldOptions",
     "FrameLibrary",

@@ -28,7 +28,7 @@ from voicegmm.corpus import Enrollment, Trials
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring.calibration import Calibration, train_calibration
 from voicegmm.scoring.cohort import make_cohort
-from voicegmm.scoring.frames import FrameLibrary, usable
+from voicegmm.scoring.frames import FrameLibrary, distinct_by_speaker
 from voicegmm.scoring.models import UbmOptions, enroll, train_background
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.trials import score_trials
@@ -273,7 +273,7 @@ def rehearse(
     DataError
         If there are too few speakers with two usable recordings.
     """
-    several = {name: usable(frames, files) for name, files in recordings.items()}
+    several = distinct_by_speaker(frames, recordings)
     several = {name: files for name, files in several.items() if len(files) > 1}
     n_enroll = options.n_enroll
     if in_earnest and not n_enroll:
@@ -334,7 +334,6 @@ def _fold_scores(
     scoring: ScoringOptions,
 ) -> list[_Part]:
     background, _ = train_background(frames, fold.background, ubm, seed, n_workers)
-    hop = frames.front_end.static.hop_seconds
     parts = []
     for enrollments, tests in fold.groups:
         models, _ = enroll(background, frames, enrollments, adaptation, n_workers)
@@ -350,7 +349,7 @@ def _fold_scores(
             cohort = make_cohort(models, frames, known, n_enroll, scoring, n_workers)
             voices = replace(voices, cohort=cohort)
         scores = score_trials(voices, frames, trials, n_workers=n_workers).scores
-        seconds = np.array([frames.count(file) * hop for file in trials.tests])
+        seconds = np.array([frames.seconds(file) for file in trials.tests])
         whose = tuple(dict(tests)[file] for file in trials.tests)
         parts.append(_Part(number, trials, whose, scores, seconds, fold.strangers))
     return parts

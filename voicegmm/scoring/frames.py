@@ -1,5 +1,7 @@
 """The frames of many recordings, by name: what enrollment, training and scoring read from."""
 
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +14,8 @@ from voicegmm._base.options import differences
 from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import ArraySource, FrameSource
 
+log = logging.getLogger(__name__)
+
 OK = "ok"
 
 
@@ -21,7 +25,7 @@ class Status:
 
     Parameters
     ----------
-    status : {"ok", "unreadable", "too short", "no speech", "missing"}
+    status : {"ok", "unreadable", "too short", "no speech", "missing", "self-trial", "no model"}
     reason : str
         Empty where the status is "ok".
     """
@@ -51,6 +55,9 @@ class FrameLibrary(Protocol):
 
     def count(self, file: str) -> int:
         """Number of speech frames of a recording."""
+
+    def seconds(self, file: str) -> float:
+        """How much speech a recording holds: the sum of its frames' weights, in seconds."""
 
     def content(self, file: str) -> str:
         """Give the SHA-256 of a recording's file, in hex; empty where it is not known."""
@@ -97,6 +104,10 @@ class MemoryFrames:
         """Number of speech frames of a recording."""
         return len(self.sets[file].frames) if file in self.sets else 0
 
+    def seconds(self, file: str) -> float:
+        """How much speech a recording holds: the sum of its frames' weights, in seconds."""
+        return self.sets[file].speech_seconds if file in self.sets else 0.0
+
     def content(self, file: str) -> str:
         """Give the SHA-256 of a recording's file, in hex; empty where it is not known."""
         return self.sets[file].content if file in self.sets else ""
@@ -125,6 +136,62 @@ def failure_of(error: AudioError) -> Status:
 def usable(frames: FrameLibrary, files: Sequence[str]) -> list[str]:
     """Give those recordings that have frames."""
     return [file for file in files if frames.status(file).ok]
+
+
+def distinct(frames: FrameLibrary, files: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Take each recording once, whatever its names.
+
+    Returns
+    -------
+    kept : list of str
+        The usable ones, without those whose content an earlier one has.
+    twins : dict of str to str
+        Those -> the earlier one.
+    """
+    kept: list[str] = []
+    twins: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for file in usable(frames, files):
+        content = frames.content(file)
+        if content and content in first:
+            twins[file] = first[content]
+        else:
+            first[content] = file
+            kept.append(file)
+    return kept, twins
+
+
+def distinct_by_speaker(
+    frames: FrameLibrary, recordings: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Take each speaker's recordings once, and none that stands under another speaker too.
+
+    Parameters
+    ----------
+    frames : FrameLibrary
+    recordings : mapping of str to sequence of str
+        Speaker -> recordings; those without frames are passed over.
+
+    Returns
+    -------
+    dict of str to list of str
+        What is left out is told to the log.
+    """
+    several = {name: distinct(frames, files) for name, files in recordings.items()}
+    twins = [file for _, doubled in several.values() for file in doubled]
+    if twins:
+        log.warning("%d recordings stand twice and count once, as %s", len(twins), twins[0])
+    contents = {f: frames.content(f) for kept, _ in several.values() for f in kept}
+    owners = Counter(contents.values())
+    shared = {file: True for file, content in contents.items() if content and owners[content] > 1}
+    if shared:
+        log.warning(
+            "%d recordings stand under several speakers and are left out, as %s: whose voice is "
+            "it? mend the list",
+            len(shared),
+            next(iter(shared)),
+        )
+    return {name: [f for f in kept if f not in shared] for name, (kept, _) in several.items()}
 
 
 def check_front_end(model: PipelineOptions, frames: PipelineOptions, which: str) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar, Protocol
@@ -33,7 +33,8 @@ from voicegmm.mixture import (
     sample_frames,
 )
 from voicegmm.mixture.collection import Readers
-from voicegmm.scoring.frames import FrameLibrary, check_front_end, usable
+from voicegmm.scoring.frames import FrameLibrary, check_front_end, distinct, usable
+from voicegmm.scoring.records import EnrolledRecording
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,8 @@ class SpeakerModels:
     seconds : (n_speakers,) float64 array
         Speech each speaker was enrolled with.
     adaptation : MapOptions
+    records : mapping of str to tuple of EnrolledRecording
+        The audit record: name -> what the speaker was enrolled from, where it is known.
     """
 
     background: BackgroundModel
@@ -113,6 +116,7 @@ class SpeakerModels:
     counts: Float64Array
     seconds: Float64Array
     adaptation: MapOptions = field(default_factory=MapOptions)
+    records: Mapping[str, tuple[EnrolledRecording, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.ids), *self.background.gmm.means.shape)
@@ -120,6 +124,9 @@ class SpeakerModels:
             raise DataError(f"means must be {shape}, got {self.means.shape}")
         if len(set(self.ids)) != len(self.ids):
             raise DataError("the names of the speakers must differ")
+        unknown = set(self.records) - set(self.ids)
+        if unknown:
+            raise DataError(f"records must be of speakers, {min(unknown)!r} is none")
         check_adaptation(self.adaptation)
         object.__setattr__(self, "means", frozen(self.means, np.float32))
         object.__setattr__(self, "counts", frozen(self.counts, np.float64))
@@ -132,6 +139,15 @@ class SpeakerModels:
         for array in (self.means, self.counts):
             digest.update(array.tobytes())
         return digest.hexdigest()[:32]
+
+    def owners(self, content: str) -> dict[str, EnrolledRecording]:
+        """Give who was enrolled from a recording of this content, and the record that tells."""
+        return {
+            name: record
+            for name, each in self.records.items()
+            for record in each
+            if content and record.content == content
+        }
 
     def index(self, name: str) -> int:
         """Give the row of a speaker.
@@ -156,10 +172,27 @@ class SpeakerModels:
             self.counts[rows],
             self.seconds[rows],
             self.adaptation,
+            {name: self.records[name] for name in names if name in self.records},
         )
 
-    def with_speaker(self, name: str, statistics: Statistics, seconds: float) -> "SpeakerModels":
-        """Add a speaker, or add new speech to one that is enrolled already."""
+    def with_speaker(
+        self,
+        name: str,
+        statistics: Statistics,
+        seconds: float,
+        recordings: Sequence[EnrolledRecording] = (),
+    ) -> "SpeakerModels":
+        """Add a speaker, or add new speech to one that is enrolled already.
+
+        Parameters
+        ----------
+        name : str
+        statistics : Statistics
+            Of the new speech, under the background model.
+        seconds : float
+        recordings : sequence of EnrolledRecording
+            What it came from, for the audit record.
+        """
         kept = [other for other in self.ids if other != name]
         if name in self.ids:
             counts, first, old_seconds = self.statistics(name)
@@ -176,6 +209,7 @@ class SpeakerModels:
             np.concatenate([others.counts, statistics.counts[None]]),
             np.append(others.seconds, seconds),
             self.adaptation,
+            {**others.records, name: (*self.records.get(name, ()), *recordings)},
         )
 
     def statistics(self, name: str) -> tuple[Float64Array, Float64Array, float]:
@@ -318,6 +352,9 @@ def enroll(
     adaptation: MapOptions,
     n_workers: int = 1,
     progress: Callable[[int], None] | None = None,
+    *,
+    min_seconds: float = 0.0,
+    enrolled_at: str = "",
 ) -> tuple[SpeakerModels, dict[str, str]]:
     """Make a model of each speaker, by MAP adaptation of the means.
 
@@ -326,17 +363,22 @@ def enroll(
     background : BackgroundModel
     frames : FrameLibrary
     enrollments : sequence of Enrollment
-        A recording without frames is passed over; its speaker is made from the others.
+        A recording without frames is passed over, and so is one with the content of another of the
+        same speaker; the speaker is made from the others.
     adaptation : MapOptions
         By any rule, but only of the means and in one iteration.
     n_workers : int
     progress : callable, optional
         Called with the number of speakers done.
+    min_seconds : float
+        Speech that a speaker must have.
+    enrolled_at : str
+        For the audit record, as `EnrolledRecording` wants it.
 
     Returns
     -------
     models : SpeakerModels
-        Of those speakers that have a usable recording.
+        Of those speakers that have a usable recording, and speech enough.
     failures : dict of str to str
         The others, with the reason.
 
@@ -355,12 +397,18 @@ def enroll(
     speech: list[_Speech] = []
     failures: dict[str, str] = {}
     for enrollment in enrollments:
-        files = usable(frames, enrollment.files)
-        if files:
-            names.append(enrollment.model)
-            speech.append(_Speech(frames, tuple(files)))
+        name = enrollment.model
+        files, twins = distinct(frames, enrollment.files)
+        for file, twin in twins.items():
+            log.warning("%s: %s is the same recording as %s and counts once", name, file, twin)
+        spoken = sum(map(frames.seconds, files))
+        if not files:
+            failures[name] = frames.status(enrollment.files[0]).reason
+        elif spoken < min_seconds:
+            failures[name] = too_little_speech(name, spoken, len(files), min_seconds)
         else:
-            failures[enrollment.model] = frames.status(enrollment.files[0]).reason
+            names.append(name)
+            speech.append(_Speech(frames, tuple(files)))
     done = (lambda number: progress(len(failures) + number)) if progress else None
     adapted = adapt_all(background.gmm, speech, adaptation, n_workers, done)
     models = SpeakerModels(
@@ -370,5 +418,27 @@ def enroll(
         adapted.counts,
         adapted.n_frames * hop,
         adaptation,
+        {
+            name: records_of(frames, one.files, enrolled_at)
+            for name, one in zip(names, speech, strict=True)
+        },
     )
     return models, failures
+
+
+def too_little_speech(name: str, seconds: float, n_recordings: int, least: float) -> str:
+    """Say why nobody is enrolled from so little."""
+    return (
+        f"{name}: {seconds:.2f} s of speech in {n_recordings} recordings, at least {least:g} s are "
+        "needed; record more, or use --force"
+    )
+
+
+def records_of(
+    frames: FrameLibrary, files: Sequence[str], enrolled_at: str
+) -> tuple[EnrolledRecording, ...]:
+    """Give the audit record of an enrollment from some recordings."""
+    return tuple(
+        EnrolledRecording(file, frames.content(file), frames.seconds(file), enrolled_at)
+        for file in files
+    )

@@ -15,6 +15,7 @@ from voicegmm.scoring.frames import OK, FrameLibrary, Status, check_front_end
 from voicegmm.scoring.normalization import CohortScores, normalize_scores, without_own
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.ratio import raw_scores
+from voicegmm.scoring.self_trials import self_trials
 from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.voices import Voices
 
@@ -111,6 +112,8 @@ def _obstacles(
     for number in np.flatnonzero(missing[trials.model_index]):
         model = trials.models[trials.model_index[number]]
         statuses[number], reasons[number] = "no model", voices.not_enrolled[model]
+    for place, status in self_trials(voices.speakers, frames, trials, files):
+        statuses[place], reasons[place] = status.status, status.reason
     return statuses, reasons
 
 

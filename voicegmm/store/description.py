@@ -120,7 +120,10 @@ def _speakers(path: str | os.PathLike[str]) -> dict[str, Any]:
     return {
         "n_speakers": len(speakers.ids),
         "speakers": {
-            name: {"speech_seconds": round(float(seconds), 2)}
+            name: {
+                "speech_seconds": round(float(seconds), 2),
+                "enrolled_from": to_mapping(speakers.records.get(name, ())),
+            }
             for name, seconds in zip(speakers.ids, speakers.seconds, strict=True)
         },
         "n_components": speakers.background.gmm.n_components,

@@ -263,6 +263,16 @@ class FeatureStore:
         place = self._place[file]
         return int(self._offsets[place + 1] - self._offsets[place])
 
+    def seconds(self, file: str) -> float:
+        """How much speech a recording holds: the sum of its frames' weights, in seconds."""
+        total = float(self.count(file))
+        if self._weighted and total:
+            place = self._place[file]
+            with self._lock:
+                rows = self._file["weights"][self._offsets[place] : self._offsets[place + 1]]
+            total = float(rows.sum(dtype=np.float64))
+        return total * self.front_end.static.hop_seconds
+
     def content(self, file: str) -> str:
         """Give the SHA-256 of a recording's file, in hex; empty where it is not known."""
         return self._contents[self._place[file]] if file in self._place else ""

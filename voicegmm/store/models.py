@@ -16,6 +16,7 @@ from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
     Cohort,
+    EnrolledRecording,
     IdentificationPromise,
     OpenSetTests,
     ScoringOptions,
@@ -125,6 +126,8 @@ def _write_speakers(group: h5py.Group, speakers: SpeakerModels) -> None:
     write_strings(group, "ids", speakers.ids)
     for name in ("means", "counts", "seconds"):
         group[name] = getattr(speakers, name)
+    records = [canonical_json(speakers.records.get(name)) for name in speakers.ids]
+    write_strings(group, "records", records)
 
 
 def _read_speakers(
@@ -132,6 +135,13 @@ def _read_speakers(
 ) -> SpeakerModels:
     ids = read_strings(group, "ids")
     shape = (len(ids), background.gmm.n_components, background.gmm.n_dims)
+    # Files from before there was an audit record have none.
+    texts = read_strings(group, "records") if "records" in group else ("null",) * len(ids)
+    records = {
+        name: msgspec.json.decode(text, type=tuple[EnrolledRecording, ...])
+        for name, text in zip(ids, texts, strict=True)
+        if text != "null"
+    }
     return SpeakerModels(
         background,
         ids,
@@ -139,6 +149,7 @@ def _read_speakers(
         read_array(group, "counts", shape[:2], np.float64),
         read_array(group, "seconds", shape[:1], np.float64),
         adaptation,
+        records,
     )
 
 

@@ -1,0 +1,56 @@
+"""The audit record: what a speaker was enrolled from, and when."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from voicegmm._base.checks import at_least
+from voicegmm._base.errors import DataError
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+"""UTC to the second, as ISO 8601 writes it."""
+
+
+@dataclass(frozen=True)
+class EnrolledRecording:
+    """A recording that a speaker was enrolled from.
+
+    Parameters
+    ----------
+    file : str
+        As it was given: a path, or its id in a feature store.
+    content : str
+        SHA-256 of the file, in hex; empty where it is not known.
+    seconds : float
+        Speech that was found in it: frames kept, times the hop.
+    enrolled_at : str
+        UTC, as "2026-01-31T12:00:00Z"; empty where nobody told the time.
+
+    Raises
+    ------
+    DataError
+        For what is no SHA-256 or no time.
+    """
+
+    file: str
+    content: str = ""
+    seconds: float = 0.0
+    enrolled_at: str = ""
+
+    def __post_init__(self) -> None:
+        at_least("seconds", self.seconds, 0)
+        if self.content and not re.fullmatch("[0-9a-f]{64}", self.content):
+            raise DataError(f"content must be a SHA-256, 64 hex digits, got {self.content!r}")
+        checked_time(self.enrolled_at)
+
+
+def checked_time(text: str) -> str:
+    """Refuse a time that is not written as "2026-01-31T12:00:00Z"; empty is none."""
+    try:
+        if text:
+            datetime.strptime(text, TIME_FORMAT)
+    except ValueError:
+        raise DataError(
+            f"enrolled_at must be a time in UTC as 2026-01-31T12:00:00Z, got {text!r}"
+        ) from None
+    return text
