@@ -377,7 +377,8 @@ def log_sums_of_best(
     return n_bad
 
 
-_NEGLIGIBLE = np.float32(2**-24)  # of a frame: the rounding of float32
+# Of a frame: the rounding of its log-density in float32 moves posteriors by more.
+_NEGLIGIBLE = np.float32(2**-20)
 
 
 @_compiled(

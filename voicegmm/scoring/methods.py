@@ -1,21 +1,19 @@
 """The methods of scoring behind one seam: models made ready once, tried on batches of tests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
+from voicegmm._base.arrays import Float64Array, IntArray
+from voicegmm.compute import ordered_map
 from voicegmm.mixture import MeanShifts
-from voicegmm.scoring import supervectors, top_components
+from voicegmm.scoring import top_components
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
-from voicegmm.scoring.supervectors import SupervectorProducts
+from voicegmm.scoring.supervectors import Batch, SupervectorProducts, Test
 from voicegmm.scoring.top_components import TopShifts
-
-Test = tuple[FloatArray, FloatArray | None]
-"""Frames, (n_frames, n_dims), and their weights (None: all 1)."""
 
 _SIDE_BY_SIDE = 16  # models a test, and tests: from here on it is repaid to lay models together
 
@@ -23,8 +21,14 @@ _SIDE_BY_SIDE = 16  # models a test, and tests: from here on it is repaid to lay
 class Scorer(Protocol):
     """Models made ready to be tried."""
 
-    def scores(self, tests: Sequence[Test], rows: IntArray) -> Float64Array:
-        """Score some tests against the models in these rows, (n_tests, n_rows), per frame."""
+    @property
+    def batch_limits(self) -> tuple[int, int]:
+        """How many tests, and frames of them, are best scored at once."""
+
+    def scores(
+        self, batches: Sequence[Batch], read: Callable[[int], Test], n_workers: int
+    ) -> Iterator[Float64Array]:
+        """Score each batch, (n_tests, n_rows), per frame; `read` gives a test by its number."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +54,34 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class _Exact:
-    """Log-likelihood ratios over all components."""
+class _ByFrames:
+    """Scores of a batch by one function of its frames."""
 
-    shifts: MeanShifts
+    function: Callable[[Sequence[Test], IntArray], Float64Array]
+    batch_limits: tuple[int, int]
 
-    def scores(self, tests: Sequence[Test], rows: IntArray) -> Float64Array:
-        return np.stack([self.shifts.mean_ratios(*test, rows) for test in tests])
+    def scores(
+        self, batches: Sequence[Batch], read: Callable[[int], Test], n_workers: int
+    ) -> Iterator[Float64Array]:
+        def score(batch: Batch) -> Float64Array:
+            return self.function([read(test) for test in batch.tests], batch.rows)
+
+        return ordered_map(score, batches, n_workers)
 
 
 def ready(models: SpeakerModels, options: ScoringOptions, job: Job) -> Scorer:
     """Make models ready for a job: work that all its tests share."""
     gmm = models.background.gmm
     if options.method == "exact":
-        return _Exact(MeanShifts.of(gmm, models.means, job.dtype, job.n_tried))
+        exact = MeanShifts.of(gmm, models.means, job.dtype, job.n_tried)
+        return _ByFrames(
+            lambda tests, rows: np.stack([exact.mean_ratios(*test, rows) for test in tests]),
+            (1, 0),
+        )
     if options.method == "top":
         together = min(job.n_trials / max(job.n_tests, 1), job.n_tests) >= _SIDE_BY_SIDE
-        return TopShifts.of(gmm, models.means, job.dtype, job.n_tried, options.n_top, together)
+        top = TopShifts.of(gmm, models.means, job.dtype, job.n_tried, options.n_top, together)
+        return _ByFrames(top.scores, (top_components.BATCH, top_components.BATCH))
     return SupervectorProducts.of(
         gmm,
         models.means,
@@ -77,38 +92,3 @@ def ready(models: SpeakerModels, options: ScoringOptions, job: Job) -> Scorer:
         # A trial's product takes as long as half a frame's pass.
         job.n_frames + job.n_trials // 2,
     )
-
-
-def batch_limits(options: ScoringOptions) -> tuple[int, int]:
-    """Give how many tests, and frames of them, are best scored at once."""
-    if options.method == "exact":
-        return 1, 0
-    if options.method == "top":
-        return top_components.BATCH, top_components.BATCH
-    return supervectors.BATCH_TESTS, supervectors.BATCH_FRAMES
-
-
-def scored(
-    scorer: Scorer, options: ScoringOptions, tests: Sequence[Test], rows: IntArray
-) -> Float64Array:
-    """Score some tests against some models.
-
-    Parameters
-    ----------
-    scorer : Scorer
-        Made `ready` with these options.
-    options : ScoringOptions
-    tests : sequence of (frames, frame weights or None)
-        At least one frame each.
-    rows : (n_rows,) int array
-        Which models.
-
-    Returns
-    -------
-    (n_tests, n_rows) float64 array
-    """
-    scores = scorer.scores(tests, rows)
-    if options.length_normalization:
-        return scores
-    lengths = [len(x) if weights is None else float(np.sum(weights)) for x, weights in tests]
-    return np.asarray(scores * np.array(lengths)[:, None])

@@ -12,12 +12,12 @@ import numpy as np
 
 from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
-from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
 from voicegmm.scoring.frames import FrameLibrary
-from voicegmm.scoring.methods import Job, batch_limits, ready, scored
+from voicegmm.scoring.methods import Job, ready
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.supervectors import Test
 
 
 def log_likelihood_ratios(
@@ -50,7 +50,14 @@ def log_likelihood_ratios(
     options = options or ScoringOptions()
     job = Job(frames.dtype, 1, len(chosen), len(frames), len(frames) * len(chosen))
     scorer = ready(models, options, job)
-    return np.asarray(scored(scorer, options, [(frames, frame_weights)], chosen)[0])
+    alone = _Batch([0], chosen, [np.arange(len(chosen))])
+    scores = next(scorer.scores([alone], lambda _: (frames, frame_weights), 1))[0]
+    length = 1.0 if options.length_normalization else _length(frames, frame_weights)
+    return np.asarray(scores * length)
+
+
+def _length(frames: FloatArray, frame_weights: FloatArray | None) -> float:
+    return len(frames) if frame_weights is None else float(np.sum(frame_weights))
 
 
 def raw_scores(
@@ -98,18 +105,18 @@ def raw_scores(
         int(counts @ n_models),
     )
     scorer = ready(models, options, job)
+    batches = list(_batches(trials.test_index[good], rows, counts, scorer.batch_limits))
+    lengths = np.ones(len(files))
 
-    def score(batch: _Batch) -> tuple[_Batch, Float64Array]:
-        parts = []
-        for test in batch.tests:
-            data, weights = frames.read(files[test])
-            parts.append((data.astype(np.float32, copy=False), weights))
-        return batch, scored(scorer, options, parts, batch.rows)
+    def read(test: int) -> Test:
+        data, weights = frames.read(files[test])
+        if not options.length_normalization:
+            lengths[test] = _length(data, weights)
+        return data.astype(np.float32, copy=False), weights
 
-    batches = _batches(trials.test_index[good], rows, counts, batch_limits(options))
-    for batch, values in ordered_map(score, batches, n_workers):
-        for places, line in zip(batch.places, values, strict=True):
-            yield good[places], line
+    for batch, values in zip(batches, scorer.scores(batches, read, n_workers), strict=True):
+        for test, places, line in zip(batch.tests, batch.places, values, strict=True):
+            yield good[places], line * lengths[test]
 
 
 @dataclass(frozen=True, eq=False)

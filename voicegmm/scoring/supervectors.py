@@ -3,18 +3,25 @@
 A model's vector is mu - m, its means' offsets from the background model; the vector of a test is
 what the method says, over the variances. Products are in float32, about 1e-6 of the lengths of the
 whitened vectors; `linear_scores` and `supervector_kernel` say the same in float64.
+
+Both rounds of the work are spread over workers: tests become vectors, one by one, and then the
+vectors of a whole batch are multiplied with some of the models and components at a time, so that
+the models are read once for many tests. How the work is cut depends on its size alone.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
+from voicegmm.compute import ordered_map
 from voicegmm.mixture import DiagonalGMM, MapOptions, Statistics, adapt, first_from_means
 from voicegmm.mixture.density import (
     BLOCK,
@@ -27,9 +34,27 @@ from voicegmm.mixture.density import (
 from voicegmm.mixture.ratios import ready_for
 from voicegmm.mixture.statistics import checked_weights
 
-BATCH_TESTS = 100  # multiplied at once: the models are read once for them
-BATCH_FRAMES = 65_536  # of these tests at most, so that they fit into memory
-_MODELS, _NUMBERS = 1024, 2**20  # multiplied at a time
+Test = tuple[FloatArray, FloatArray | None]
+"""Frames, (n_frames, n_dims), and their weights (None: all 1)."""
+
+_BATCH = 2**23  # numbers in the vectors that are multiplied at once: the models are read for them
+_MODELS, _NUMBERS = 1024, 2**22  # models, and numbers in them, multiplied at a time
+
+
+class Batch(Protocol):
+    """Tests that meet the same models."""
+
+    @property
+    def tests(self) -> Sequence[int]:
+        """Their numbers."""
+
+    @property
+    def rows(self) -> IntArray:
+        """The models that they meet."""
+
+
+_Cut = tuple[int, slice, slice]
+"""A part of a batch's product: which vectors, which of its models, which components."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +85,7 @@ class SupervectorProducts:
     adaptation: MapOptions
     heard: Float32Array | None
     kernel: ModuleType | None
+    spare: list[Float32Array] = field(default_factory=list)  # buffers that no worker uses
 
     @staticmethod
     def of(
@@ -105,71 +131,113 @@ class SupervectorProducts:
             kernel,
         )
 
+    @property
+    def batch_limits(self) -> tuple[int, int]:
+        """How many tests, and frames of them, are best scored at once: frames do not count."""
+        return max(_BATCH // (len(self._sides) * self.gmm.means.size), 1), sys.maxsize
+
     def scores(
-        self, tests: Sequence[tuple[FloatArray, FloatArray | None]], rows: IntArray
-    ) -> Float64Array:
-        """Score some tests against some of the models.
+        self, batches: Sequence[Batch], read: Callable[[int], Test], n_workers: int
+    ) -> Iterator[Float64Array]:
+        """Score batches of tests.
 
         Parameters
         ----------
-        tests : sequence of (frames, frame weights or None)
-            At least one frame each.
-        rows : (n_rows,) int array
-            Which models.
+        batches : sequence of Batch
+        read : callable
+            Gives a test by its number, at least one frame of it; called by the workers.
+        n_workers : int
+            Threads. Their number does not change a bit.
 
-        Returns
-        -------
+        Yields
+        ------
         (n_tests, n_rows) float64 array
+            Of each batch.
 
         Raises
         ------
         DataError
             For a test without frames, or a frame that is not finite or of another dimension.
         """
-        deviations = np.sqrt(self.gmm.variances)
-        vectors = np.empty((len(tests), *deviations.shape), np.float32)
-        reverse = np.empty_like(vectors) if self.heard is not None else None
-        for number, test in enumerate(tests):
-            counts, centered, n_frames = self._first_order(*test)
-            if self.method in ("linear", "symmetric"):
-                vectors[number] = centered / (n_frames * deviations)
-            if self.method != "linear":
-                model = self._adapted(counts, centered, n_frames) / deviations
-                (vectors if reverse is None else reverse)[number] = model
-        scores = self._products(vectors, self.means, rows, self.gmm.means)
-        if self.heard is None or reverse is None:
-            return scores
-        backward = self._products(reverse, self.heard, rows, np.zeros_like(deviations))
-        return 0.5 * (scores + backward)
+        filled = ordered_map(lambda item: self._fill(*item, read), self._places(batches), n_workers)
 
-    def _products(
-        self, vectors: Float32Array, models: Float32Array, rows: IntArray, origin: Float64Array
-    ) -> Float64Array:
-        """Multiply the tests' vectors with those of some models, less the origin.
+        def parts() -> Iterator[tuple[Float32Array, IntArray, _Cut]]:
+            for batch in batches:
+                for _ in batch.tests:
+                    vectors = next(filled)
+                for cut in self._cuts(len(batch.rows)):
+                    yield vectors, batch.rows, cut
 
-        Some components at a time: what is made of the models stays in the cache, memory stays
-        free, and the parts are summed in float64.
-        """
-        gmm, n_tests = self.gmm, len(vectors)
-        start = origin.astype(np.float32)
-        in_order = len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
-        products = np.zeros((len(rows), n_tests))
-        buffer = np.empty(max(_NUMBERS, min(len(rows), _MODELS) * gmm.n_dims), np.float32)
-        for block in blocks(len(rows), _MODELS):
-            n_models = block.stop - block.start
-            which = slice(rows[block][0], rows[block][0] + n_models) if in_order else rows[block]
-            for part in blocks(gmm.n_components, max(_NUMBERS // (n_models * gmm.n_dims), 1)):
-                source = models[which, part]
-                chosen = buffer[: source.size].reshape(source.shape)
-                np.subtract(source, start[part], out=chosen)
-                left, right = chosen.reshape(n_models, -1), vectors[:, part].reshape(n_tests, -1)
-                products[block] += left @ right.T
-        return products.T
+        products = ordered_map(lambda part: self._product(*part), parts(), n_workers)
+        for batch in batches:
+            total = np.zeros((len(batch.rows), len(batch.tests)))
+            for _, models, _ in self._cuts(len(batch.rows)):
+                total[models] += next(products)
+            yield total.T / len(self._sides)
+
+    def _places(self, batches: Sequence[Batch]) -> Iterator[tuple[Float32Array, int, int]]:
+        """Give where the vectors of each test shall stand: their batch's, and which of it."""
+        for batch in batches:
+            shape = (len(self._sides), len(batch.tests), *self.gmm.means.shape)
+            vectors = np.empty(shape, np.float32)
+            for number, test in enumerate(batch.tests):
+                yield vectors, number, test
+
+    def _fill(
+        self, vectors: Float32Array, number: int, test: int, read: Callable[[int], Test]
+    ) -> Float32Array:
+        """Write the vectors of a test to their place: the one the method says, and its reverse."""
+        counts, centered, n_frames = self._first_order(*read(test))
+        if self.method != "linear":
+            vectors[-1, number] = self._adapted(counts, centered, n_frames)
+        if self.method in ("linear", "symmetric"):
+            centered *= self._precisions
+            vectors[0, number] = centered
+            vectors[0, number] *= 1 / n_frames
+        return vectors
+
+    @cached_property
+    def _sides(self) -> list[tuple[Float32Array, Float32Array]]:
+        """Give what each vector of a test is multiplied with, and the origin of that."""
+        sides = [(self.means, self.gmm.means.astype(np.float32))]
+        if self.heard is not None:
+            sides.append((self.heard, np.zeros_like(sides[0][1])))
+        return sides
+
+    def _cuts(self, n_models: int) -> list[_Cut]:
+        """Cut the product of a batch: what is made of the models at a time stays in the cache."""
+        gmm = self.gmm
+        return [
+            (side, models, components)
+            for side in range(len(self._sides))
+            for models in blocks(n_models, _MODELS)
+            for components in blocks(
+                gmm.n_components, max(_NUMBERS // ((models.stop - models.start) * gmm.n_dims), 1)
+            )
+        ]
+
+    def _product(self, vectors: Float32Array, rows: IntArray, cut: _Cut) -> Float32Array:
+        """Multiply some of the models, less their origin, with the tests: (n_models, n_tests)."""
+        side, models, components = cut
+        (means, origin), chosen = self._sides[side], rows[models]
+        in_a_row = np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen)))
+        which = slice(chosen[0], chosen[0] + len(chosen)) if in_a_row else chosen
+        source = means[which, components]
+        try:
+            buffer = self.spare.pop()
+        except IndexError:
+            buffer = np.empty(max(_NUMBERS, _MODELS * self.gmm.n_dims), np.float32)
+        left = buffer[: source.size].reshape(source.shape)
+        np.subtract(source, origin[components], out=left)
+        right = vectors[side][:, components].reshape(vectors.shape[1], -1)
+        product = left.reshape(len(chosen), -1) @ right.T
+        self.spare.append(buffer)
+        return np.asarray(product)
 
     def _first_order(
         self, frames: FloatArray, frame_weights: FloatArray | None
     ) -> tuple[Float64Array, Float64Array, float]:
-        """Give a test's n, (f - n m) / sqrt(v), and number of frames: no more than is needed."""
+        """Give a test's n, f - n m in units of `projection`, and number of frames."""
         frames = finite_frames(frames, self.gmm.n_dims)
         weights = checked_weights(frame_weights, len(frames))
         n_frames = float(len(frames)) if weights is None else float(weights.sum())
@@ -179,17 +247,22 @@ class SupervectorProducts:
         if sums is None:
             sums = self._plain(frames, weights)
         counts, centered = sums
-        prior, factor = self._whitening
-        centered -= counts[:, None] * prior
-        centered *= factor
+        centered -= counts[:, None] * self._prior
         return counts, centered, n_frames
 
     @cached_property
-    def _whitening(self) -> tuple[Float64Array, Float64Array]:
-        """Give the z of the background's means, and scale / sqrt(v)."""
-        scale = self.projection.scale.astype(np.float64)
-        prior = (self.gmm.means - self.projection.shift) / scale
-        return prior, scale / np.sqrt(self.gmm.variances)
+    def _scale(self) -> Float64Array:
+        return self.projection.scale.astype(np.float64)
+
+    @cached_property
+    def _prior(self) -> Float64Array:
+        """Give the background's means in units of `projection`."""
+        return np.asarray((self.gmm.means - self.projection.shift) / self._scale)
+
+    @cached_property
+    def _precisions(self) -> Float64Array:
+        """Give 1 / v, times the unit of `projection`."""
+        return np.asarray(self._scale / self.gmm.variances)
 
     def _plain(
         self, frames: FloatArray, weights: Float64Array | None
@@ -241,12 +314,12 @@ class SupervectorProducts:
     def _adapted(
         self, counts: Float64Array, centered: Float64Array, n_frames: float
     ) -> Float64Array:
-        """Give the whitened offsets of a model of the test; by "kl" times the weights."""
-        gmm, deviations = self.gmm, np.sqrt(self.gmm.variances)
-        first = centered * deviations + counts[:, None] * gmm.means
+        """Give the offsets of a model of the test over the variances; by "kl" times the weights."""
+        gmm = self.gmm
+        first = centered * self._scale + counts[:, None] * gmm.means
         second = np.broadcast_to(np.nan, first.shape)  # of no use: only means are adapted
         statistics = Statistics(counts, first, second, np.nan, n_frames)
-        offsets = (adapt(gmm, statistics, self.adaptation).means - gmm.means) / deviations
+        offsets = (adapt(gmm, statistics, self.adaptation).means - gmm.means) / gmm.variances
         if self.method == "kl":
             offsets = offsets * gmm.weights[:, None]
         return np.asarray(offsets)
