@@ -1,6 +1,7 @@
 """Trials beside a cohort: the whole way from recordings to normalized scores, and to disk."""
 
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -12,16 +13,19 @@ from voicegmm.mixture import DiagonalGMM, EmOptions, InitialOptions, MapOptions,
 from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
+    EnrolledRecording,
     FoldOptions,
     MemoryFrames,
     ScoreNormalizationOptions,
     ScoringOptions,
     UbmOptions,
     Voices,
+    cohort_size,
     enroll,
     log_likelihood_ratios,
     make_cohort,
     rehearse,
+    score_recording,
     score_trials,
     with_speakers,
 )
@@ -161,3 +165,83 @@ def test_folds_make_a_cohort_of_their_background(world):
     assert abs(nontargets.mean()) < 0.5
     assert 0.6 < nontargets.std() < 2
     assert found.scores[found.targets].mean() > 2
+
+
+def hashed(frames, **names):
+    """Give recordings contents; those with a name in `names` have the content of that name."""
+    sets = {
+        file: replace(one, content=sha256(names.get(file, file).encode()).hexdigest())
+        for file, one in frames.sets.items()
+    }
+    return MemoryFrames(frames.front_end, sets)
+
+
+def test_a_cohort_speaker_who_is_enrolled_under_another_name_is_left_out(world):
+    """Told by the content of a recording."""
+    frames, models, recordings = world
+    frames = hashed(frames, **{"c2/3": "a/1"})
+    wanted = [Enrollment(name, (f"{name}/0", f"{name}/1")) for name in ("a", "b")]
+    models, _ = enroll(models.background, frames, wanted, MapOptions())
+    cohort = make_cohort(models, frames, recordings, 2, options_for("s"))
+    assert cohort.models.ids == ("c0", "c1", "c3", "c4")
+    assert "c2" not in cohort.voices
+    assert cohort.contents[0] == sha256(b"c0/2").hexdigest()
+
+
+@pytest.mark.parametrize("heard", ["c1/0", "c1/3"])
+def test_who_is_enrolled_from_the_cohort_later_leaves_it(world, heard):
+    frames, models, recordings = world
+    frames = hashed(frames)
+    options = options_for("s")
+    cohort = make_cohort(models, frames, recordings, 2, options)
+    voices = Voices(models, scoring=options, cohort=cohort)
+    speech = accumulate(models.background.gmm, frames.sets[heard].frames)
+    record = EnrolledRecording("elsewhere.wav", frames.content(heard))
+    for added in (
+        models.with_speaker("zoe", speech, 0.8, [record]),
+        models.with_speaker("c1", speech, 0.8),
+    ):
+        left = with_speakers(voices, added).cohort
+        assert left.models.ids == ("c0", "c2", "c3", "c4")
+        kept = [place for place, voice in enumerate(cohort.voices) if voice != "c1"]
+        assert left.voices == tuple(cohort.voices[place] for place in kept)
+        np.testing.assert_array_equal(left.of_enrolled, cohort.of_enrolled[:, kept])
+        assert left.contents == tuple(cohort.contents[place] for place in kept)
+    assert with_speakers(voices, models).cohort.models.ids == cohort.models.ids
+
+
+def test_a_test_from_the_cohort_is_not_judged_by_its_own_model(world):
+    frames, models, recordings = world
+    frames = hashed(frames)
+    sets = {**frames.sets, "d/as c1": frames.sets["c1/3"]}
+    frames = MemoryFrames(frames.front_end, sets)
+    options = options_for("t")
+    cohort = make_cohort(models, frames, recordings, 2, options)
+    voices = Voices(models, scoring=options, cohort=cohort)
+    table = score_trials(voices, frames, Trials.of([("a", "c1/3", 0), ("a", "d/as c1", 0)]))
+    assert table.scores[0] == table.scores[1]
+
+
+@pytest.mark.parametrize("method", ["none", "z", "t", "zt", "s", "as"])
+def test_one_recording_is_scored_as_in_a_list(world, method, tmp_path):
+    frames, models, recordings = world
+    options = options_for(method, 3)
+    cohort = make_cohort(models, frames, recordings, 2, options) if method != "none" else None
+    voices = Voices(models, scoring=options, cohort=cohort)
+    save_voices(tmp_path / "v.h5", voices)
+    voices = load_voices(tmp_path / "v.h5")
+    table = score_trials(voices, frames, Trials.of([("a", "d/3", 0), ("b", "d/3", 0)]))
+    one = frames.sets["d/3"]
+    found = score_recording(voices, one.frames, one.weights)
+    np.testing.assert_allclose(found, table.scores, rtol=1e-5, atol=1e-5)
+    only = score_recording(voices, one.frames, one.weights, ["b"])
+    np.testing.assert_allclose(only, table.scores[1:], rtol=1e-5, atol=1e-5)
+
+
+def test_the_size_of_a_cohorts_models():
+    def enrollments(*sizes):
+        return [Enrollment(str(n), ("x",) * size) for n, size in enumerate(sizes)]
+
+    assert cohort_size(enrollments(4, 4, 9), {"a": range(20), "b": range(8), "c": range(9)}) == 4
+    assert cohort_size(enrollments(20, 20), {"a": range(5), "b": range(8), "c": range(5)}) == 4
+    assert cohort_size(enrollments(3), {}) == 1

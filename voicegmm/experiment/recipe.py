@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voicegmm._base.checks import within
+from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import OptionError
 from voicegmm._base.options import from_mapping
 from voicegmm._base.presets import load_config, with_overrides
@@ -29,6 +29,8 @@ class DataOptions:
         The folder that recordings are named relative to, in the data folder.
     background, enrollments, trials, segments : str
         Names of the lists; `segments` may be empty.
+    min_enroll_seconds : float
+        A speaker with less speech is not enrolled; 0 or more.
     """
 
     prepare: str = ""
@@ -38,12 +40,14 @@ class DataOptions:
     enrollments: str = "enrol.tsv"
     trials: str = "trials.txt"
     segments: str = ""
+    min_enroll_seconds: float = 1.0
 
     def __post_init__(self) -> None:
         if self.prepare and (Path(self.prepare).name != self.prepare or self.prepare[0] == "."):
             raise OptionError(
                 f"prepare must be the name of a file beside the recipe, got {self.prepare!r}"
             )
+        at_least("min_enroll_seconds", self.min_enroll_seconds, 0)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from voicegmm._base.errors import DataError, OptionError, VoicegmmError
+from voicegmm._base.errors import OptionError, VoicegmmError
 from voicegmm._base.files import write_text
 from voicegmm._base.options import canonical_json, to_mapping
 from voicegmm._base.progress import Progress, counting, silent
@@ -24,11 +24,10 @@ from voicegmm.features import Pipeline
 from voicegmm.scoring import (
     Calibration,
     ScoreTable,
-    Voices,
-    enroll,
-    make_cohort,
+    SpeakerOptions,
+    calibrate,
+    make_voices,
     read_scores,
-    rehearse,
     score_trials,
     train_background,
     write_scores,
@@ -145,6 +144,12 @@ class _Run:
     def path(self, name: str) -> Path:
         return self.folder.path / name
 
+    @property
+    def options(self) -> SpeakerOptions:
+        recipe = self.recipe
+        least = recipe.data.min_enroll_seconds
+        return SpeakerOptions(recipe.adaptation, recipe.scoring, recipe.calibration, least)
+
     def all_stages(self) -> dict[str, Any]:
         write_text(self.path("config.json"), _pretty(to_mapping(self.recipe)))
         write_text(self.path("environment.json"), _pretty(describe_environment()))
@@ -237,79 +242,46 @@ class _Run:
         recipe = self.recipe
 
         def work() -> None:
-            found: dict[str, Any] = {"calibration": None, "reason": ""}
-            if recipe.calibration.design == "none":
-                found["reason"] = "the recipe asks for none"
-            else:
-                try:
-                    found["calibration"] = to_mapping(self._calibrate(protocol))
-                except DataError as error:
-                    found["reason"] = str(error)
-                    log.warning("the scores are uncalibrated: %s", error)
+            with FeatureStore(self.path("features.h5")) as frames:
+                learned, reason = calibrate(
+                    frames,
+                    by_speaker(protocol.background),
+                    self.options,
+                    recipe.ubm,
+                    recipe.seed,
+                    protocol.enrollments,
+                    self.n_workers,
+                    lambda done, total: self.progress("calibration", done, total),
+                )
+            found = {"calibration": to_mapping(learned) if learned else None, "reason": reason}
             write_text(self.path("calibration.json"), _pretty(found))
 
         sizes = [len(enrollment.files) for enrollment in protocol.enrollments]
         parts = [ubm, recipe.calibration, recipe.adaptation, recipe.scoring, recipe.seed, sizes]
         return self.folder.stage("calibration", parts, ["calibration.json"], work)
 
-    def _calibrate(self, protocol: Protocol) -> Calibration:
-        recipe = self.recipe
-        with FeatureStore(self.path("features.h5")) as frames:
-            rehearsal = rehearse(
-                frames,
-                by_speaker(protocol.background),
-                recipe.calibration,
-                recipe.ubm,
-                recipe.adaptation,
-                recipe.seed,
-                protocol.enrollments,
-                meet=False,
-                n_workers=self.n_workers,
-                progress=lambda done, total: self.progress("calibration", done, total),
-                scoring=recipe.scoring,
-            )
-        return rehearsal.calibration(recipe.calibration.p_target)
-
     def speakers(self, protocol: Protocol, ubm: str, calibration: str) -> str:
-        recipe = self.recipe
 
         def work() -> None:
             found = json.loads(self.path("calibration.json").read_text("utf-8"))
             background = load_background(self.path("ubm.h5"))
             with FeatureStore(self.path("features.h5")) as frames:
-                models, failures = enroll(
+                voices = make_voices(
                     background,
                     frames,
                     protocol.enrollments,
-                    recipe.adaptation,
+                    by_speaker(protocol.background),
+                    self.options,
+                    (msgspec.convert(found["calibration"], Calibration | None), found["reason"]),
                     self.n_workers,
                     counting(self.progress, "speakers", len(protocol.enrollments)),
                 )
-                cohort = None
-                if recipe.scoring.normalization.method != "none":
-                    cohort = make_cohort(
-                        models,
-                        frames,
-                        by_speaker(protocol.background),
-                        int(np.median([len(one.files) for one in protocol.enrollments])),
-                        recipe.scoring,
-                        self.n_workers,
-                    )
-            for name, reason in failures.items():
+            for name, reason in voices.not_enrolled.items():
                 log.warning("%s cannot be enrolled: %s", name, reason)
-            learned = msgspec.convert(found["calibration"], Calibration | None)
-            voices = Voices(
-                models,
-                learned,
-                uncalibrated_because=found["reason"],
-                not_enrolled=failures,
-                scoring=recipe.scoring,
-                cohort=cohort,
-            )
             save_voices(self.path("speakers.h5"), voices)
 
         enrolled = to_mapping(protocol.enrollments)
-        parts = [ubm, calibration, recipe.adaptation, recipe.scoring, enrolled, protocol.background]
+        parts = [ubm, calibration, self.options, enrolled, protocol.background]
         return self.folder.stage("speakers", parts, ["speakers.h5"], work)
 
     def scores(self, protocol: Protocol, speakers: str) -> str:

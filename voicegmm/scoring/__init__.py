@@ -8,7 +8,7 @@ from voicegmm.scoring.alignment import (
     learn_fusion_of,
 )
 from voicegmm.scoring.calibration import Calibration, train_calibration
-from voicegmm.scoring.cohort import Cohort, make_cohort
+from voicegmm.scoring.cohort import Cohort, cohort_size, make_cohort
 from voicegmm.scoring.explanation import Explanation, explain, write_explanation
 from voicegmm.scoring.folds import FoldOptions, Rehearsal, rehearse
 from voicegmm.scoring.frames import (
@@ -23,6 +23,7 @@ from voicegmm.scoring.frames import (
 from voicegmm.scoring.fusion import Fusion, FusionOptions, fuse_held_out, learn_fusion
 from voicegmm.scoring.identification import (
     open_set_tests,
+    posteriors,
     promise_identification,
     with_speakers,
 )
@@ -41,7 +42,9 @@ from voicegmm.scoring.normalization import (
     normalize_scores,
 )
 from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.preparation import SpeakerOptions, calibrate, make_voices
 from voicegmm.scoring.ratio import log_likelihood_ratios
+from voicegmm.scoring.recording import score_recording
 from voicegmm.scoring.records import EnrolledRecording
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
 from voicegmm.scoring.trials import score_trials
@@ -70,11 +73,14 @@ __all__ = [
     "ScoreTable",
     "ScoringOptions",
     "SpeakerModels",
+    "SpeakerOptions",
     "Status",
     "UbmOptions",
     "Voices",
     "align_tables",
+    "calibrate",
     "check_front_end",
+    "cohort_size",
     "enroll",
     "explain",
     "failure_of",
@@ -86,11 +92,14 @@ __all__ = [
     "linear_scores",
     "log_likelihood_ratios",
     "make_cohort",
+    "make_voices",
     "normalize_scores",
     "open_set_tests",
+    "posteriors",
     "promise_identification",
     "read_scores",
     "rehearse",
+    "score_recording",
     "score_trials",
     "supervector_kernel",
     "support",

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array, frozen
 from voicegmm._base.errors import DataError, MismatchError
 from voicegmm.corpus import Enrollment, Trials
-from voicegmm.scoring.frames import FrameLibrary, usable
+from voicegmm.scoring.frames import FrameLibrary, distinct_by_speaker
 from voicegmm.scoring.models import SpeakerModels, enroll
 from voicegmm.scoring.normalization import ScoreNormalizationOptions, without_own
 from voicegmm.scoring.options import ScoringOptions
@@ -30,6 +31,8 @@ class Cohort:
     enrolled : tuple of str
         The enrolled speakers that were scored on them.
     of_enrolled : (n_enrolled, n_recordings) float64 array
+    contents : tuple of str
+        SHA-256 of each recording, empty where it is not known.
     """
 
     models: SpeakerModels
@@ -37,6 +40,7 @@ class Cohort:
     of_cohort: Float64Array
     enrolled: tuple[str, ...]
     of_enrolled: Float64Array
+    contents: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shapes = {
@@ -47,6 +51,40 @@ class Cohort:
             if np.shape(getattr(self, name)) != shape:
                 raise DataError(f"{name} must be {shape}, got {np.shape(getattr(self, name))}")
             object.__setattr__(self, name, frozen(getattr(self, name), np.float64))
+        if not self.contents:
+            object.__setattr__(self, "contents", ("",) * len(self.voices))
+
+    def speakers_of(self, content: str) -> set[str]:
+        """Give whose recording, enrolling or other, has this content."""
+        return self._by_content.get(content, set()) | set(self.models.owners(content))
+
+    @cached_property
+    def _by_content(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for content, voice in zip(self.contents, self.voices, strict=True):
+            if content:
+                found.setdefault(content, set()).add(voice)
+        return found
+
+    def without(self, speakers: SpeakerModels) -> "Cohort":
+        """Leave out who is enrolled, under the same name or from a recording of the cohort."""
+        known = set(speakers.ids)
+        for each in speakers.records.values():
+            for record in each:
+                known |= self.speakers_of(record.content)
+        names = [name for name in self.models.ids if name not in known]
+        if len(names) == len(self.models.ids):
+            return self
+        rows = [self.models.index(name) for name in names]
+        columns = [place for place, voice in enumerate(self.voices) if voice not in known]
+        return Cohort(
+            self.models.chosen(names),
+            tuple(self.voices[place] for place in columns),
+            self.of_cohort[np.ix_(rows, columns)],
+            self.enrolled,
+            self.of_enrolled[:, columns],
+            tuple(self.contents[place] for place in columns),
+        )
 
     def of_models(self, names: Sequence[str]) -> Float64Array:
         """Give the rows of `of_enrolled` of some speakers, in their order.
@@ -72,6 +110,17 @@ class Cohort:
         return replace(self, enrolled=tuple(left), of_enrolled=self.of_models(left))
 
 
+def cohort_size(enrollments: Sequence[Enrollment], recordings: Mapping[str, Sequence[str]]) -> int:
+    """Choose how many recordings make a model of the cohort.
+
+    As many as enroll a speaker in earnest, in the median; fewer where most speakers of the cohort
+    have no more than so many, for one must be left to each.
+    """
+    earnest = np.median([len(enrollment.files) for enrollment in enrollments])
+    there = np.median([len(files) for files in recordings.values()] or [0]) - 1
+    return max(int(min(earnest, there)), 1)
+
+
 def make_cohort(
     speakers: SpeakerModels,
     frames: FrameLibrary,
@@ -88,7 +137,8 @@ def make_cohort(
     frames : FrameLibrary
     recordings : mapping of str to sequence of str
         Speaker of the cohort -> recordings. Those without frames are passed over; a speaker who is
-        enrolled under the same name is left out, and so is one without a recording to spare.
+        enrolled, under the same name or from one of these recordings, is left out, and so is one
+        without a recording to spare.
     n_enroll : int
         Recordings that make a model of the cohort, the first ones: as many as enroll a speaker in
         earnest. The others are the cohort's recordings.
@@ -104,11 +154,10 @@ def make_cohort(
     DataError
         If fewer than two speakers are left.
     """
-    several = {name: usable(frames, files) for name, files in recordings.items()}
     several = {
         name: files
-        for name, files in several.items()
-        if len(files) > n_enroll and name not in speakers.ids
+        for name, files in distinct_by_speaker(frames, recordings).items()
+        if len(files) > n_enroll and not _is_enrolled(name, files, speakers, frames)
     }
     if len(several) < 2:
         raise DataError(
@@ -127,7 +176,15 @@ def make_cohort(
     if options.normalization.needs_recordings:
         of_enrolled = score_all(speakers, frames, tests, options, n_workers).T
         enrolled = speakers.ids
-    return Cohort(models, voices, without_own(of_cohort, models.ids, voices), enrolled, of_enrolled)
+    of_cohort = without_own(of_cohort, models.ids, voices)
+    contents = tuple(frames.content(file) for (file,) in tests)
+    return Cohort(models, voices, of_cohort, enrolled, of_enrolled, contents)
+
+
+def _is_enrolled(
+    name: str, files: Sequence[str], speakers: SpeakerModels, frames: FrameLibrary
+) -> bool:
+    return name in speakers.ids or any(speakers.owners(frames.content(file)) for file in files)
 
 
 def score_all(

@@ -27,7 +27,7 @@ from voicegmm._base.errors import DataError
 from voicegmm.corpus import Enrollment, Trials
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring.calibration import Calibration, train_calibration
-from voicegmm.scoring.cohort import make_cohort
+from voicegmm.scoring.cohort import cohort_size, make_cohort
 from voicegmm.scoring.frames import FrameLibrary, distinct_by_speaker
 from voicegmm.scoring.models import UbmOptions, enroll, train_background
 from voicegmm.scoring.options import ScoringOptions
@@ -345,7 +345,7 @@ def _fold_scores(
             # The cohort is of those who train the fold's background model, as it is in earnest.
             heard = set(fold.background)
             known = {name: [f for f in of if f in heard] for name, of in recordings.items()}
-            n_enroll = int(np.median([len(enrollment.files) for enrollment in enrollments]))
+            n_enroll = cohort_size(enrollments, known)
             cohort = make_cohort(models, frames, known, n_enroll, scoring, n_workers)
             voices = replace(voices, cohort=cohort)
         scores = score_trials(voices, frames, trials, n_workers=n_workers).scores

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from voicegmm._base.arrays import BoolArray, IntArray
+from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
+from voicegmm._base.errors import DataError, OptionError
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.folds import Rehearsal
 from voicegmm.scoring.models import SpeakerModels
@@ -80,6 +82,49 @@ def promise_identification(
     return IdentificationPromise(threshold, max_false_accept, n_enrolled, false_accept, miss)
 
 
+def posteriors(llrs: npt.ArrayLike, prior: float) -> tuple[Float64Array, float]:
+    """Weigh likelihood ratios by what was known before: whose voice is it, or nobody's known?
+
+    Before the recording was heard, the voice is one of the n enrolled with the probability P, each
+    alike, and somebody unknown with 1 - P. With r_i the likelihood ratio of speaker i against the
+    unknown, Bayes' rule gives
+
+        P(i | recording)       = (P / n) r_i / ((1 - P) + (P / n) sum_j r_j),
+        P(nobody | recording)  = (1 - P)     / ((1 - P) + (P / n) sum_j r_j)
+
+    Parameters
+    ----------
+    llrs : (n,) array_like
+        Calibrated natural-log likelihood ratios of all enrolled speakers; n may be 0.
+    prior : float
+        P, in (0, 1).
+
+    Returns
+    -------
+    each : (n,) float64 array
+    nobody : float
+        With `each` it sums to 1.
+
+    Raises
+    ------
+    OptionError
+        For a prior outside (0, 1).
+    DataError
+        For a ratio that is not finite.
+    """
+    if not 0 < prior < 1:
+        raise OptionError(f"prior must be greater than 0 and less than 1, got {prior}")
+    ratios = np.asarray(llrs, np.float64)
+    if not np.isfinite(ratios).all():
+        raise DataError("likelihood ratios must be finite to be weighed by a prior")
+    if not len(ratios):
+        return np.empty(0), 1.0
+    logs = np.append(np.log(prior / len(ratios)) + ratios, np.log1p(-prior))
+    shares = np.exp(logs - logs.max())
+    shares /= shares.sum()
+    return shares[:-1], float(shares[-1])
+
+
 def with_speakers(voices: Voices, speakers: SpeakerModels) -> Voices:
     """Put other speakers in the place of those of some voices; what is promised is stated anew."""
     promise = voices.promise
@@ -97,8 +142,11 @@ def with_speakers(voices: Voices, speakers: SpeakerModels) -> Voices:
                 before.means[before.index(name)], speakers.means[speakers.index(name)]
             )
         ]
-        cohort = cohort.kept(same)
-    return replace(voices, speakers=speakers, promise=promise, cohort=cohort)
+        cohort = cohort.kept(same).without(speakers)
+    failed = {
+        name: reason for name, reason in voices.not_enrolled.items() if name not in speakers.ids
+    }
+    return replace(voices, speakers=speakers, promise=promise, cohort=cohort, not_enrolled=failed)
 
 
 def rate_of(

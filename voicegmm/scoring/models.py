@@ -142,12 +142,16 @@ class SpeakerModels:
 
     def owners(self, content: str) -> dict[str, EnrolledRecording]:
         """Give who was enrolled from a recording of this content, and the record that tells."""
-        return {
-            name: record
-            for name, each in self.records.items()
-            for record in each
-            if content and record.content == content
-        }
+        return self._by_content.get(content, {})
+
+    @cached_property
+    def _by_content(self) -> dict[str, dict[str, EnrolledRecording]]:
+        found: dict[str, dict[str, EnrolledRecording]] = {}
+        for name, each in self.records.items():
+            for record in each:
+                if record.content:
+                    found.setdefault(record.content, {})[name] = record
+        return found
 
     def index(self, name: str) -> int:
         """Give the row of a speaker.

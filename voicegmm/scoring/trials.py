@@ -128,12 +128,7 @@ def _normalized(
     n_workers: int,
 ) -> Float64Array:
     """Put each good trial's score beside those of the cohort, without the trial's own speakers."""
-    cohort = voices.cohort
-    if cohort is None:
-        raise MismatchError(
-            f"normalization {options.normalization.method!r} needs a cohort, and these speakers "
-            "were made without one; make them anew with it, or score without normalization"
-        )
+    cohort = voices.needed_cohort(options.normalization)
     models, rows = np.unique(trials.model_index[good], return_inverse=True)
     tests, columns = np.unique(trials.test_index[good], return_inverse=True)
     own = [speaker_of(files[test][0]) for test in tests]
@@ -144,7 +139,12 @@ def _normalized(
     if options.normalization.needs_models:
         tried = [files[test] for test in tests]
         table = score_all(cohort.models, frames, tried, options, n_workers)
-        found = replace(found, tests=without_own(table, own, cohort.models.ids))
+        table = without_own(table, own, cohort.models.ids)
+        # A test may be a recording of the cohort under another name.
+        for row, each in enumerate(tried):
+            for name in {n for file in each for n in cohort.speakers_of(frames.content(file))}:
+                table[row, cohort.models.index(name)] = np.nan
+        found = replace(found, tests=table)
     result = np.full(len(scores), np.nan)
     result[good] = normalize_scores(scores[good], rows, columns, found, options.normalization)
     return result

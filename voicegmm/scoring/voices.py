@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 
 from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
+from voicegmm._base.errors import MismatchError
 from voicegmm.metrics import Estimate
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.cohort import Cohort
 from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.normalization import ScoreNormalizationOptions
 from voicegmm.scoring.options import ScoringOptions
 
 
@@ -112,3 +114,18 @@ class Voices:
     not_enrolled: dict[str, str] = field(default_factory=dict)
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
     cohort: Cohort | None = None
+
+    def needed_cohort(self, normalization: ScoreNormalizationOptions) -> Cohort:
+        """Give the cohort.
+
+        Raises
+        ------
+        MismatchError
+            If there is none.
+        """
+        if self.cohort is None:
+            raise MismatchError(
+                f"normalization {normalization.method!r} needs a cohort, and these speakers were "
+                "made without one; make them anew with it, or score without normalization"
+            )
+        return self.cohort

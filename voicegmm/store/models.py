@@ -157,6 +157,7 @@ def _write_cohort(group: h5py.Group, cohort: Cohort) -> None:
     _write_speakers(group.create_group("speakers"), cohort.models)
     write_strings(group, "voices", cohort.voices)
     write_strings(group, "enrolled", cohort.enrolled)
+    write_strings(group, "contents", cohort.contents)
     # Where a speaker would meet itself there is no score: NaN in memory, a mask in the file.
     group["met"] = np.isfinite(cohort.of_cohort).astype(np.uint8)
     group["of_cohort"] = np.nan_to_num(cohort.of_cohort, nan=0.0)
@@ -166,11 +167,12 @@ def _write_cohort(group: h5py.Group, cohort: Cohort) -> None:
 def _read_cohort(group: h5py.Group, background: BackgroundModel, adaptation: MapOptions) -> Cohort:
     models = _read_speakers(group["speakers"], background, adaptation)
     voices, enrolled = read_strings(group, "voices"), read_strings(group, "enrolled")
+    contents = read_strings(group, "contents") if "contents" in group else ()
     shape = (len(models.ids), len(voices))
     met = read_array(group, "met", shape, np.uint8).astype(bool)
     of_cohort = np.where(met, read_array(group, "of_cohort", shape, np.float64), np.nan)
     of_enrolled = read_array(group, "of_enrolled", (len(enrolled), len(voices)), np.float64)
-    return Cohort(models, voices, of_cohort, enrolled, of_enrolled)
+    return Cohort(models, voices, of_cohort, enrolled, of_enrolled, contents)
 
 
 def load_voices(path: str | os.PathLike[str]) -> Voices:
