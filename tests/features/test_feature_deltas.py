@@ -100,7 +100,7 @@ def test_deltas_of_no_frames_and_of_no_matrix():
         DeltaOptions(order=5)
     with pytest.raises(OptionError, match="did you mean 'kaldi'"):
         DeltaOptions(rule="caldi")
-    with pytest.raises(OptionError, match="rule must be one of kaldi, htk; got 'shifted'"):
+    with pytest.raises(OptionError, match="rule must be one of kaldi, htk, sidekit; got 'shifted'"):
         deltas(np.zeros((2, 2)), rule="shifted")
 
 

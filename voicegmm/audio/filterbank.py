@@ -10,7 +10,7 @@ from voicegmm._base.checks import at_least, one_of, within
 from voicegmm._base.errors import OptionError
 
 MEL_SCALES = ("htk", "slaney", "linear")
-SHAPES = ("mel", "htk", "hertz")
+SHAPES = ("mel", "htk", "hertz", "talkbox")
 NORMS = ("none", "area")
 
 # Slaney's Auditory Toolbox (1998): linear, 200/3 Hz a mel, up to 1 kHz; then 27 mels multiply
@@ -228,11 +228,12 @@ def triangular_filters(
         In hertz; see `band_edges`.
     scale : {"htk", "slaney", "linear"}
         See `mel_from_hertz`.
-    shape : {"mel", "htk", "hertz"}
+    shape : {"mel", "htk", "hertz", "talkbox"}
         "mel": a bin's weight is linear in its mel (Kaldi). "htk": so too, but only bins strictly
         between those nearest to the edges of the band count (HTK, ``HSigP.c``, InitFBank: without
         it only where an edge lies between bins does the outermost filter differ). "hertz": linear
-        in its hertz (librosa, sidekit, and most others).
+        in its hertz (librosa, Spear, and most others). "talkbox": so too, but without the last
+        bin of each falling side (scikits.talkbox, from which sidekit has it).
     norm : {"none", "area"}
         Of height 1, or of area 1 in hertz (Slaney's Auditory Toolbox; librosa).
     warp : FrequencyWarp, optional
@@ -254,7 +255,8 @@ def triangular_filters(
     step = sample_rate / n_fft
     bins = np.arange(n_fft // 2 + 1) * step
     hertz = hertz_from_mel(corners, scale)
-    ramps, at = (hertz, bins) if shape == "hertz" else (corners, mel_from_hertz(bins, scale))
+    in_hertz = shape in ("hertz", "talkbox")
+    ramps, at = (hertz, bins) if in_hertz else (corners, mel_from_hertz(bins, scale))
     left, center, right = (ramps[i : i + n_filters, None] for i in range(3))
     rising = (at - left) / (center - left)
     falling = (right - at) / (right - center)
@@ -263,6 +265,10 @@ def triangular_filters(
         nearest_low, nearest_high = np.floor(np.array([low, high]) / step + 0.5)
         k = np.arange(len(bins))
         filters[:, (k <= nearest_low) | (k >= nearest_high)] = 0
+    if shape == "talkbox":
+        last = np.floor(right / step).astype(int)
+        # Where the center's bin is the last too, none lies on the falling side.
+        filters[(np.arange(len(bins)) == last) & (last > np.floor(center / step))] = 0
     empty = np.flatnonzero(~filters.any(axis=1))
     if empty.size:
         raise OptionError(

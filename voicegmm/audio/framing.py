@@ -9,7 +9,7 @@ from voicegmm._base.checks import above, one_of
 from voicegmm._base.errors import DataError
 
 WINDOWS = ("hamming", "hann", "povey", "rectangular", "hamming_periodic", "hann_periodic")
-PADDINGS = ("reflection", "zeros")
+PADDINGS = ("reflection", "zeros", "zeros_after")
 
 
 def samples_in(seconds: float, sample_rate: int) -> int:
@@ -69,14 +69,18 @@ def count_frames(
         True: only frames that lie wholly inside the signal (HTK). False: one frame for each hop,
         whatever the window (Kaldi with ``--snip-edges=false``; librosa with ``center=True``,
         which has one more).
-    padding : {"reflection", "zeros"}
-        Without snipping: whose count, Kaldi's or librosa's; see `frame_view`.
+    padding : {"reflection", "zeros", "zeros_after"}
+        Without snipping: whose count, Kaldi's, librosa's or Matlab's; see `frame_view`.
     """
     one_of("padding", padding, PADDINGS)
     if snip_edges:
         return 0 if n_samples < n_window else 1 + (n_samples - n_window) // n_hop
     if padding == "zeros":
         return 1 + n_samples // n_hop if n_samples else 0
+    if padding == "zeros_after":
+        after_first = -(-max(0, n_samples - n_window) // n_hop)
+        # Where the hop is longer than the window, the last may lie wholly behind the end.
+        return min(1 + after_first, -(-n_samples // n_hop))
     return (n_samples + n_hop // 2) // n_hop
 
 
@@ -85,7 +89,7 @@ def first_sample(n_window: int, n_hop: int, snip_edges: bool, padding: str = "re
 
     Frame t begins t * n_hop samples later. See `frame_view`.
     """
-    if snip_edges:
+    if snip_edges or padding == "zeros_after":
         return 0
     return (0 if padding == "zeros" else n_hop // 2) - n_window // 2
 
@@ -102,7 +106,8 @@ def frame_view(
     Without snipping, by "reflection": frame t is centered on sample (t + 1/2) n_hop and what lies
     outside the signal is its reflection, the end sample repeated: ... x1 x0 | x0 x1 ... (Kaldi,
     ``feature-window.cc``, ExtractWindow). By "zeros": frame t is centered on sample t n_hop and
-    outside is silence (librosa).
+    outside is silence (librosa). By "zeros_after": frame t begins with sample t n_hop, and the
+    last one is filled up with zeros (Matlab's ``buffer`` with "nodelay", python_speech_features).
 
     Parameters
     ----------
@@ -111,7 +116,7 @@ def frame_view(
         Lengths in samples, at least 1.
     snip_edges : bool
         See `count_frames`.
-    padding : {"reflection", "zeros"}
+    padding : {"reflection", "zeros", "zeros_after"}
 
     Returns
     -------
@@ -132,8 +137,8 @@ def frame_view(
         start = first_sample(n_window, n_hop, snip_edges, padding)
         missing = start + (n_frames - 1) * n_hop + n_window - len(samples)
         width = (max(0, -start), max(0, missing))
-        zeros = padding == "zeros"
-        samples = np.pad(samples, width) if zeros else np.pad(samples, width, mode="symmetric")
+        reflects = padding == "reflection"
+        samples = np.pad(samples, width, mode="symmetric") if reflects else np.pad(samples, width)
         samples = samples[max(0, start) :]
     every = np.lib.stride_tricks.sliding_window_view(samples, n_window)
     return every[: (n_frames - 1) * n_hop + 1 : n_hop]

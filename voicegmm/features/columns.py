@@ -22,7 +22,7 @@ def cepstra(
     options : StaticOptions, optional
     log_energy : (n_frames,) float array, optional
         As `voicegmm.features.frame_log_energy` gives it; needed when `options.energy` is
-        "log_energy".
+        "log_energy" or "both".
 
     Returns
     -------
@@ -35,7 +35,7 @@ def cepstra(
     """
     options = options or StaticOptions()
     result = np.asarray(log_filters, dtype=precision(options)) @ cosine_transform(options)
-    if options.energy == "log_energy":
+    if options.has_log_energy:
         result[:, 0 if options.energy_place == "first" else -1] = needed(log_energy)
     return result
 
@@ -43,7 +43,7 @@ def cepstra(
 def needed(log_energy: FloatArray | None) -> FloatArray:
     """Refuse a missing log energy."""
     if log_energy is None:
-        raise DataError('log_energy must be given when the option energy is "log_energy"')
+        raise DataError('log_energy must be given when the option energy is "log_energy" or "both"')
     return log_energy
 
 

@@ -1,15 +1,18 @@
 """Deltas: how the features move over time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, FloatArray
 from voicegmm._base.checks import one_of, within
-from voicegmm._base.errors import DataError
+from voicegmm._base.errors import DataError, OptionError
 
-RULES = ("kaldi", "htk")
+RULES = ("kaldi", "htk", "sidekit")
+# Of x_(t+j) - x_(t-j), j = 1, 2, 3: sidekit's default filter.
+_SIDEKIT_WEIGHTS = (0.25, 0.5, 0.25)
 _BLOCK_FRAMES = 2048  # few enough that what is computed from them stays in the cache
 
 
@@ -23,8 +26,9 @@ class DeltaOptions:
         0 for none, 1 for deltas, 2 for deltas and their deltas; at most 4.
     window : int
         Frames on each side of a frame, 1 to 100.
-    rule : {"kaldi", "htk", "shifted"}
-        "kaldi" and "htk": what the second and higher orders see at the edges; see `deltas`.
+    rule : {"kaldi", "htk", "sidekit", "shifted"}
+        "kaldi" and "htk": what the second and higher orders see at the edges; "sidekit": its
+        filter, of window 3; see `deltas`.
         "shifted": shifted delta cepstra; see `shifted_deltas`. `order` and `window` do not count
         for those, the next four options only for them.
     shifted_columns : int
@@ -49,6 +53,8 @@ class DeltaOptions:
         within("order", self.order, 0, 4)
         within("window", self.window, 1, 100)
         one_of("rule", self.rule, (*RULES, "shifted"))
+        if self.rule == "sidekit" and self.window != len(_SIDEKIT_WEIGHTS):
+            raise OptionError(f'window must be 3 when rule is "sidekit", got {self.window}')
         within("shifted_columns", self.shifted_columns, 1, 1000)
         within("shifted_spread", self.shifted_spread, 1, 100)
         within("shifted_step", self.shifted_step, 1, 100)
@@ -111,19 +117,22 @@ def deltas(
     frames before the first repeat it and frames after the last repeat that. Orders above the
     first apply the formula again: "kaldi" to the endlessly repeated edges of the frames
     themselves (so the base is repeated and the formula convolved with itself), "htk" to the
-    deltas, whose own first and last rows are repeated. They differ only near the edges.
+    deltas, whose own first and last rows are repeated. They differ only near the edges. "sidekit"
+    weights the differences by 1/4, 1/2, 1/4 in the place of j / (2 sum_j j²), and takes zeros for
+    what lies beyond the edges.
 
     Parameters
     ----------
     frames : (n_frames, n_dims) float array
     order, window : int
         See `DeltaOptions`.
-    rule : {"kaldi", "htk"}
+    rule : {"kaldi", "htk", "sidekit"}
 
     Returns
     -------
     (n_frames, n_dims * (order + 1)) float32 array
-        The frames, then each order. Deltas of a constant are exactly zero everywhere.
+        The frames, then each order. Deltas of a constant are exactly zero everywhere, but for
+        "sidekit" at the edges.
 
     Raises
     ------
@@ -159,10 +168,12 @@ def _orders(
         current = _edges_repeated(current, *missing)
         first = rows.start - reach
     for _ in range(order):
-        if rule == "htk":
-            current = _edges_repeated(current, window * at_start, window * at_end)
+        if rule != "kaldi":
+            mode: Literal["edge", "constant"] = "edge" if rule == "htk" else "constant"
+            width = window * at_start, window * at_end
+            current = np.pad(current, (width, (0, 0)), mode=mode)
             first -= window * at_start
-        current = _slopes(current, window)
+        current = _slopes(current, _weights(window, rule))
         first += window
         yield current[rows.start - first : rows.stop - first]
 
@@ -219,14 +230,22 @@ def _edges_repeated(frames: Float32Array, before: int, after: int) -> Float32Arr
     return np.pad(frames, ((before, after), (0, 0)), mode="edge")
 
 
-def _slopes(frames: Float32Array, window: int) -> Float32Array:
-    """Compute the regression slopes of the frames that have `window` neighbors on each side."""
+def _weights(window: int, rule: str) -> tuple[float, ...]:
+    """Give what the differences of the frames 1 .. window away are weighted with."""
+    if rule == "sidekit":
+        return _SIDEKIT_WEIGHTS
+    squares = 2 * sum(j * j for j in range(1, window + 1))
+    return tuple(j / squares for j in range(1, window + 1))
+
+
+def _slopes(frames: Float32Array, weights: Sequence[float]) -> Float32Array:
+    """Compute the slopes of the frames that have a neighbor for each weight on both sides."""
+    window = len(weights)
     n = len(frames) - 2 * window
     total = np.zeros((n, frames.shape[1]), dtype=np.float32)
     # Differences first: of equal frames they are exactly zero, as sums of products are not.
-    for j in range(1, window + 1):
+    for j, weight in enumerate(weights, start=1):
         step = frames[window + j : window + j + n] - frames[window - j : window - j + n]
-        step *= np.float32(j)
+        step *= np.float32(weight)
         total += step
-    total /= np.float32(2 * sum(j * j for j in range(1, window + 1)))
     return total

@@ -218,7 +218,7 @@ class Pipeline:
 
         Static features, filtered over time if so asked, their deltas and the pitch of all frames;
         which of them hold speech; normalization over those or over all; the speech frames. With
-        RASTA the first four frames are never kept: they fill its filter.
+        RASTA the first four frames are not kept, unless it says so: they fill its filter.
 
         Parameters
         ----------
@@ -255,7 +255,7 @@ class Pipeline:
         weights = self._speech_weights(signal, energy, segments, source)
         frames = self._with_pitch(with_deltas(static, options.deltas), signal)
         kept = np.flatnonzero(weights)
-        if options.rasta.on != "none":
+        if options.rasta.on != "none" and not options.rasta.keep_start:
             kept = kept[kept >= RASTA_START]
             if not len(kept):
                 raise AudioError(

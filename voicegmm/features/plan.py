@@ -150,14 +150,17 @@ def cosine_transform(options: StaticOptions) -> FloatArray:
     1 + L/2 sin(pi k / L) (eq. 5.12).
     """
     N = options.n_filters
-    n = options.n_cepstra + (options.energy == "none")
+    n = options.n_cepstra + (options.energy == "none") - (options.energy == "both")
     k = np.arange(n)
     matrix: Float64Array = np.sqrt(2 / N) * np.cos(np.pi / N * np.outer(np.arange(N) + 0.5, k))
     matrix[:, 0] = zeroth_weight(options)
     matrix *= lifter_weights(options, k)
-    # The place of c0: left out, kept, or overwritten by the log energy.
+    # The place of c0: left out, kept, or overwritten by the log energy, which can have its own.
+    last = options.energy_place == "last"
     if options.energy == "none":
         matrix = matrix[:, 1:]
-    elif options.energy_place == "last":
+    elif options.energy == "both":
+        matrix = np.pad(matrix, ((0, 0), (not last, last)))
+    elif last:
         matrix = np.roll(matrix, -1, axis=1)
     return frozen(matrix, precision(options))

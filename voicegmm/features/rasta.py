@@ -27,10 +27,14 @@ class RastaOptions:
     pole : float
         Of the recursion, 0 to 0.99: the larger, the slower the movements that pass. 0.94 in
         Ellis's rastafilt and sidekit, 0.98 in Hermansky & Morgan's paper and earlier sidekits.
+    keep_start : bool
+        Keep the first four frames, the zeros that fill the filter, where they hold speech, and
+        normalize over them too, as sidekit does.
     """
 
     on: str = "none"
     pole: float = 0.94
+    keep_start: bool = False
 
     def __post_init__(self) -> None:
         one_of("on", self.on, ("none", "filterbank", "static"))

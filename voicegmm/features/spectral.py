@@ -56,6 +56,7 @@ def windowed(
     sample_rate: int,
     options: StaticOptions | None = None,
     out: FloatArray | None = None,
+    before: float = 0.0,
 ) -> FloatArray:
     """Emphasize the high frequencies of each frame and weight it with the window.
 
@@ -68,6 +69,8 @@ def windowed(
     options : StaticOptions, optional
     out : (n_frames, n_window) float array, optional
         Where to write the result: of the precision of the options, and not the frames themselves.
+    before : float
+        The sample before the first of these frames, where `preemphasis_start` is "signal".
 
     Returns
     -------
@@ -75,20 +78,26 @@ def windowed(
     """
     options = options or StaticOptions()
     plan = prepare(options, sample_rate)
+    return np.multiply(emphasized(frames, options, plan, before), plan.window, out=out)
+
+
+def emphasized(
+    frames: FloatArray, options: StaticOptions, plan: Plan, before: float = 0.0
+) -> FloatArray:
+    """Compute y[n] = x[n] - c x[n - 1] in each frame (HTK Book, eq. 5.1), x[-1] as options say."""
     frames = np.asarray(frames, dtype=precision(options))
     c = options.preemphasis
-    if c > 0:
-        frames = _emphasized(frames, c)
-    return np.multiply(frames, plan.window, out=out)
-
-
-def _emphasized(frames: FloatArray, c: float) -> FloatArray:
-    """Compute y[n] = x[n] - c x[n - 1], y[0] = (1 - c) x[0] (HTK Book, eq. 5.1; Kaldi)."""
+    if not c or not frames.size:
+        return frames
     frames = np.ascontiguousarray(frames)
     result = np.empty_like(frames)
     # As one long row, which is twice as fast; what then stands before each frame is overwritten.
     np.multiply(frames.reshape(-1)[:-1], -c, out=result.reshape(-1)[1:])
-    np.multiply(frames[:, 0], -c, out=result[:, 0])
+    if options.preemphasis_start == "signal":
+        np.multiply(frames[:-1, plan.n_hop - 1], -c, out=result[1:, 0])
+        result[0, 0] = -c * before
+    else:
+        np.multiply(frames[:, 0], -c, out=result[:, 0])
     result += frames
     return result
 
@@ -207,12 +216,10 @@ def frame_blocks(samples: FloatArray, plan: Plan, options: StaticOptions) -> Ite
     samples = _checked(samples, options)
     dtype = precision(options)
     if options.dither > 0:
-        noise = np.random.default_rng(options.dither_seed).standard_normal(
-            len(samples), dtype=np.float32
-        )
-        samples = samples + noise * dtype(options.dither / INT16_SCALE)
+        samples = samples + _noise(len(samples), options) * dtype(options.dither / INT16_SCALE)
     view = frame_view(samples, plan.n_window, plan.n_hop, options.snip_edges, options.padding)
-    averages = np.full(plan.n_window, 1 / plan.n_window, dtype=dtype)
+    divisor = plan.n_window if options.dc_divisor == "window" else plan.n_fft
+    averages = np.full(plan.n_window, 1 / divisor, dtype=dtype)
     room = np.empty((min(BLOCK_FRAMES, len(view)), plan.n_window), dtype=dtype)
     for start in range(0, max(1, len(view)), BLOCK_FRAMES):
         cut = view[start : start + BLOCK_FRAMES]
@@ -220,6 +227,15 @@ def frame_blocks(samples: FloatArray, plan: Plan, options: StaticOptions) -> Ite
         if options.remove_dc:
             block -= (block @ averages)[:, None]
         yield block
+
+
+def _noise(n_samples: int, options: StaticOptions) -> FloatArray:
+    """Draw standard normal noise, the same for the same options."""
+    if options.dither_generator == "mt19937":
+        drawn = np.random.RandomState(options.dither_seed).randn(n_samples)
+        return np.asarray(drawn, dtype=precision(options))
+    rng = np.random.default_rng(options.dither_seed)
+    return rng.standard_normal(n_samples, dtype=np.float32)
 
 
 def _checked(samples: FloatArray, options: StaticOptions) -> FloatArray:

@@ -14,6 +14,7 @@ from voicegmm.features.plp import plp_cepstra
 from voicegmm.features.rasta import RastaOptions, rasta
 from voicegmm.features.spectral import (
     BLOCK_FRAMES,
+    emphasized,
     frame_blocks,
     frame_detection_energy,
     frame_log_energy,
@@ -257,22 +258,28 @@ def analyze(
     whole = options.dynamic_range_db > 0 or filtering.on == "filterbank"
     shape = n_frames, options.n_filters if whole else options.n_dims
     columns: FloatArray = np.empty(shape, precision(options) if whole else np.float32)
-    loudness = np.zeros(n_frames, precision(options)) if options.energy == "log_energy" else None
+    loudness = np.zeros(n_frames, precision(options)) if options.has_log_energy else None
     energy = np.zeros(n_frames, dtype=np.float32)
     # Memory for a block, asked for once; the zeros that fill a frame up stay what they are.
     n_block = min(BLOCK_FRAMES, n_frames)
     room = np.zeros((n_block, plan.n_fft), precision(options))
     power = np.empty((n_block, plan.n_fft // 2 + 1), precision(options))
     at = 0
+    before = 0.0
     for frames in frame_blocks(samples, plan, options):
         rows = slice(at, at + len(frames))
         at = rows.stop
         filled = room[: len(frames)]
-        weighted = windowed(frames, sample_rate, options, out=filled[:, : plan.n_window])
+        weighted = windowed(frames, sample_rate, options, filled[:, : plan.n_window], before)
         log_energy = None
         if loudness is not None:
-            log_energy = frame_log_energy(frames if options.raw_energy else weighted, options)
+            heard = (
+                weighted if options.windowed_energy else emphasized(frames, options, plan, before)
+            )
+            log_energy = frame_log_energy(frames if options.raw_energy else heard, options)
             loudness[rows] = log_energy
+        if options.preemphasis_start == "signal" and len(frames):
+            before = float(frames[-1, plan.n_hop - 1])
         bins = spectrum(filled, sample_rate, options, out=power[: len(frames)])
         if whole:
             columns[rows] = log_filterbank(bins, sample_rate, options)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voicegmm._base.checks import at_least, one_of, within
+from voicegmm._base.checks import one_of, within
 from voicegmm._base.errors import OptionError
 from voicegmm.audio.filterbank import MEL_SCALES, NORMS, SHAPES, FrequencyWarp
 from voicegmm.audio.framing import PADDINGS, WINDOWS
@@ -34,15 +34,23 @@ class StaticOptions:
     window : {"hamming", "hann", "povey", "rectangular", "hamming_periodic", "hann_periodic"}
         See `voicegmm.audio.analysis_window`.
     preemphasis : float
-        x[n] - preemphasis * x[n - 1] in each frame, 0 to 1; the first sample takes itself for
-        the one before it.
+        x[n] - preemphasis * x[n - 1] in each frame, 0 to 1.
+    preemphasis_start : {"frame", "signal"}
+        What stands before a frame's first sample: itself (HTK, Kaldi), or the sample that the
+        frame before has there, 0 before the first frame (Spear). The latter takes a hop that is
+        no longer than the window.
     remove_dc : bool
         Subtract each frame's mean first.
+    dc_divisor : {"window", "n_fft"}
+        What the sum of a frame is divided by to be that mean: its length, or that of the
+        transform, so that some of the mean stays (Spear).
     dither : float
         Standard deviation of the Gaussian noise that is added to the signal, in steps of 16-bit
         samples, 0 to 1000. 0 adds nothing.
     dither_seed : int
         Of that noise, at least 0: the same signal always gives the same frames.
+    dither_generator : {"pcg64", "mt19937"}
+        What draws it: numpy's generator of today, or the one of `numpy.random.seed` (SIDEKIT).
     n_fft : int
         Length of the Fourier transform; 0 for the window's length rounded up to a power of two.
     spectrum : {"power", "magnitude"}
@@ -57,7 +65,7 @@ class StaticOptions:
         sampling rate.
     mel_scale : {"htk", "slaney", "linear"}
         See `voicegmm.audio.mel_from_hertz`.
-    filter_shape : {"mel", "htk", "hertz"}
+    filter_shape : {"mel", "htk", "hertz", "talkbox"}
     filter_norm : {"none", "area"}
         See `voicegmm.audio.triangular_filters`.
     filter_floor : float
@@ -77,7 +85,8 @@ class StaticOptions:
     n_cepstra : int
         Columns of the cepstral kinds, the energy included: with energy "none" c1 .. c_n; with
         "c0" or "log_energy" that one and c1 .. c_(n-1), as Kaldi counts (HTK's NUMCEPS is one
-        less). The others have a column for each filter, and one more for the energy.
+        less); with "both" c0 .. c_(n-2) and the log energy. The others have a column for each
+        filter, and one more for the energy.
     lifter : float
         L of the weights 1 + L / 2 sin(pi k / L) (HTK Book, eq. 5.12), at least 0; 0 for none.
     lpc_order : int
@@ -86,23 +95,26 @@ class StaticOptions:
         Exponent that turns intensity into loudness in "plp", 0.01 to 1. Hermansky and HTK: 0.33.
     centroid_exponent : float
         Of the spectrum that "centroids" weights frequencies with, 0.01 to 1; Paliwal's gamma.
-    energy : {"none", "c0", "log_energy"}
-        What stands for the loudness. The c0 of "plp" is the logarithm of the prediction error,
-        that of "filterbank" and "centroids" the first cepstrum of the log filterbank (which the
-        columns of "filterbank" hold already).
+    energy : {"none", "c0", "log_energy", "both"}
+        What stands for the loudness; "both" only for "mfcc" and "lfcc". The c0 of "plp" is the
+        logarithm of the prediction error, that of "filterbank" and "centroids" the first cepstrum
+        of the log filterbank (which the columns of "filterbank" hold already).
     energy_place : {"first", "last"}
-        Kaldi puts it first, HTK last.
+        Kaldi puts it first, HTK last. With "both" it is the log energy's, and c0 is first of
+        the cepstra.
     c0 : {"orthonormal", "htk"}
         sqrt(1/N) or sqrt(2/N) times the sum of the log filterbank. Not for "plp".
     raw_energy : bool
         Take the log energy before pre-emphasis and window rather than after.
+    windowed_energy : bool
+        Take a log energy that is not raw after the window too, rather than between the two.
     energy_floor : float
         Smallest energy, stated at int16 amplitudes, at least 0.
     snip_edges : bool
         Only frames that lie inside the signal; see `voicegmm.audio.frame_view`.
-    padding : {"reflection", "zeros"}
-        What the frames see outside of the signal, and where they are centered, when edges are
-        not snipped.
+    padding : {"reflection", "zeros", "zeros_after"}
+        What the frames see outside of the signal, and where they lie, when edges are not snipped;
+        see `voicegmm.audio.frame_view`.
     precision : {"single", "double"}
         Of the arithmetic; the frames are single precision either way.
 
@@ -117,9 +129,12 @@ class StaticOptions:
     hop_seconds: float = 0.010
     window: str = "hamming"
     preemphasis: float = 0.97
+    preemphasis_start: str = "frame"
     remove_dc: bool = True
+    dc_divisor: str = "window"
     dither: float = 0.0
     dither_seed: int = 0
+    dither_generator: str = "pcg64"
     n_fft: int = 0
     spectrum: str = "power"
     amplitude: str = "int16"
@@ -144,6 +159,7 @@ class StaticOptions:
     energy_place: str = "first"
     c0: str = "orthonormal"
     raw_energy: bool = True
+    windowed_energy: bool = True
     energy_floor: float = 0.0
     snip_edges: bool = True
     padding: str = "reflection"
@@ -160,8 +176,16 @@ class StaticOptions:
         within("hop_seconds", self.hop_seconds, 1e-4, 1.0)
         one_of("window", self.window, WINDOWS)
         within("preemphasis", self.preemphasis, 0.0, 1.0)
+        one_of("preemphasis_start", self.preemphasis_start, ("frame", "signal"))
+        if self.preemphasis_start == "signal" and self.hop_seconds > self.window_seconds:
+            raise OptionError(
+                'preemphasis_start must be "frame" when hop_seconds is longer than window_seconds, '
+                "got 'signal'"
+            )
+        one_of("dc_divisor", self.dc_divisor, ("window", "n_fft"))
         within("dither", self.dither, 0.0, 1000.0)
-        at_least("dither_seed", self.dither_seed, 0)
+        within("dither_seed", self.dither_seed, 0, 2**32 - 1)
+        one_of("dither_generator", self.dither_generator, ("pcg64", "mt19937"))
         within("n_fft", self.n_fft, 0, 1 << 20)
         one_of("spectrum", self.spectrum, ("power", "magnitude"))
         one_of("amplitude", self.amplitude, ("int16", "unit"))
@@ -190,7 +214,9 @@ class StaticOptions:
             )
 
     def _check_columns(self) -> None:
-        one_of("energy", self.energy, ("none", "c0", "log_energy"))
+        one_of("energy", self.energy, ("none", "c0", "log_energy", "both"))
+        if self.energy == "both" and self.kind not in ("mfcc", "lfcc"):
+            raise OptionError(f'energy must not be "both" when kind is {self.kind!r}')
         one_of("energy_place", self.energy_place, ("first", "last"))
         one_of("c0", self.c0, ("orthonormal", "htk"))
         within("energy_floor", self.energy_floor, 0.0, 1e30)
@@ -201,12 +227,14 @@ class StaticOptions:
             within("lpc_order", self.lpc_order, 1, self.n_filters)
         else:
             within("lpc_order", self.lpc_order, 1, 1000)
-        most = self.n_filters - 1 if self.energy == "none" else self.n_filters
+        least, most = 1, self.n_filters - (self.energy == "none")
+        if self.energy == "both":
+            least, most = 2, self.n_filters + 1
         if self.kind not in CEPSTRA:
             within("n_cepstra", self.n_cepstra, 1, 1000)
-        elif not 1 <= self.n_cepstra <= most:
+        elif not least <= self.n_cepstra <= most:
             raise OptionError(
-                f"n_cepstra must be between 1 and {most} (n_filters is {self.n_filters}, "
+                f"n_cepstra must be between {least} and {most} (n_filters is {self.n_filters}, "
                 f"energy {self.energy!r}), got {self.n_cepstra}"
             )
 
@@ -216,6 +244,11 @@ class StaticOptions:
         if self.kind in CEPSTRA:
             return self.n_cepstra
         return self.n_filters + (self.energy != "none")
+
+    @property
+    def has_log_energy(self) -> bool:
+        """Whether one of the columns is the log energy."""
+        return self.energy in ("log_energy", "both")
 
     @property
     def filter_scale(self) -> str:

@@ -36,9 +36,10 @@ class Stream:
     Parameters
     ----------
     options : PipelineOptions, optional
-        The samples have its rate. Only what does not look at the whole recording: no dither, no
-        `static.dynamic_range_db`, RASTA or pitch; `speech.method` "none", or "kaldi" with
-        `mean_scale`, `min_range_db` and `min_speech_seconds` 0; no normalization or a sliding one.
+        The samples have its rate. Only what does not look at the whole recording: no dither,
+        `static.preemphasis_start` "frame", no `static.dynamic_range_db`, RASTA or pitch;
+        `speech.method` "none", or "kaldi" with `mean_scale`, `min_range_db` and
+        `min_speech_seconds` 0; no normalization or a sliding one.
         By default the cepstra and deltas of `PipelineOptions`, all frames.
 
     Raises
@@ -152,6 +153,7 @@ def check_streamable(options: PipelineOptions) -> None:
     static, speech = options.static, options.speech
     wanted: list[tuple[str, Any, tuple[Any, ...]]] = [
         ("static.dither", static.dither, (0,)),
+        ("static.preemphasis_start", static.preemphasis_start, ("frame",)),
         ("static.dynamic_range_db", static.dynamic_range_db, (0,)),
         ("rasta.on", options.rasta.on, ("none",)),
         ("pitch.method", options.pitch.method, ("none",)),
@@ -241,7 +243,7 @@ class _Cutter:
 
 
 def _mode(options: StaticOptions) -> Any:
-    return "constant" if options.padding == "zeros" else "symmetric"
+    return "symmetric" if options.padding == "reflection" else "constant"
 
 
 class _Stage:
