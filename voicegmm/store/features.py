@@ -32,6 +32,9 @@ FORMAT = "voicegmm/features"
 VERSION = 1
 # Small chunks: a checksum is taken of a whole chunk, however little of it is read.
 _CHUNK_ROWS = 512
+_COLUMN_ROWS = 16 * _CHUNK_ROWS
+# Rows that wait for each other: a call of HDF5 takes half a millisecond, however little it writes.
+_WRITE_ROWS = _COLUMN_ROWS
 
 
 class FeatureWriter:
@@ -52,6 +55,8 @@ class FeatureWriter:
             "weights": _column(file, "weights", "f4"),
             "positions": _column(file, "positions", "i4"),
         }
+        self._waiting: list[FrameSet] = []
+        self._n_written = 0
         self._offsets = [0]
         self._ids: list[str] = []
         self._statuses: list[Status] = []
@@ -69,22 +74,34 @@ class FeatureWriter:
             self._contents.append("")
             self._offsets.append(self._offsets[-1])
             return
-        start, stop = self._offsets[-1], self._offsets[-1] + len(result.frames)
-        check_room(self._file, 2 * (result.frames.nbytes + 8 * len(result.frames)))
-        for name, dataset in self._rows.items():
-            dataset.resize(stop, axis=0)
-            dataset[start:stop] = getattr(result, name)
         self._statuses.append(Status())
         self._notes.append("; ".join(result.notes))
         self._totals.append(result.n_total)
         self._contents.append(result.content)
-        self._offsets.append(stop)
+        self._offsets.append(self._offsets[-1] + len(result.frames))
+        self._waiting.append(result)
+        if self._offsets[-1] - self._n_written >= _WRITE_ROWS:
+            self._write()
+
+    def _write(self) -> None:
+        """Write the rows that wait."""
+        waiting, self._waiting = self._waiting, []
+        start, stop = self._n_written, self._offsets[-1]
+        self._n_written = stop
+        check_room(self._file, 2 * sum(r.frames.nbytes + 8 * len(r.frames) for r in waiting))
+        for name, dataset in self._rows.items():
+            parts = [getattr(result, name) for result in waiting]
+            dataset.resize(stop, axis=0)
+            # One long recording is not copied.
+            dataset[start:stop] = np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def finish(self) -> None:
         """Write what is known only at the end."""
         file = self._file
         if not self._ids:
             raise VoicegmmError("a feature store needs at least one recording")
+        if self._waiting:
+            self._write()
         write_strings(file, "ids", self._ids)
         write_strings(file, "status", [status.status for status in self._statuses])
         write_strings(file, "reasons", [status.reason for status in self._statuses])
@@ -95,7 +112,7 @@ class FeatureWriter:
 
 
 def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
-    chunks = (16 * _CHUNK_ROWS,)
+    chunks = (_COLUMN_ROWS,)
     return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=chunks, fletcher32=True)
 
 

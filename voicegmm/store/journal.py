@@ -114,10 +114,11 @@ class ExtractionJournal:
         if not end:
             self._write(header)
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, content: bytes | memoryview) -> None:
+        left = memoryview(content)
         try:
-            while content:
-                content = content[os.write(self._handle, content) :]
+            while left:
+                left = left[os.write(self._handle, left) :]
         except OSError as error:
             raise VoicegmmError(f"{self.path}: cannot be written: {error.strerror}") from error
 
@@ -163,14 +164,17 @@ class ExtractionJournal:
         VoicegmmError
             If they cannot be written.
         """
-        content = b"".join(
-            np.ascontiguousarray(array, dtype).tobytes()
+        numbers = [
+            memoryview(np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8))
             for array, dtype in (
                 (frames.frames, _FRAMES),
                 (frames.weights, _WEIGHTS),
                 (frames.positions, _POSITIONS),
             )
-        )
+        ]
+        checksum = 0
+        for part in numbers:
+            checksum = zlib.crc32(part, checksum)
         entry = _Entry(
             file,
             stamp,
@@ -180,11 +184,14 @@ class ExtractionJournal:
             frames.hop_seconds,
             frames.source,
             frames.notes,
-            zlib.crc32(content),
+            checksum,
             frames.content,
         )
-        self._write(msgspec.json.encode(entry) + b"\n" + content)
-        self._places[file] = (os.lseek(self._handle, 0, os.SEEK_CUR) - len(content), entry)
+        self._write(msgspec.json.encode(entry) + b"\n")
+        at = os.lseek(self._handle, 0, os.SEEK_CUR)
+        for part in numbers:
+            self._write(part)
+        self._places[file] = (at, entry)
 
     def __enter__(self) -> "ExtractionJournal":
         return self
@@ -198,6 +205,8 @@ class ExtractionJournal:
         again = isinstance(error, VoicegmmError) and not isinstance(error, WorkerError)
         if error is None or again or not self._places:
             self.path.unlink(missing_ok=True)
+        # By word: a worker process that was forked holds the handle, and with it the lock, too.
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
         os.close(self._handle)
 
 
