@@ -1,7 +1,15 @@
 """Map and reduce: work spread over workers, results in a fixed order. It knows no Gaussian."""
 
 from voicegmm.compute.blas import single_threaded_blas
+from voicegmm.compute.forking import can_fork
 from voicegmm.compute.mapping import WORKERS, available_cores, ordered_map
 from voicegmm.compute.reduction import tree_sum
 
-__all__ = ["WORKERS", "available_cores", "ordered_map", "single_threaded_blas", "tree_sum"]
+__all__ = [
+    "WORKERS",
+    "available_cores",
+    "can_fork",
+    "ordered_map",
+    "single_threaded_blas",
+    "tree_sum",
+]

@@ -2,20 +2,22 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
 from voicegmm._base.checks import at_least, one_of
 from voicegmm._base.errors import WorkerError
 from voicegmm.compute.blas import single_threaded_blas
+from voicegmm.compute.forking import forked_workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-WORKERS = ("threads", "processes")
+WORKERS = ("threads", "processes", "forks")
 
+_DIED = "a worker process died: out of memory, or killed; use fewer workers, or threads"
 _AHEAD = 2  # items in the air per worker: enough to keep all busy, few enough to bound memory
 
 
@@ -29,7 +31,7 @@ def ordered_map(
     items: Iterable[Item],
     n_workers: int = 1,
     workers: str = "threads",
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Apply a function to each item, by `n_workers` workers; yield the results in order.
 
     BLAS is held to one thread meanwhile, with one worker too: workers over items are faster than
@@ -43,9 +45,11 @@ def ordered_map(
         Read only a few items ahead of the consumer, in the calling thread.
     n_workers : int
         At least 1.
-    workers : {"threads", "processes"}
-        Processes get function and items pickled; they stay for the next call. One worker is the
-        calling thread, whatever the kind.
+    workers : {"threads", "processes", "forks"}
+        Processes and forks get function and items pickled. Processes take half a second to start,
+        and stay for the next call. Forks are copies of this process, there at once, and only to be
+        had where `voicegmm.compute.can_fork` says so. One worker is the calling thread, whatever
+        the kind.
 
     Yields
     ------
@@ -55,6 +59,8 @@ def ordered_map(
     ------
     WorkerError
         If a worker process dies.
+    VoicegmmError
+        If forks are asked for where they are not to be had.
     """
     at_least("n_workers", n_workers, 1)
     one_of("workers", workers, WORKERS)
@@ -62,16 +68,18 @@ def ordered_map(
         if n_workers == 1:
             yield from map(function, items)
         elif workers == "threads":
-            yield from _by_threads(function, items, n_workers)
+            pool = ThreadPoolExecutor(n_workers, thread_name_prefix="voicegmm")
+            yield from _by_pool(pool, function, items, n_workers)
+        elif workers == "forks":
+            yield from _by_pool(forked_workers(n_workers), function, items, n_workers)
         else:
             yield from _by_processes(function, items, n_workers)
 
 
-def _by_threads(
-    function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
+def _by_pool(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
 ) -> Iterator[Result]:
     source = iter(items)
-    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="voicegmm")
     try:
         waiting: deque[Future[Result]] = deque(
             pool.submit(function, item) for item in islice(source, _AHEAD * n_workers)
@@ -80,6 +88,8 @@ def _by_threads(
             result = waiting.popleft().result()
             waiting.extend(pool.submit(function, item) for item in islice(source, 1))
             yield result
+    except BrokenExecutor as error:
+        raise WorkerError(_DIED) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -101,6 +111,4 @@ def _by_processes(
         try:
             yield from parallel(delayed(function)(item) for item in items)
         except TerminatedWorkerError as error:
-            raise WorkerError(
-                "a worker process died: out of memory, or killed; use fewer workers, or threads"
-            ) from error
+            raise WorkerError(_DIED) from error

@@ -1,25 +1,30 @@
 """From recordings to a feature store."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from voicegmm._base.errors import AudioError, VoicegmmError
 from voicegmm._base.files import content_hash
 from voicegmm._base.options import fingerprint
-from voicegmm.compute import ordered_map
+from voicegmm.compute import can_fork, ordered_map
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.features.pipeline import Segments
 from voicegmm.scoring import MemoryFrames, Status, failure_of
 from voicegmm.store.features import new_store
-from voicegmm.store.journal import ExtractionJournal
+from voicegmm.store.journal import ExtractionJournal, KeptFrames, append_entry
 
-# Of recordings, in bytes: with less, processes would not gain what they take to start.
-_PROCESSES_FROM = 400_000_000
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Of recordings, in bytes: with less, forks and processes would not gain what they take to start.
+_FORKS_FROM, _PROCESSES_FROM = 10_000_000, 400_000_000
 # What a process is given and gives back at once: large enough that the way does not count.
-_BATCH_BYTES, _BATCH_FILES = 2_500_000, 64
+_BATCH_BYTES, _BATCH_FILES = 1_000_000, 64
 
 
 @dataclass(frozen=True)
@@ -82,19 +87,44 @@ def _extracted(pipeline: Pipeline, recording: _Recording) -> FrameSet | Status:
         return failure_of(error)
 
 
-def _batch_extracted(pipeline: Pipeline, batch: list[_Recording]) -> list[FrameSet | Status]:
-    return [_extracted(pipeline, recording) for recording in batch]
+def _extracted_and_kept(
+    pipeline: Pipeline, journal: Path, recording: _Recording
+) -> KeptFrames | Status:
+    """Extract in another process: the way of the frames from there is the journal."""
+    result = _extracted(pipeline, recording)
+    if isinstance(result, Status):
+        return result
+    return append_entry(journal, recording.file, recording.stamp, result)
 
 
-def _all_extracted(
-    pipeline: Pipeline, recordings: list[_Recording], n_workers: int
-) -> Iterator[FrameSet | Status]:
-    """Extract recordings, by the kind of workers that is faster for so much sound."""
-    processes = n_workers > 1 and sum(r.n_bytes for r in recordings) >= _PROCESSES_FROM
-    batches = _batches(recordings, _BATCH_BYTES if processes else 0)
-    workers = "processes" if processes else "threads"
-    for results in ordered_map(partial(_batch_extracted, pipeline), batches, n_workers, workers):
-        yield from results
+def _all_kept(
+    journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording], n_workers: int
+) -> Generator[FrameSet | Status, None, None]:
+    """Extract recordings and keep them, by the kind of workers that is faster for so much sound."""
+    workers = _kind_of_workers(sum(recording.n_bytes for recording in recordings), n_workers)
+    work: Callable[[_Recording], FrameSet | KeptFrames | Status] = partial(_extracted, pipeline)
+    n_bytes = 0
+    if workers != "threads":
+        work = partial(_extracted_and_kept, pipeline, journal.path)
+        n_bytes = _BATCH_BYTES
+    batches = _batches(recordings, n_bytes)
+    each = partial(_each, work)
+    with closing(ordered_map(each, batches, n_workers, workers)) as done:
+        results = (result for batch in done for result in batch)
+        for recording, result in zip(recordings, results, strict=True):
+            if isinstance(result, FrameSet):
+                journal.add(recording.file, recording.stamp, result)
+            yield journal.take(result) if isinstance(result, KeptFrames) else result
+
+
+def _each(function: Callable[[T], R], items: list[T]) -> list[R]:
+    return [function(item) for item in items]
+
+
+def _kind_of_workers(n_bytes: int, n_workers: int) -> str:
+    if n_workers > 1 and n_bytes >= _FORKS_FROM and can_fork():
+        return "forks"
+    return "processes" if n_workers > 1 and n_bytes >= _PROCESSES_FROM else "threads"
 
 
 def _batches(recordings: list[_Recording], n_bytes: int) -> Iterator[list[_Recording]]:
@@ -113,17 +143,20 @@ def _batches(recordings: list[_Recording], n_bytes: int) -> Iterator[list[_Recor
 
 def _finished(
     journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording], n_workers: int
-) -> Iterator[tuple[FrameSet | Status, bool]]:
+) -> Generator[tuple[FrameSet | Status, bool], None, None]:
     """Give what each recording gives, and whether it had been done before."""
     held = {r.file for r in recordings if journal.holds(r.file, r.stamp)}
-    new = _all_extracted(pipeline, [r for r in recordings if r.file not in held], n_workers)
-    for recording in recordings:
-        if recording.file not in held:
-            yield next(new), False
-            continue
-        frames = journal.frames_of(recording.file, recording.stamp)
-        # Damaged in the journal: then once more, here.
-        yield frames or _extracted(pipeline, recording), frames is not None
+    rest = [r for r in recordings if r.file not in held]
+    with closing(_all_kept(journal, pipeline, rest, n_workers)) as new:
+        for recording in recordings:
+            if recording.file not in held:
+                yield next(new), False
+                continue
+            frames = journal.frames_of(recording.file, recording.stamp)
+            if frames is not None:
+                yield frames, True
+            else:  # Damaged in the journal: then once more, here.
+                yield from ((f, False) for f in _all_kept(journal, pipeline, [recording], 1))
 
 
 def extract_to_store(
@@ -142,8 +175,9 @@ def extract_to_store(
     was interrupted goes on with the recordings that are left, and gives the same bytes. Recordings
     have changed since (by size or time), or whose labels have, are extracted again.
 
-    The workers are threads, and processes where there is much to do: threads gain less, as they
-    wait for each other between the steps, but are there at once.
+    The workers are threads, and processes where there is more to do: threads gain less, as they
+    wait for each other between the steps, but are there at once. So are copies of this process,
+    which are taken where it has no other threads (on Linux).
 
     Parameters
     ----------
@@ -176,12 +210,12 @@ def extract_to_store(
     notes: dict[str, str] = {}
     n_frames, seconds, n_resumed = 0, 0.0, 0
 
+    recordings = list(_recordings(paths, labels))
     with (
         ExtractionJournal(out, pipeline.fingerprint) as journal,
         new_store(out, pipeline, fingerprint(labels) if labels else "") as writer,
+        closing(_finished(journal, pipeline, recordings, n_workers)) as results,
     ):
-        recordings = list(_recordings(paths, labels))
-        results = _finished(journal, pipeline, recordings, n_workers)
         for number, (recording, (result, resumed)) in enumerate(
             zip(recordings, results, strict=True), 1
         ):
@@ -191,8 +225,6 @@ def extract_to_store(
             if isinstance(result, Status):
                 failures[file] = result
             else:
-                if not resumed:
-                    journal.add(file, recording.stamp, result)
                 n_frames += len(result.frames)
                 seconds += result.speech_seconds
                 if result.notes:
@@ -211,7 +243,8 @@ def extract_to_memory(
     """Extract the features of a few recordings; what cannot be used is among the failures."""
     sets: dict[str, FrameSet] = {}
     failures: dict[str, Status] = {}
-    results = _all_extracted(pipeline, list(_recordings(paths)), n_workers)
+    recordings = _recordings(paths)
+    results = ordered_map(partial(_extracted, pipeline), recordings, n_workers)
     for file, result in zip(paths, results, strict=True):
         if isinstance(result, Status):
             failures[file] = result

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ _FRAMES, _WEIGHTS, _POSITIONS = np.dtype("<f4"), np.dtype("<f4"), np.dtype("<i4"
 
 
 @dataclass(frozen=True)
-class _Entry:
+class JournalEntry:
     """The line before the numbers of a recording."""
 
     file: str
@@ -38,8 +39,33 @@ class _Entry:
 
     @property
     def n_bytes(self) -> int:
+        """Of its numbers."""
         per_frame = self.n_dims * _FRAMES.itemsize + _WEIGHTS.itemsize + _POSITIONS.itemsize
         return self.n_frames * per_frame
+
+
+@dataclass(frozen=True)
+class KeptFrames:
+    """Where the numbers of a recording begin in the journal, and the line before them."""
+
+    at: int
+    entry: JournalEntry
+
+    def read(self, content: bytes) -> FrameSet:
+        """Make the frames of those bytes."""
+        entry = self.entry
+        n, n_values = entry.n_frames, entry.n_frames * entry.n_dims
+        weights_at = n_values * _FRAMES.itemsize
+        return FrameSet(
+            np.frombuffer(content, _FRAMES, n_values).reshape(n, entry.n_dims),
+            np.frombuffer(content, _WEIGHTS, n, weights_at),
+            np.frombuffer(content, _POSITIONS, n, weights_at + n * _WEIGHTS.itemsize),
+            entry.n_total,
+            entry.hop_seconds,
+            entry.source,
+            entry.notes,
+            entry.content,
+        )
 
 
 class ExtractionJournal:
@@ -47,7 +73,8 @@ class ExtractionJournal:
 
     A header line, then for each recording a line of JSON and its numbers, checksummed. A feature
     store cannot be gone on with after a crash, but a file that only grows can: what was being
-    written when the process ended is cut off, and the rest holds.
+    written when the process ended is cut off, and the rest holds. Several processes may append to
+    it at once, each by `append_entry`; one of them has it open, and learns where from the others.
 
     A context manager. The file is removed when the block ends well or with an error of ours, which
     would come again; it stays when the process is interrupted, or a worker of it.
@@ -70,9 +97,9 @@ class ExtractionJournal:
     def __init__(self, out: str | os.PathLike[str], fingerprint: str) -> None:
         check_writable(out)
         self.path = Path(f"{os.fspath(out)}.partial")
-        self._places: dict[str, tuple[int, _Entry]] = {}
+        self._places: dict[str, KeptFrames] = {}
         try:
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
             raise VoicegmmError(f"{self.path}: cannot be written: {error.strerror}") from error
         try:
@@ -107,25 +134,16 @@ class ExtractionJournal:
                 at = file.tell()
                 if at + entry.n_bytes > size:
                     break
-                self._places[entry.file] = (at, entry)
+                self._places[entry.file] = KeptFrames(at, entry)
                 end = file.seek(at + entry.n_bytes)
         os.ftruncate(self._handle, end)
-        os.lseek(self._handle, end, os.SEEK_SET)
         if not end:
-            self._write(header)
-
-    def _write(self, content: bytes | memoryview) -> None:
-        left = memoryview(content)
-        try:
-            while left:
-                left = left[os.write(self._handle, left) :]
-        except OSError as error:
-            raise VoicegmmError(f"{self.path}: cannot be written: {error.strerror}") from error
+            _append(self._handle, self.path, [memoryview(header)])
 
     def holds(self, file: str, stamp: str) -> bool:
         """Tell whether there are frames of a recording, without a look at them; see `frames_of`."""
-        entry = self._places.get(file)
-        return entry is not None and entry[1].stamp == stamp
+        kept = self._places.get(file)
+        return kept is not None and kept.entry.stamp == stamp
 
     def frames_of(self, file: str, stamp: str) -> FrameSet | None:
         """Give the frames of a recording that was finished, or None; safe to call from threads.
@@ -139,22 +157,17 @@ class ExtractionJournal:
         """
         if not self.holds(file, stamp):
             return None
-        at, entry = self._places[file]
-        content = os.pread(self._handle, entry.n_bytes, at)
-        if zlib.crc32(content) != entry.checksum:
-            return None
-        n, n_values = entry.n_frames, entry.n_frames * entry.n_dims
-        weights_at = n_values * _FRAMES.itemsize
-        return FrameSet(
-            np.frombuffer(content, _FRAMES, n_values).reshape(n, entry.n_dims),
-            np.frombuffer(content, _WEIGHTS, n, weights_at),
-            np.frombuffer(content, _POSITIONS, n, weights_at + n * _WEIGHTS.itemsize),
-            entry.n_total,
-            entry.hop_seconds,
-            entry.source,
-            entry.notes,
-            entry.content,
-        )
+        kept = self._places[file]
+        content = self._content(kept)
+        return kept.read(content) if zlib.crc32(content) == kept.entry.checksum else None
+
+    def _content(self, kept: KeptFrames) -> bytes:
+        begin, end = kept.at, kept.at + kept.entry.n_bytes
+        content = os.pread(self._handle, end - begin, begin)
+        # The system gives at most 2 GB at once.
+        while part := os.pread(self._handle, end - begin - len(content), begin + len(content)):
+            content += part
+        return content
 
     def add(self, file: str, stamp: str, frames: FrameSet) -> None:
         """Keep the frames of a recording.
@@ -164,34 +177,12 @@ class ExtractionJournal:
         VoicegmmError
             If they cannot be written.
         """
-        numbers = [
-            memoryview(np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8))
-            for array, dtype in (
-                (frames.frames, _FRAMES),
-                (frames.weights, _WEIGHTS),
-                (frames.positions, _POSITIONS),
-            )
-        ]
-        checksum = 0
-        for part in numbers:
-            checksum = zlib.crc32(part, checksum)
-        entry = _Entry(
-            file,
-            stamp,
-            len(frames.frames),
-            frames.n_dims,
-            frames.n_total,
-            frames.hop_seconds,
-            frames.source,
-            frames.notes,
-            checksum,
-            frames.content,
-        )
-        self._write(msgspec.json.encode(entry) + b"\n")
-        at = os.lseek(self._handle, 0, os.SEEK_CUR)
-        for part in numbers:
-            self._write(part)
-        self._places[file] = (at, entry)
+        self._places[file] = _appended(self._handle, self.path, file, stamp, frames)
+
+    def take(self, kept: KeptFrames) -> FrameSet:
+        """Learn what another process has appended, and give it."""
+        self._places[kept.entry.file] = kept
+        return kept.read(self._content(kept))
 
     def __enter__(self) -> "ExtractionJournal":
         return self
@@ -210,8 +201,70 @@ class ExtractionJournal:
         os.close(self._handle)
 
 
-def _parsed(line: bytes) -> _Entry | None:
+def _parsed(line: bytes) -> JournalEntry | None:
     try:
-        return msgspec.json.decode(line, type=_Entry) if line.endswith(b"\n") else None
+        return msgspec.json.decode(line, type=JournalEntry) if line.endswith(b"\n") else None
     except msgspec.MsgspecError:
         return None
+
+
+def append_entry(
+    journal: str | os.PathLike[str], file: str, stamp: str, frames: FrameSet
+) -> KeptFrames:
+    """Keep the frames of a recording in a journal that another process has open.
+
+    Raises
+    ------
+    VoicegmmError
+        If they cannot be written.
+    """
+    handle = os.open(journal, os.O_WRONLY | os.O_APPEND)
+    try:
+        return _appended(handle, Path(journal), file, stamp, frames)
+    finally:
+        os.close(handle)
+
+
+def _appended(handle: int, path: Path, file: str, stamp: str, frames: FrameSet) -> KeptFrames:
+    numbers = [
+        np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8).data
+        for array, dtype in (
+            (frames.frames, _FRAMES),
+            (frames.weights, _WEIGHTS),
+            (frames.positions, _POSITIONS),
+        )
+    ]
+    checksum = 0
+    for part in numbers:
+        checksum = zlib.crc32(part, checksum)
+    entry = JournalEntry(
+        file,
+        stamp,
+        len(frames.frames),
+        frames.n_dims,
+        frames.n_total,
+        frames.hop_seconds,
+        frames.source,
+        frames.notes,
+        checksum,
+        frames.content,
+    )
+    line = memoryview(msgspec.json.encode(entry) + b"\n")
+    end = _append(handle, path, [line, *numbers])
+    return KeptFrames(end - entry.n_bytes, entry)
+
+
+def _append(handle: int, path: Path, parts: Sequence[memoryview]) -> int:
+    """Write at the end of a file, and give the new end."""
+    left = [part for part in parts if part]
+    try:
+        while left:
+            # In one go, so that no other process gets between.
+            written = os.writev(handle, left)
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if left:
+                left[0] = left[0][written:]
+    except OSError as error:
+        raise VoicegmmError(f"{path}: cannot be written: {error.strerror}") from error
+    return os.lseek(handle, 0, os.SEEK_CUR)
