@@ -1,6 +1,10 @@
 import contextlib
+import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from voicegmm._base.errors import OptionError
-from voicegmm.compute import ordered_map, single_threaded_blas, tree_sum
+from voicegmm._base.errors import OptionError, VoicegmmError
+from voicegmm.compute import can_fork, ordered_map, single_threaded_blas, tree_sum
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=40), st.integers(1, 4))
@@ -57,6 +61,73 @@ def test_items_are_read_only_a_little_ahead():
 def test_no_workers_is_refused():
     with pytest.raises(OptionError, match="n_workers must be at least 1, got 0"):
         list(ordered_map(str, [1], 0))
+
+
+# In a process of its own, because forks take one without other threads. A child ends itself at item
+# 7. At last the children print their numbers, and wait.
+FORKING = """
+import os, sys, time
+from voicegmm._base.errors import WorkerError
+from voicegmm.compute import can_fork, ordered_map
+
+def work(item):
+    if item == 7:
+        os._exit(1)
+    if item < 0:
+        raise ValueError(f"item {item}")
+    return item, os.getpid()
+
+assert can_fork()
+pairs = list(ordered_map(work, range(8, 60), 3, "forks"))
+assert [item for item, _ in pairs] == list(range(8, 60))
+assert os.getpid() not in {pid for _, pid in pairs}
+failing = [(range(40), WorkerError, "worker process died"), ([8, -1], ValueError, "item -1")]
+for items, kind, told in failing:
+    try:
+        list(ordered_map(work, items, 2, "forks"))
+    except kind as error:
+        assert told in str(error)
+    else:
+        raise AssertionError("no error")
+
+def wait(item):
+    print(os.getpid(), flush=True)
+    time.sleep(100)
+
+list(ordered_map(wait, range(2), 2, "forks"))
+"""
+
+
+def test_forks_do_the_same_and_end_with_their_parent():
+    process = subprocess.Popen([sys.executable, "-c", FORKING], stdout=subprocess.PIPE, text=True)
+    children = [int(process.stdout.readline()) for _ in range(2)]
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while (left := [pid for pid in children if alive(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_forks_are_refused_beside_threads():
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait)
+    thread.start()
+    try:
+        assert not can_fork()
+        with pytest.raises(VoicegmmError, match="take Linux and no other thread"):
+            list(ordered_map(str, [1, 2], 2, "forks"))
+    finally:
+        go_on.set()
+        thread.join()
 
 
 def blas_threads():

@@ -128,6 +128,56 @@ def test_processes_go_on_when_one_died_and_give_the_same_bytes(
     assert not (tmp_path / "f.h5.partial").exists()
 
 
+# In a process of its own, because forks take one without other threads.
+FORKING = """
+import os, sys
+from pathlib import Path
+from voicegmm._base.errors import WorkerError
+from voicegmm.compute import can_fork
+from voicegmm.features import Pipeline
+from voicegmm.store import extract_to_store, extraction
+
+folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+paths = {path.name: path for path in sorted(folder.iterdir())}
+here = os.getpid()
+
+class Dying(Pipeline):
+    def extract_file(self, path, segments=None):
+        assert os.getpid() != here
+        if path.name.endswith("7.wav"):
+            os._exit(1)
+        return super().extract_file(path, segments)
+
+def stop(number):
+    if number == 4:
+        raise KeyboardInterrupt
+
+extraction._FORKS_FROM, extraction._BATCH_BYTES = 0, int(sys.argv[3])
+assert can_fork()
+try:
+    extract_to_store(paths, Dying(), out, 2)
+except WorkerError:
+    pass
+try:
+    extract_to_store(paths, Pipeline(), out, 2, stop)
+except KeyboardInterrupt:
+    pass
+assert not out.exists() and os.path.exists(f"{out}.partial")
+summary = extract_to_store(paths, Pipeline(), out, 2)
+assert summary.n_resumed >= 3, summary.n_resumed
+assert set(summary.failures) == {"ö 3.wav"}
+assert "clipped" in summary.notes["ö 4.wav"]
+"""
+
+
+def test_forks_die_are_stopped_go_on_and_give_the_same_bytes(paths, tmp_path):
+    _, whole = uninterrupted(paths, tmp_path)
+    out, folder = tmp_path / "f.h5", tmp_path / "wavs"
+    subprocess.run([sys.executable, "-c", FORKING, folder, out, "40000"], check=True)
+    assert out.read_bytes() == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.h5", "wavs", "whole.h5"]
+
+
 def test_it_can_be_interrupted_again_and_again(paths, tmp_path):
     _, whole = uninterrupted(paths, tmp_path)
     for _ in range(20):
