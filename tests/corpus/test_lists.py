@@ -162,7 +162,7 @@ def test_speaker_folders(tmp_path):
 
 def test_folders_that_look_alike_are_refused(tmp_path):
     make_tree(tmp_path, "Zo\u00eb/x.wav", "Zoe\u0308/x.wav")
-    with pytest.raises(ListError, match="two speakers' folders look the same"):
+    with pytest.raises(ListError, match="two sub-folders look the same"):
         scan_speakers(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """What a corpus is made of: recordings, enrollments, trials; lists and folders that name them."""
 
+from voicegmm.corpus.classes import ClassRecordings, scan_classes
 from voicegmm.corpus.folders import (
     AUDIO_SUFFIXES,
     SpeakerFolder,
@@ -32,6 +33,7 @@ from voicegmm.corpus.trials import Trials, read_trials, write_trials
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "ClassRecordings",
     "Enrollment",
     "LabeledSegment",
     "Labels",
@@ -51,6 +53,7 @@ __all__ = [
     "read_rttm",
     "read_segments",
     "read_trials",
+    "scan_classes",
     "scan_speakers",
     "shared_recordings",
     "speaker_of",

@@ -75,32 +75,55 @@ def scan_speakers(folder: str | Path) -> tuple[SpeakerFolder, ...]:
     ListError
         If there is no such folder, or no recording in any sub-folder of it.
     """
+    named = sub_folders(folder, "speaker")
+    return tuple(SpeakerFolder(name, files) for name, files in named.items())
+
+
+def sub_folders(folder: str | Path, kind: str) -> dict[str, tuple[Path, ...]]:
+    """Sort the recordings below a folder by the sub-folder they lie in.
+
+    Parameters
+    ----------
+    folder : path
+    kind : str
+        What a sub-folder stands for, as "speaker", for errors.
+
+    Returns
+    -------
+    dict of str to tuple of pathlib.Path
+        Sorted by name; a sub-folder without a recording has none.
+
+    Raises
+    ------
+    ListError
+        If there is no such folder, or no recording in any sub-folder of it.
+    """
     folder = Path(folder)
     recordings = find_recordings(folder)
-    by_speaker: dict[str, list[Path]] = {
-        checked_name(sub.name, "the speaker's folder"): []
+    named: dict[str, list[Path]] = {
+        checked_name(sub.name, f"the {kind}'s folder"): []
         for sub in sorted(folder.iterdir())
         if sub.is_dir() and not sub.name.startswith(".")
     }
     for path in recordings:
         parts = path.relative_to(folder).parts
         if len(parts) > 1:
-            by_speaker[parts[0]].append(path)
-    if not any(by_speaker.values()):
+            named[parts[0]].append(path)
+    if not any(named.values()):
         loose = f"; {len(recordings)} lie in the folder itself" if recordings else ""
         raise ListError(
             f"{folder}: no recordings in sub-folders{loose}. "
-            f"Expected {folder}/<speaker>/<recording>.wav, one sub-folder a speaker"
+            f"Expected {folder}/<{kind}>/<recording>.wav, one sub-folder a {kind}"
         )
     look_alike: dict[str, str] = {}
-    for name in by_speaker:
+    for name in named:
         other = look_alike.setdefault(normalize("NFC", name), name)
         if other != name:
             raise ListError(
-                f"{folder}: two speakers' folders look the same, {name!r}: they differ only in how "
-                "their accents are written; join them or rename one"
+                f"{folder}: two sub-folders look the same, {name!r}: they differ only in how their "
+                "accents are written; join them or rename one"
             )
-    return tuple(SpeakerFolder(name, tuple(files)) for name, files in by_speaker.items())
+    return {name: tuple(files) for name, files in named.items()}
 
 
 def shared_recordings(speakers: Sequence[SpeakerFolder]) -> list[tuple[Path, Path]]:
