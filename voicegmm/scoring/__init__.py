@@ -8,6 +8,28 @@ from voicegmm.scoring.alignment import (
     learn_fusion_of,
 )
 from voicegmm.scoring.calibration import Calibration, train_calibration
+from voicegmm.scoring.classes import (
+    ClassModel,
+    ClassModels,
+    ClassOptions,
+    class_scores,
+    score_classes,
+    train_classes,
+)
+from voicegmm.scoring.classes_calibration import (
+    ClassCalibration,
+    class_posteriors,
+    class_priors,
+    class_ratios,
+    train_class_calibration,
+)
+from voicegmm.scoring.classes_figures import ClassFigures, class_figures, pooled_by_voice
+from voicegmm.scoring.classes_rehearsal import (
+    ClassRehearsal,
+    JudgedClasses,
+    judge_classes,
+    rehearse_classes,
+)
 from voicegmm.scoring.cohort import Cohort, cohort_size, make_cohort
 from voicegmm.scoring.explanation import Explanation, explain, write_explanation
 from voicegmm.scoring.folds import FoldOptions, Rehearsal, rehearse
@@ -56,6 +78,12 @@ __all__ = [
     "AlignedTables",
     "BackgroundModel",
     "Calibration",
+    "ClassCalibration",
+    "ClassFigures",
+    "ClassModel",
+    "ClassModels",
+    "ClassOptions",
+    "ClassRehearsal",
     "Cohort",
     "CohortScores",
     "EnrolledRecording",
@@ -65,6 +93,7 @@ __all__ = [
     "Fusion",
     "FusionOptions",
     "IdentificationPromise",
+    "JudgedClasses",
     "MemoryFrames",
     "OpenSetTests",
     "Rate",
@@ -80,6 +109,11 @@ __all__ = [
     "align_tables",
     "calibrate",
     "check_front_end",
+    "class_figures",
+    "class_posteriors",
+    "class_priors",
+    "class_ratios",
+    "class_scores",
     "cohort_size",
     "enroll",
     "explain",
@@ -87,6 +121,7 @@ __all__ = [
     "fuse_held_out",
     "fuse_tables",
     "fused_held_out",
+    "judge_classes",
     "learn_fusion",
     "learn_fusion_of",
     "linear_scores",
@@ -95,16 +130,21 @@ __all__ = [
     "make_voices",
     "normalize_scores",
     "open_set_tests",
+    "pooled_by_voice",
     "posteriors",
     "promise_identification",
     "read_scores",
     "rehearse",
+    "rehearse_classes",
+    "score_classes",
     "score_recording",
     "score_trials",
     "supervector_kernel",
     "support",
     "train_background",
     "train_calibration",
+    "train_class_calibration",
+    "train_classes",
     "usable",
     "with_speakers",
     "write_explanation",
