@@ -3,7 +3,8 @@
 import os
 
 from voicegmm._base.errors import FormatError
-from voicegmm.scoring import BackgroundModel, Fusion, Voices
+from voicegmm.scoring import BackgroundModel, Fusion, JudgedClasses, Voices
+from voicegmm.store.classes import CLASSES_FORMAT, load_classes, save_classes
 from voicegmm.store.comparison import FeatureComparison, RecordingComparison, compare_features
 from voicegmm.store.description import describe
 from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extract_to_store
@@ -34,18 +35,22 @@ __all__ = [
     "extract_to_store",
     "load",
     "load_background",
+    "load_classes",
     "load_fusion",
     "load_voices",
     "new_store",
     "save",
     "save_background",
+    "save_classes",
     "save_fusion",
     "save_voices",
 ]
 
 
-def load(path: str | os.PathLike[str]) -> BackgroundModel | Voices | Fusion | FeatureStore:
-    """Read any of our files: a background model, speakers, a fusion, or an open feature store.
+def load(
+    path: str | os.PathLike[str],
+) -> BackgroundModel | Voices | JudgedClasses | Fusion | FeatureStore:
+    """Read any of our files: a model, speakers, classes, a fusion, or an open feature store.
 
     Raises
     ------
@@ -60,15 +65,21 @@ def load(path: str | os.PathLike[str]) -> BackgroundModel | Voices | Fusion | Fe
         return load_voices(path)
     if kind == FUSION_FORMAT:
         return load_fusion(path)
+    if kind == CLASSES_FORMAT:
+        return load_classes(path)
     if kind == FEATURES_FORMAT:
         return FeatureStore(path)
     raise FormatError(f"{path}: holds {kind}, which this voicegmm does not know; upgrade it")
 
 
-def save(path: str | os.PathLike[str], model: BackgroundModel | Voices | Fusion) -> None:
-    """Write a background model, speakers or a fusion, whole or not at all."""
+def save(
+    path: str | os.PathLike[str], model: BackgroundModel | Voices | JudgedClasses | Fusion
+) -> None:
+    """Write a background model, speakers, classes or a fusion, whole or not at all."""
     if isinstance(model, BackgroundModel):
         save_background(path, model)
+    elif isinstance(model, JudgedClasses):
+        save_classes(path, model)
     elif isinstance(model, Fusion):
         save_fusion(path, model)
     else:

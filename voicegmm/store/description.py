@@ -9,6 +9,7 @@ import numpy as np
 
 from voicegmm._base.options import to_mapping
 from voicegmm.scoring import BackgroundModel
+from voicegmm.store.classes import CLASSES_FORMAT, load_classes
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion
@@ -150,7 +151,37 @@ def _fusion(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def _classes(path: str | os.PathLike[str]) -> dict[str, Any]:
+    judged = load_classes(path)
+    models, expected = judged.models, judged.expected
+    described: dict[str, Any] = {
+        "classes": {
+            one.name: {
+                "n_components": one.gmm.n_components,
+                "n_speakers": one.n_speakers,
+                "n_recordings": one.n_recordings,
+                "n_frames": one.n_frames,
+            }
+            for one in models.classes
+        },
+        "n_dims": models.front_end.n_dims,
+        "sample_rate": models.front_end.sample_rate,
+        "speakers_known": judged.speakers_known,
+        "calibration": to_mapping(judged.calibration) if judged.calibration else None,
+        "uncalibrated_because": judged.uncalibrated_because,
+        "front_end": to_mapping(models.front_end),
+    }
+    if expected:
+        table = {
+            name: dict(zip(models.names, row, strict=True))
+            for name, row in zip(models.names, expected.confusion, strict=True)
+        }
+        described["expected"] = to_mapping(expected) | {"confusion": table}
+    return described
+
+
 _CONTENTS = {
+    CLASSES_FORMAT: _classes,
     FEATURES_FORMAT: _features,
     UBM_FORMAT: _background,
     SPEAKERS_FORMAT: _speakers,

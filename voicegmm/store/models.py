@@ -11,7 +11,7 @@ from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json, from_mapping
 from voicegmm.features import PipelineOptions
 from voicegmm.metrics import Estimate
-from voicegmm.mixture import DiagonalGMM, MapOptions
+from voicegmm.mixture import MapOptions
 from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
@@ -32,6 +32,7 @@ from voicegmm.store.hdf5 import (
     read_strings,
     write_strings,
 )
+from voicegmm.store.mixtures import read_mixture, write_mixture
 from voicegmm.store.training import read_record, write_record
 
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 1
@@ -40,8 +41,7 @@ _OPEN_SET = ("best_wrong", "own", "voice", "fold", "stranger")
 
 
 def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
-    for name in ("weights", "means", "variances"):
-        group[name] = getattr(model.gmm, name)
+    write_mixture(group, model.gmm)
     group.attrs["front_end"] = canonical_json(model.front_end)
     group.attrs["training"] = canonical_json(model.options)
     group.attrs["seed"] = model.seed
@@ -51,13 +51,10 @@ def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
 
 
 def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
-    weights = read_array(group, "weights", (None,), np.float64)
-    means = read_array(group, "means", (len(weights), None), np.float64)
-    variances = read_array(group, "variances", means.shape, np.float64)
     model = BackgroundModel(
-        DiagonalGMM(weights, means, variances),
-        _options(group, "front_end", PipelineOptions, where),
-        _options(group, "training", UbmOptions, where),
+        read_mixture(group),
+        read_options(group, "front_end", PipelineOptions, where),
+        read_options(group, "training", UbmOptions, where),
         int(group.attrs["seed"]),
         read_record(group["record"]),
         float(group.attrs["n_frames"]),
@@ -67,7 +64,8 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
     return model
 
 
-def _options(group: h5py.Group, name: str, kind: type[Any], where: str) -> Any:
+def read_options(group: h5py.Group, name: str, kind: type[Any], where: str) -> Any:
+    """Read options that stand as JSON in an attribute."""
     return from_mapping(kind, msgspec.json.decode(group.attrs[name]), where)
 
 
@@ -185,7 +183,7 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
     """
     with damage_named(path), open_file(path, SPEAKERS_FORMAT, SPEAKERS_VERSION) as file:
         background = _read_background(file["ubm"], str(path))
-        adaptation = _options(file, "options", MapOptions, str(path))
+        adaptation = read_options(file, "options", MapOptions, str(path))
         speakers = _read_speakers(file["speakers"], background, adaptation)
         if speakers.fingerprint != file.attrs["fingerprint"]:
             raise FormatError(f"{path}: damaged: the speakers do not fit their fingerprint")

@@ -10,6 +10,7 @@ import numpy as np
 from voicegmm._base.errors import FormatError
 from voicegmm.mixture import DiagonalGMM, FitResult, Iteration
 from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_array
+from voicegmm.store.mixtures import read_mixture, write_mixture
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "voicegmm/checkpoint", 1
 _RAGGED = {"counts": np.float64, "floored": np.int64, "floored_dims": np.int64, "starved": np.int8}
@@ -93,11 +94,8 @@ class TrainingCheckpoint:
             damage_named(self.path),
             open_file(self.path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file,
         ):
-            weights = read_array(file, "weights", (None,), np.float64)
-            means = read_array(file, "means", (len(weights), None), np.float64)
-            variances = read_array(file, "variances", means.shape, np.float64)
             result = FitResult(
-                DiagonalGMM(weights, means, variances),
+                read_mixture(file),
                 read_record(file["record"]),
                 bool(file.attrs["converged"]),
                 float(file.attrs["n_frames"]),
@@ -109,8 +107,7 @@ class TrainingCheckpoint:
     def save(self, fingerprint: str, result: FitResult[DiagonalGMM]) -> None:
         """Write down what a training has come to, whole or not at all."""
         with new_file(self.path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, {}, fingerprint) as file:
-            for name in ("weights", "means", "variances"):
-                file[name] = getattr(result.gmm, name)
+            write_mixture(file, result.gmm)
             file.attrs["digest"] = _digest(result)
             file.attrs["converged"] = result.converged
             file.attrs["n_frames"] = result.n_frames

@@ -1,0 +1,109 @@
+import h5py
+import numpy as np
+import pytest
+
+from voicegmm._base.errors import FormatError
+from voicegmm.features import DeltaOptions, PipelineOptions, StaticOptions
+from voicegmm.metrics import Estimate
+from voicegmm.mixture import DiagonalGMM, Iteration, MapOptions
+from voicegmm.scoring import (
+    ClassCalibration,
+    ClassFigures,
+    ClassModel,
+    ClassModels,
+    ClassOptions,
+    JudgedClasses,
+    Rate,
+    UbmOptions,
+)
+from voicegmm.store import describe, load, load_background, load_classes, save
+
+FRONT_END = PipelineOptions(static=StaticOptions(n_cepstra=4), deltas=DeltaOptions(order=0))
+
+
+def draw(n_components, seed):
+    rng = np.random.default_rng(seed)
+    shape = (n_components, 4)
+    return DiagonalGMM(
+        rng.dirichlet(np.ones(n_components)), rng.normal(size=shape), rng.uniform(1, 2, shape)
+    )
+
+
+@pytest.fixture
+def judged():
+    record = (Iteration(-3.5, np.ones(3), np.zeros(3), np.zeros(4), np.zeros(3)),)
+    classes = (
+        ClassModel("genuine", draw(3, 0), 1200.0, 12, 6, record),
+        ClassModel("né / spoofed", draw(2, 1), 900.0, 9, 5),
+    )
+    options = ClassOptions(UbmOptions(3), MapOptions(7.0), n_folds=4, seed=9)
+    figures = ClassFigures(
+        Rate(0.9, 0.8, 0.95, 21, 11), ((11, 1), (1, 8)), Estimate(0.3, 0.2, 0.4),
+        Estimate(0.1), Estimate(0.2),
+    )  # fmt: skip
+    calibration = ClassCalibration(2.5, (0.5, -0.5), (6, 5), 1.2, (-9.0, -8.0))
+    return JudgedClasses(ClassModels(classes, FRONT_END, options), calibration, figures, False)
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_what_is_read_is_what_was_written(judged, tmp_path, calibrated):
+    if not calibrated:
+        judged = JudgedClasses(judged.models, uncalibrated_because="too few speakers")
+    path = tmp_path / "c.h5"
+    save(path, judged)
+    found = load(path)
+    for one, other in zip(found.models.classes, judged.models.classes, strict=True):
+        assert one.name == other.name
+        np.testing.assert_array_equal(one.gmm.means, other.gmm.means)
+        np.testing.assert_array_equal(one.gmm.variances, other.gmm.variances)
+        assert (one.n_frames, one.n_recordings) == (other.n_frames, other.n_recordings)
+        assert [i.log_likelihood for i in one.iterations] == [
+            i.log_likelihood for i in other.iterations
+        ]
+    assert found.models.options == judged.models.options
+    assert found.models.front_end == FRONT_END
+    for name in ("calibration", "expected", "speakers_known", "uncalibrated_because"):
+        assert getattr(found, name) == getattr(judged, name)
+    again = tmp_path / "again.h5"
+    save(again, found)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_it_is_described(judged, tmp_path):
+    save(tmp_path / "c.h5", judged)
+    found = describe(tmp_path / "c.h5")
+    assert found["format"] == "voicegmm/classes"
+    assert found["classes"]["genuine"] == {
+        "n_components": 3, "n_speakers": 6, "n_recordings": 12, "n_frames": 1200.0,
+    }  # fmt: skip
+    assert found["expected"]["confusion"]["genuine"] == {"genuine": 11, "né / spoofed": 1}
+    assert found["expected"]["accuracy"]["value"] == 0.9
+    save(tmp_path / "c.h5", JudgedClasses(judged.models, uncalibrated_because="why"))
+    assert describe(tmp_path / "c.h5")["uncalibrated_because"] == "why"
+
+
+def test_damage_and_other_files_are_told(judged, tmp_path):
+    path = tmp_path / "c.h5"
+    save(path, judged)
+    with pytest.raises(FormatError, match=r"holds voicegmm/classes, where voicegmm/ubm was"):
+        load_background(path)
+    with h5py.File(path, "a") as file:
+        file["classes/0000/means"][0, 0] += 1
+    with pytest.raises(FormatError, match="do not fit their fingerprint"):
+        load_classes(path)
+    for spoil in (
+        lambda file: file.attrs.__setitem__("judgment", "{"),
+        lambda file: file.__delitem__("classes/0001/weights"),
+        lambda file: file.attrs.__delitem__("front_end"),
+        lambda file: file["classes/0000"].attrs.__delitem__("name"),
+    ):
+        save(path, judged)
+        with h5py.File(path, "a") as file:
+            spoil(file)
+        with pytest.raises(FormatError, match=r"c\.h5"):
+            load_classes(path)
+    save(path, judged)
+    with h5py.File(path, "a") as file:
+        file.attrs["format_version"] = 2
+    with pytest.raises(FormatError, match="version 2 .* upgrade voicegmm"):
+        load_classes(path)
