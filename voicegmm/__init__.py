@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voicegmm._base.version import __version__
 
 if TYPE_CHECKING:
-    from voicegmm.bank import VoiceBank
+    from voicegmm.bank import VoiceBank, VoiceClassifier
     from voicegmm.mixture import DiagonalGMM
     from voicegmm.mixture.estimator import GaussianMixture
 
@@ -17,6 +17,7 @@ _HOMES = {
     "DiagonalGMM": "voicegmm.mixture",
     "GaussianMixture": "voicegmm.mixture.estimator",
     "VoiceBank": "voicegmm.bank",
+    "VoiceClassifier": "voicegmm.bank",
 }
 _ROOMS = (
     "audio",
@@ -33,7 +34,7 @@ _ROOMS = (
     "synthesis",
 )
 
-__all__ = ["DiagonalGMM", "GaussianMixture", "VoiceBank", "__version__"]
+__all__ = ["DiagonalGMM", "GaussianMixture", "VoiceBank", "VoiceClassifier", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,23 @@
-"""The voice bank: enroll people, ask who speaks. One file, one class."""
+"""From folders of recordings to answers, in one file: the voice bank, and classes of voices."""
 
 from voicegmm.bank.answers import Identification, Verification
+from voicegmm.bank.classifier import (
+    Classification,
+    ClassifierOptions,
+    ClassifierTraining,
+    VoiceClassifier,
+)
 from voicegmm.bank.training import BankOptions, Training
 from voicegmm.bank.voicebank import VoiceBank
 
-__all__ = ["BankOptions", "Identification", "Training", "Verification", "VoiceBank"]
+__all__ = [
+    "BankOptions",
+    "Classification",
+    "ClassifierOptions",
+    "ClassifierTraining",
+    "Identification",
+    "Training",
+    "Verification",
+    "VoiceBank",
+    "VoiceClassifier",
+]

@@ -9,7 +9,7 @@ import click
 
 from voicegmm._base.errors import VoicegmmError
 from voicegmm._base.version import __version__
-from voicegmm.cli import bank, batch, demo, evaluation, features, fusion, run
+from voicegmm.cli import bank, batch, classify, demo, evaluation, features, fusion, run
 from voicegmm.cli.console import debug_option, warn
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
@@ -25,6 +25,7 @@ def voicegmm() -> None:
 
     \b
     People's voices   train, enroll, identify, verify, list, remove
+    Kinds of voices   classify train, classify
     Experiments       run, or step by step: features extract, ubm train, adapt, score, evaluate,
                       fuse
     Any file of ours  info
@@ -41,6 +42,7 @@ for _command in (
     bank.verify,
     bank.list_speakers,
     bank.remove,
+    classify.classify,
     run.run,
     features.features,
     batch.ubm,
