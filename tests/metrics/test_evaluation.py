@@ -47,6 +47,7 @@ KEYS = [
     "act_dcf_0.05",
     "cllr",
     "min_cllr",
+    "calibration_loss",
     "auc",
 ]
 
@@ -63,6 +64,7 @@ def test_figures_are_those_of_the_functions():
         metrics.act_dcf(t, n, 0.05),
         metrics.cllr(t, n),
         metrics.min_cllr(t, n),
+        metrics.cllr(t, n) - metrics.min_cllr(t, n),
         metrics.auc(t, n),
     ]
     assert list(result.metrics) == KEYS

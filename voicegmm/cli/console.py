@@ -118,6 +118,9 @@ _NAMES = {
     "eer": "EER",
     "cllr": "Cllr",
     "min_cllr": "minCllr",
+    "calibration_loss": "Cllr - minCllr",
+    "min_c_primary": "min C_primary",
+    "act_c_primary": "act C_primary",
     "auc": "AUC",
     "verify_miss": "misses at a ratio of 1",
     "verify_false_accept": "false accepts at a ratio of 1",
@@ -160,4 +163,20 @@ def print_figures(results: Mapping[str, Any]) -> None:
         rate, tests = closed["identification_rate"], closed["n_tests"]
         click.echo(f"{'identified':14} {100 * rate:.2f} %  of {tests} tests, closed set")
     for warning in results["warnings"]:
+        warn(warning)
+
+
+def print_comparison(comparison: Mapping[str, Any]) -> None:
+    """Print what another system has more or less of each metric."""
+    click.echo(f"{comparison['against']} differs by")
+    for key, found in comparison["metrics"].items():
+        scale, unit, digits = (100.0, " %", 2) if key in _PERCENT else (1.0, "", 3)
+        middle, low, high = (
+            "infinite" if found[name] is None else f"{scale * found[name]:+.{digits}f}"
+            for name in ("difference", "low", "high")
+        )
+        click.echo(
+            f"{metric_name(key):14} {middle}{unit}  [{low}, {high}]  p = {found['p_value']:.3f}"
+        )
+    for warning in comparison["warnings"]:
         warn(warning)

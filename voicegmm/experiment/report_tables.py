@@ -15,6 +15,9 @@ _NAMES = {
     "eer": "Equal error rate (EER)",
     "cllr": "Cllr, in bits",
     "min_cllr": "minCllr, in bits",
+    "calibration_loss": "Lost to calibration (Cllr - minCllr), in bits",
+    "min_c_primary": "Mean minDCF (C_primary)",
+    "act_c_primary": "Mean actDCF (C_primary)",
     "auc": "Area under the ROC curve (AUC)",
     "identification_rate": "Closed-set identification rate",
 }
@@ -110,7 +113,7 @@ def _place(key: str) -> tuple[int, float, str]:
     point = point_of(key)
     if point is not None:
         return 1, point.p_target, key.replace("act", "~")
-    known = ("eer", "", "cllr", "min_cllr")
+    known = ("eer", "", "cllr", "min_cllr", "calibration_loss")
     return (known.index(key) if key in known else len(known)), 0.0, key
 
 

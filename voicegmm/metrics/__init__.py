@@ -9,8 +9,8 @@ Conventions
 - A trial is accepted when score >= threshold. "Accept all" and "reject all" are operating points.
 - Tied scores are one operating point: no threshold can part them, and none is sorted in the
   system's favor.
-- `cllr`, `act_dcf`, `bayes_error` and `tippett` read the scores as natural-log likelihood ratios;
-  the other metrics see only their order.
+- `cllr`, `act_dcf`, `bayes_error`, `cross_entropy`, `empirical_bounds` and `tippett` read the
+  scores as natural-log likelihood ratios; the other metrics see only their order.
 - Rates and costs are fractions, not percent; Cllr is in bits; detection costs are normalized, so
   that 1 is a system that is not worth having.
 - -inf and inf are scores (never, always), NaN is not: a DataError, but in `evaluate`, which counts
@@ -21,15 +21,20 @@ Conventions
 from voicegmm.metrics.bootstrap import (
     SpeakerTrials,
     bootstrap,
+    bootstrap_together,
     percentile_interval,
     sort_trials,
     weigh,
 )
+from voicegmm.metrics.bounds import RatioBounds, empirical_bounds
+from voicegmm.metrics.comparison import Comparison, Difference, compare
 from voicegmm.metrics.curves import (
     BayesError,
+    CrossEntropy,
     DetPoints,
     Tippett,
     bayes_error,
+    cross_entropy,
     det_points,
     det_points_of,
     tippett,
@@ -38,6 +43,7 @@ from voicegmm.metrics.evaluation import Estimate, Evaluation, evaluate
 from voicegmm.metrics.hull import Rocch, rocch, rocch_points
 from voicegmm.metrics.identification import identification_rate
 from voicegmm.metrics.likelihood_ratios import cllr, cllr_of, min_cllr, min_cllr_of
+from voicegmm.metrics.operating_points import POINTS_OF, read_points
 from voicegmm.metrics.pooling import SortedScores, sort_scores
 from voicegmm.metrics.rates import (
     OperatingPoint,
@@ -53,33 +59,53 @@ from voicegmm.metrics.rates import (
     rocch_eer,
 )
 from voicegmm.metrics.speakers import infer_speakers
+from voicegmm.metrics.tandem import (
+    TandemCost,
+    TandemOptions,
+    act_t_dcf,
+    min_t_dcf,
+    tandem_cost,
+    tandem_cost_of,
+)
 from voicegmm.metrics.tracking import ClearMot, Sightings, clear_mot, idf1
 
 __all__ = [
+    "POINTS_OF",
     "BayesError",
     "ClearMot",
+    "Comparison",
+    "CrossEntropy",
     "DetPoints",
+    "Difference",
     "Estimate",
     "Evaluation",
     "OperatingPoint",
+    "RatioBounds",
     "Rocch",
     "Sightings",
     "SortedScores",
     "SpeakerTrials",
+    "TandemCost",
+    "TandemOptions",
     "Tippett",
     "act_dcf",
     "act_dcf_of",
+    "act_t_dcf",
     "auc",
     "auc_of",
     "bayes_error",
     "bootstrap",
+    "bootstrap_together",
     "clear_mot",
     "cllr",
     "cllr_of",
+    "compare",
+    "cross_entropy",
     "det_points",
     "det_points_of",
     "eer",
     "eer_of",
+    "empirical_bounds",
     "evaluate",
     "identification_rate",
     "idf1",
@@ -88,13 +114,17 @@ __all__ = [
     "min_cllr_of",
     "min_dcf",
     "min_dcf_of",
+    "min_t_dcf",
     "percentile_interval",
     "rates_at",
+    "read_points",
     "rocch",
     "rocch_eer",
     "rocch_points",
     "sort_scores",
     "sort_trials",
+    "tandem_cost",
+    "tandem_cost_of",
     "tippett",
     "weigh",
 ]

@@ -8,7 +8,7 @@ the product is the bootstrap of a statistic over pairs.)
 The scores are sorted once; a replicate only weighs them anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,16 +147,45 @@ def bootstrap(
     (n_defined, n_metrics) float64 array
         One row a replicate; those in which a class had no trial left are absent.
     """
+    return bootstrap_together([trials], [reading], rng, n_replicates, progress)[0]
+
+
+def bootstrap_together(
+    systems: Sequence[SpeakerTrials],
+    readings: Sequence[Reading],
+    rng: np.random.Generator,
+    n_replicates: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Float64Array]:
+    """Read metrics of several systems from replicates in which the same speakers were drawn.
+
+    Parameters
+    ----------
+    systems : sequence of SpeakerTrials
+        Of the same trials: the same speakers, and only the scores differ.
+    readings : sequence of callable
+        One a system, as in `bootstrap`.
+    rng, n_replicates, progress
+        As in `bootstrap`.
+
+    Returns
+    -------
+    list of (n_defined, n_metrics) float64 array
+        One a system; row i of each is of the same drawing.
+    """
     at_least("n_replicates", n_replicates, 1)
-    values = []
+    n_speakers = systems[0].n_speakers
+    values: list[list[Float64Array]] = [[] for _ in systems]
     for done in range(n_replicates):  # one at a time: the memory is that of one weighing
-        drawn = rng.integers(trials.n_speakers, size=trials.n_speakers)
-        scores = weigh(trials, np.bincount(drawn, minlength=trials.n_speakers))
-        if scores is not None:
-            values.append(np.atleast_1d(np.asarray(reading(scores), dtype=np.float64)))
+        drawn = rng.integers(n_speakers, size=n_speakers)
+        times_drawn = np.bincount(drawn, minlength=n_speakers)
+        for trials, reading, found in zip(systems, readings, values, strict=True):
+            scores = weigh(trials, times_drawn)
+            if scores is not None:
+                found.append(np.atleast_1d(np.asarray(reading(scores), dtype=np.float64)))
         if progress is not None:
             progress(done + 1, n_replicates)
-    return np.array(values) if values else np.empty((0, 0))
+    return [np.array(found) if found else np.empty((0, 0)) for found in values]
 
 
 def percentile_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Curves behind the plots: DET, Tippett, Bayes error."""
+"""Curves behind the plots: DET, Tippett, Bayes error, empirical cross-entropy."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array
 from voicegmm.metrics.hull import cumulative_rates, rocch
+from voicegmm.metrics.likelihood_ratios import bits, weighted_mean
 from voicegmm.metrics.pooling import SortedScores, sort_scores
 from voicegmm.metrics.rates import OperatingPoint, act_dcf_of, min_dcf_of
 
@@ -148,11 +149,90 @@ def bayes_error(
     """
     scores = sort_scores(targets, nontargets, target_weights, nontarget_weights)
     hull = rocch(scores)
-    odds = np.linspace(-10.0, 10.0, 201) if prior_log_odds is None else prior_log_odds
-    odds = np.atleast_1d(np.asarray(odds, dtype=np.float64))
+    odds = _log_odds(prior_log_odds, 10.0)
     points = [OperatingPoint(p) for p in (1.0 / (1.0 + np.exp(-odds))).tolist()]
     return BayesError(
         odds,
         actual=np.array([act_dcf_of(scores, point) for point in points]),
         minimum=np.array([min_dcf_of(hull, point) for point in points]),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class CrossEntropy:
+    """Empirical cross-entropy over priors, in bits.
+
+    Attributes
+    ----------
+    prior_log_odds : (n,) float64 array
+        log(p / (1 - p)), natural.
+    actual : (n,) float64 array
+        What is still not known of the speaker after hearing the ratios; Cllr at log odds of 0.
+    minimum : (n,) float64 array
+        The same after the best calibration that keeps their order; minCllr at log odds of 0.
+    neutral : (n,) float64 array
+        Without any evidence: the entropy of the prior. Ratios above it do harm.
+    """
+
+    prior_log_odds: Float64Array
+    actual: Float64Array
+    minimum: Float64Array
+    neutral: Float64Array
+
+
+def cross_entropy(
+    targets: npt.ArrayLike,
+    nontargets: npt.ArrayLike,
+    prior_log_odds: npt.ArrayLike | None = None,
+    *,
+    target_weights: npt.ArrayLike | None = None,
+    nontarget_weights: npt.ArrayLike | None = None,
+) -> CrossEntropy:
+    """Compute the empirical cross-entropy (ECE) over priors.
+
+    ECE = p mean over targets of log2(1 + exp(-(s + o))) + (1 - p) mean over non-targets of
+    log2(1 + exp(s + o)), with o the prior log odds and p the prior.
+
+    Parameters
+    ----------
+    targets, nontargets : (n_targets,), (n_nontargets,) array_like
+        Natural-log likelihood ratios. A target at -inf or a non-target at inf costs inf.
+    prior_log_odds : (n,) array_like, optional
+        By default -2.5 to 2.5 decades in 201 steps, as forensic reports have them.
+
+    Raises
+    ------
+    DataError
+        For an empty class, a NaN or a bad weight.
+
+    References
+    ----------
+    Ramos and Gonzalez-Rodriguez, "Reliable support: measuring calibration of likelihood ratios",
+    Forensic Science International 230, 2013, eq. 10.
+    """
+    scores = sort_scores(targets, nontargets, target_weights, nontarget_weights)
+    hull = rocch(scores)
+    with np.errstate(divide="ignore"):
+        best_ratios = np.log(hull.targets / hull.targets.sum()) - np.log(
+            hull.nontargets / hull.nontargets.sum()
+        )
+    calibrated = SortedScores(best_ratios, hull.targets, hull.nontargets)
+    nothing = SortedScores(np.zeros(1), np.ones(1), np.ones(1))
+    odds = _log_odds(prior_log_odds, 2.5 * np.log(10.0))
+    return CrossEntropy(odds, *(_entropies(read, odds) for read in (scores, calibrated, nothing)))
+
+
+def _entropies(scores: SortedScores, odds: Float64Array) -> Float64Array:
+    prior = 1.0 / (1.0 + np.exp(-odds))
+    return np.array(
+        [
+            p * weighted_mean(bits(-scores.scores - odd), scores.targets)
+            + (1.0 - p) * weighted_mean(bits(scores.scores + odd), scores.nontargets)
+            for p, odd in zip(prior.tolist(), odds.tolist(), strict=True)
+        ]
+    )
+
+
+def _log_odds(given: npt.ArrayLike | None, most: float) -> Float64Array:
+    odds = np.linspace(-most, most, 201) if given is None else given
+    return np.atleast_1d(np.asarray(odds, dtype=np.float64))

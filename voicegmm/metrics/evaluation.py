@@ -45,8 +45,9 @@ class Evaluation:
     Attributes
     ----------
     metrics : dict of str to Estimate
-        eer, min_dcf_<p>, act_dcf_<p> for each operating point, cllr, min_cllr, auc; of the trials
-        that have a score.
+        eer, min_dcf_<p>, act_dcf_<p> for each operating point, min_c_primary and act_c_primary
+        where asked for, cllr, min_cllr, calibration_loss (the difference of these two), auc; of
+        the trials that have a score.
     n_targets, n_nontargets : int
         Trials with a score.
     n_failed_targets, n_failed_nontargets : int
@@ -83,12 +84,17 @@ class Evaluation:
         """
         mapping = asdict(self)
         for table in ("metrics", "failures_rejected"):
-            for estimate in mapping[table].values():
-                for name, value in estimate.items():
-                    if value is not None and not np.isfinite(value):
-                        estimate[name] = None
+            mapping[table] = {key: finite_or_none(value) for key, value in mapping[table].items()}
         mapping["warnings"] = list(self.warnings)
         return mapping
+
+
+def finite_or_none(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Put None for what is infinite, which JSON cannot hold."""
+    return {
+        name: value if value is None or np.isfinite(value) else None
+        for name, value in figures.items()
+    }
 
 
 def evaluate(
@@ -99,6 +105,7 @@ def evaluate(
     nontarget_model_speakers: npt.ArrayLike | None = None,
     nontarget_test_speakers: npt.ArrayLike | None = None,
     operating_points: Sequence[OperatingPoint] = DEFAULT_POINTS,
+    primary: bool = False,
     n_bootstrap: int = 1000,
     rng: np.random.Generator | None = None,
     confidence: float = 0.95,
@@ -119,7 +126,10 @@ def evaluate(
         The two speakers of each non-target trial. All three or none; `infer_speakers` finds them
         from a trial list. Without them there are no intervals.
     operating_points : sequence of OperatingPoint
-        Where min_dcf and act_dcf are read.
+        Where min_dcf and act_dcf are read; `read_points` knows those of the evaluations by name.
+    primary : bool
+        Whether the means of min_dcf and of act_dcf over the points are given too: C_primary of
+        SRE16 and its followers.
     n_bootstrap : int >= 0
         Replicates; 0 for no intervals.
     rng : numpy.random.Generator, optional
@@ -152,7 +162,7 @@ def evaluate(
 
     scores = sort_scores(t, n)
     hull = rocch(scores)
-    reading = _Reading(scores.scores, points)
+    reading = Reading(scores.scores, points, primary)
     values = reading(scores, hull)
     trials = _speaker_trials(
         t,
@@ -197,22 +207,36 @@ def evaluate(
     )
 
 
-class _Reading:
-    """Read every metric of scores that are always the same and weigh differently each time."""
+class Reading:
+    """Read every metric of scores that are always the same and weigh differently each time.
 
-    def __init__(self, scores: Float64Array, points: Sequence[OperatingPoint]) -> None:
-        self._points = points
+    Parameters
+    ----------
+    scores : (n_distinct,) float64 array
+        Those of the `SortedScores` it will be called with.
+    points : sequence of OperatingPoint
+    primary : bool
+        Whether the mean costs over the points are read too.
+    """
+
+    def __init__(
+        self, scores: Float64Array, points: Sequence[OperatingPoint], primary: bool = False
+    ) -> None:
+        self._points, self._primary = points, primary
         # The logarithms cost more than all the rest of a replicate: taken once.
         self._target_bits, self._nontarget_bits = bits(-scores), bits(scores)
         self.names = [
             "eer",
             *(f"{kind}_dcf_{point.name}" for point in points for kind in ("min", "act")),
+            *(f"{kind}_c_primary" for kind in ("min", "act") if primary),
             "cllr",
             "min_cllr",
+            "calibration_loss",
             "auc",
         ]
 
     def __call__(self, scores: SortedScores, hull: Rocch | None = None) -> list[float]:
+        """Give the figures, in the order of `names`; the hull is that of the scores, if known."""
         hull = rocch(scores) if hull is None else hull
         costs = [
             value
@@ -223,7 +247,9 @@ class _Reading:
             weighted_mean(self._target_bits, scores.targets)
             + weighted_mean(self._nontarget_bits, scores.nontargets)
         ) / 2.0
-        return [rocch_eer(hull), *costs, cllr, min_cllr_of(hull), auc_of(scores)]
+        primary = [float(np.mean(costs[kind::2])) for kind in (0, 1) if self._primary]
+        least = min_cllr_of(hull)
+        return [rocch_eer(hull), *costs, *primary, cllr, least, cllr - least, auc_of(scores)]
 
 
 def _checked_points(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
@@ -343,7 +369,11 @@ def _warnings(
             f"fewer than {FEW_ERRORS} errors of a kind behind {', '.join(few)}: too few to tell "
             "systems apart (Doddington's rule of 30)"
         )
-    endless = [name for name, estimate in estimates.items() if np.isinf(estimate.value)]
+    endless = [
+        name
+        for name, estimate in estimates.items()
+        if np.isinf(estimate.value) and name != "calibration_loss"  # goes with cllr
+    ]
     if endless:
         warnings.append(
             f"{', '.join(endless)} is infinite: a target scores -inf or a non-target inf"

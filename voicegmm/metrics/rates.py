@@ -74,7 +74,8 @@ def eer(
     method : {"rocch", "interpolated", "nearest"}
         Where p_miss = p_fa is read: on the convex hull of the ROC (never above 0.5; Brümmer and
         de Villiers, 2011), on the straight line between neighboring thresholds, or as the mean of
-        the two rates at the threshold where they are nearest to one another.
+        the two rates at the threshold where they are nearest to one another, as ASVspoof's tools
+        do.
     target_weights, nontarget_weights : array_like, optional
         One weight a trial.
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,22 +11,27 @@ from voicegmm._base.errors import DataError, OptionError
 from voicegmm._base.options import to_mapping
 from voicegmm.corpus import Trials, read_trials
 from voicegmm.metrics import (
+    Comparison,
+    Difference,
     Estimate,
     Evaluation,
     OperatingPoint,
     cllr_of,
+    compare,
     evaluate,
     identification_rate,
     infer_speakers,
     min_cllr_of,
+    read_points,
     rocch,
     rocch_eer,
     sort_scores,
 )
-from voicegmm.scoring.alignment import trial_pairs
+from voicegmm.scoring.alignment import AlignedTables, trial_pairs
 from voicegmm.scoring.table import ScoreTable, read_scores
 
-_OF_RATIOS = ("cllr", "act_dcf")
+Figure = TypeVar("Figure", Estimate, Difference)
+_OF_RATIOS = ("cllr", "act_dcf", "act_c_primary", "calibration_loss")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,10 @@ class EvaluationOptions:
     ----------
     p_targets : tuple of float
         Priors at which the detection cost is read, each in (0, 1).
+    points : tuple of str
+        Operating points in the place of `p_targets`: names of evaluations, as "sre16", or
+        "P_TARGET,C_MISS,C_FA". The costs of a name that stands for several, alone, are averaged
+        too.
     n_bootstrap : int
         Replicates behind the intervals; 0 for none.
     seed : int
@@ -44,6 +53,7 @@ class EvaluationOptions:
     """
 
     p_targets: tuple[float, ...] = (0.01, 0.05)
+    points: tuple[str, ...] = ()
     n_bootstrap: int = 1000
     seed: int = 0
 
@@ -52,7 +62,18 @@ class EvaluationOptions:
             within("p_targets", p_target, 1e-9, 1 - 1e-9)
         if len(set(self.p_targets)) < len(self.p_targets):
             raise OptionError(f"p_targets must differ, got {self.p_targets}")
+        read_points(self.points)
         at_least("n_bootstrap", self.n_bootstrap, 0)
+
+    @property
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """Where costs are read."""
+        return read_points(self.points) or tuple(map(OperatingPoint, self.p_targets))
+
+    @property
+    def primary(self) -> bool:
+        """Whether costs are averaged over the operating points."""
+        return len(self.points) == 1 and len(self.operating_points) > 1
 
 
 def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
@@ -130,11 +151,7 @@ def evaluate_table(
     """
     options = options or EvaluationOptions()
     trials, scores = table.trials, table.best
-    if (trials.labels < 0).any():
-        raise DataError(
-            f"{int((trials.labels < 0).sum())} of {len(trials)} trials have no label; "
-            "give them with a key"
-        )
+    _check_labels(trials)
     target = trials.labels == 1
     model_speaker, test_speaker = infer_speakers(target, trials.model_index, trials.test_index)
     evaluation = evaluate(
@@ -143,7 +160,8 @@ def evaluate_table(
         target_speakers=model_speaker[target],
         nontarget_model_speakers=model_speaker[~target],
         nontarget_test_speakers=test_speaker[~target],
-        operating_points=[OperatingPoint(p) for p in options.p_targets],
+        operating_points=options.operating_points,
+        primary=options.primary,
         n_bootstrap=options.n_bootstrap,
         rng=np.random.default_rng(options.seed),
     )
@@ -161,7 +179,49 @@ def evaluate_table(
     return evaluation, _closed_set(table)
 
 
-def _without_ratios(metrics: dict[str, Estimate]) -> dict[str, Estimate]:
+def compare_tables(aligned: AlignedTables, options: EvaluationOptions | None = None) -> Comparison:
+    """Compare two systems on the trials that both could score; see `voicegmm.metrics.compare`.
+
+    Raises
+    ------
+    DataError
+        If labels are missing, a class has no trial that both scored, or the speakers are too few.
+    """
+    options = options or EvaluationOptions()
+    _check_labels(aligned.trials)
+    usable, trials = aligned.usable, aligned.trials
+    target = trials.labels[usable] == 1
+    models, tests = infer_speakers(target, trials.model_index[usable], trials.test_index[usable])
+    first, second = ((column[target], column[~target]) for column in aligned.scores[usable].T)
+    found = compare(
+        first,
+        second,
+        models[target],
+        models[~target],
+        tests[~target],
+        operating_points=options.operating_points,
+        primary=options.primary,
+        n_bootstrap=max(options.n_bootstrap, 1),
+        rng=np.random.default_rng(options.seed),
+    )
+    n_left = int((~usable).sum())
+    if n_left:
+        left = f"{n_left} trials that not both systems could score are left out"
+        found = replace(found, warnings=(*found.warnings, left))
+    if all(aligned.calibrated):
+        return found
+    return replace(found, metrics=_without_ratios(found.metrics))
+
+
+def _check_labels(trials: Trials) -> None:
+    if (trials.labels < 0).any():
+        raise DataError(
+            f"{int((trials.labels < 0).sum())} of {len(trials)} trials have no label; "
+            "give them with a key"
+        )
+
+
+def _without_ratios(metrics: dict[str, Figure]) -> dict[str, Figure]:
     return {name: value for name, value in metrics.items() if not name.startswith(_OF_RATIOS)}
 
 

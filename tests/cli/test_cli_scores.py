@@ -1,4 +1,4 @@
-"""voicegmm fuse as it is typed."""
+"""What is done with score tables, as it is typed: fuse, evaluate."""
 
 import json
 
@@ -7,7 +7,9 @@ import pytest
 
 from voicegmm.cli import main
 from voicegmm.corpus import Trials
-from voicegmm.scoring import ScoreTable, read_scores, write_scores
+from voicegmm.metrics import eer
+from voicegmm.scoring import ScoreTable, align_tables, read_scores, write_scores
+from voicegmm.scoring.evaluation import EvaluationOptions, compare_tables
 
 
 @pytest.fixture
@@ -113,3 +115,45 @@ def test_wrong_uses_of_fuse(typed, tmp_path):
     assert code == 1
     assert "less.tsv lacks 69 of 432 trials (m0 with s11-0" in err
     assert not out.exists()
+
+
+def test_evaluate_against_another_system(typed, tmp_path):
+    first, second = written(tmp_path, ["a.tsv", "b.tsv"], 1)
+    code, text, err = typed("evaluate", first, "--against", second, "--points", "sre16")
+    assert code == 0
+    assert "min C_primary" in text
+    assert f"{second} differs by\nEER " in text
+    assert text.count(" p = ") == len([line for line in text.splitlines() if " p = " in line]) == 6
+    assert "only 12 speakers: intervals and p-values" in err
+    code, text, _ = typed("evaluate", first, "--against", second, "--points", "0.1,5,1", "--json")
+    found = json.loads(text)
+    assert list(found["metrics"]) == ["eer", "min_dcf_0.1_5_1", "min_cllr", "auc"]
+    difference = found["comparison"]["metrics"]["min_dcf_0.1_5_1"]
+    assert difference["first"] == found["metrics"]["min_dcf_0.1_5_1"]["value"]
+    (less,) = written(tmp_path, ["less.tsv"], 1, n_speakers=11)
+    code, _, err = typed("evaluate", first, "--against", less)
+    assert code == 1
+    assert "less.tsv lacks 69 of 432 trials" in err
+    code, _, err = typed("evaluate", first, "--points", "sre18")
+    assert code == 1
+    assert "points must be one of" in err
+
+
+def test_compared_trials_are_those_that_both_scored():
+    rows = [(f"m{m}", f"s{s}", int(m == s)) for m in range(8) for s in range(8)]
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(2, 64))
+    scores[1, 5] = np.nan
+    tables = [
+        ScoreTable(
+            Trials.of(rows), column, tuple(np.where(np.isnan(column), "bad", "ok")), ("",) * 64
+        )
+        for column in scores
+    ]
+    found = compare_tables(align_tables(tables, ["a", "b"]), EvaluationOptions(n_bootstrap=20))
+    kept = np.isfinite(scores[1])
+    target = np.array([label for *_, label in rows]) == 1
+    expected = eer(scores[0, kept & target], scores[0, kept & ~target])
+    assert found.metrics["eer"].first == pytest.approx(expected)
+    assert "1 trials that not both systems could score are left out" in found.warnings
+    assert "cllr" not in found.metrics

@@ -1,0 +1,100 @@
+"""Empirical cross-entropy, and the bounds of ratios that trials can support."""
+
+import numpy as np
+import pytest
+from brute_force import isotonic_posteriors
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegmm import metrics
+from voicegmm._base.errors import OptionError
+
+ratios = st.lists(st.integers(-12, 12).map(lambda i: i / 2), min_size=1, max_size=12)
+
+
+def cross_entropy_by_hand(targets, nontargets, odds):
+    p = np.exp(odds) / (1 + np.exp(odds))
+    of_targets = [-np.log2(o / (1 + o)) for o in np.exp(np.asarray(targets) + odds)]
+    of_nontargets = [-np.log2(1 / (1 + o)) for o in np.exp(np.asarray(nontargets) + odds)]
+    return p * np.mean(of_targets) + (1 - p) * np.mean(of_nontargets)
+
+
+@given(ratios, ratios, st.floats(-6, 6))
+def test_cross_entropy_by_definition(targets, nontargets, odds):
+    found = metrics.cross_entropy(targets, nontargets, [odds])
+    assert found.actual[0] == pytest.approx(cross_entropy_by_hand(targets, nontargets, odds))
+    p = np.exp(odds) / (1 + np.exp(odds))
+    entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+    assert found.neutral[0] == pytest.approx(entropy)
+    # Isotonic regression on trials that weigh their prior is the best order-keeping calibration.
+    share = len(targets) / (len(targets) + len(nontargets))
+    values, posteriors = isotonic_posteriors(targets, nontargets)
+    with np.errstate(divide="ignore"):
+        best = np.log(posteriors / (1 - posteriors)) - np.log(share / (1 - share))
+        of = dict(zip(values, best, strict=True))
+        expected = p * np.mean([np.logaddexp(0, -of[s] - odds) for s in targets])
+        expected += (1 - p) * np.mean([np.logaddexp(0, of[s] + odds) for s in nontargets])
+    assert found.minimum[0] == pytest.approx(expected / np.log(2), abs=1e-12)
+    assert found.minimum[0] <= min(found.actual[0], found.neutral[0]) + 1e-12
+
+
+def test_at_even_odds_it_is_cllr():
+    rng = np.random.default_rng(0)
+    targets, nontargets = rng.normal(2, 2, 40), rng.normal(-2, 2, 300)
+    found = metrics.cross_entropy(targets, nontargets)
+    middle = len(found.prior_log_odds) // 2
+    assert found.prior_log_odds[middle] == 0
+    assert found.actual[middle] == pytest.approx(metrics.cllr(targets, nontargets))
+    assert found.minimum[middle] == pytest.approx(metrics.min_cllr(targets, nontargets))
+    assert found.neutral[middle] == 1.0
+    weighted = metrics.cross_entropy(
+        targets, nontargets, target_weights=np.full(40, 3.0), nontarget_weights=np.full(300, 2.0)
+    )
+    np.testing.assert_allclose(weighted.actual, found.actual, rtol=1e-12)
+
+
+def test_infinite_ratios():
+    right = metrics.cross_entropy([np.inf, 1.0], [-np.inf, -1.0], [0.0])
+    assert np.isfinite(right.actual[0])
+    assert metrics.cross_entropy([-np.inf, 1.0], [0.0], [0.0]).actual[0] == np.inf
+
+
+def bounds_on_a_grid(targets, nontargets, n_misleading, step):
+    """Vergeer et al. by a grid of thresholds; accept above it."""
+    t = np.concatenate([targets, np.full(n_misleading, -np.inf)])
+    n = np.concatenate([nontargets, np.full(n_misleading, np.inf)])
+    lowest = min(min(targets), min(nontargets), 0.0)
+    highest = max(max(targets), max(nontargets), 0.0)
+    lower, upper = lowest, highest
+    for x in np.arange(step / 2, highest, step):
+        if np.mean(t <= x) + np.exp(x) * np.mean(n > x) > 1:
+            upper = x
+            break
+    for x in np.arange(-step / 2, lowest, -step):
+        if np.mean(t <= x) + np.exp(x) * np.mean(n > x) > np.exp(x):
+            lower = x
+            break
+    return lower, upper
+
+
+@given(ratios, ratios, st.integers(0, 3))
+def test_bounds_against_a_grid(targets, nontargets, n_misleading):
+    step = 5e-3
+    found = metrics.empirical_bounds(targets, nontargets, n_misleading)
+    lower, upper = bounds_on_a_grid(targets, nontargets, n_misleading, step)
+    assert found.lower == pytest.approx(lower, abs=step)
+    assert found.upper == pytest.approx(upper, abs=step)
+
+
+def test_bounds_of_separated_ratios():
+    # No error but the one that is added: t / (n + 1) passes 1 - 1 / (m + 1) at m (n + 1) / (m + 1).
+    found = metrics.empirical_bounds(np.full(50, 30.0), np.full(2000, -30.0))
+    assert found.upper == pytest.approx(np.log(50 / 51 * 2001))
+    assert found.lower == pytest.approx(-np.log(2000 / 2001 * 51))
+    assert metrics.empirical_bounds([30.0], [-30.0], 0) == metrics.RatioBounds(-30.0, 30.0)
+    # Evidence for the wrong side supports nothing.
+    wrong = metrics.empirical_bounds(np.full(9, -3.0), np.full(9, 3.0))
+    assert (wrong.lower, wrong.upper) == (0.0, 0.0)
+    assert np.isfinite(metrics.empirical_bounds([np.inf] * 9, [-np.inf] * 9).upper)
+    with pytest.raises(OptionError, match="n_misleading must be at least 0"):
+        metrics.empirical_bounds([1.0], [0.0], -1)

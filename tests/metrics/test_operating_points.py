@@ -1,0 +1,49 @@
+import pytest
+
+from voicegmm import metrics
+from voicegmm._base.errors import OptionError
+from voicegmm.metrics import OperatingPoint, read_points
+
+T, N = [3.0, 7.0, 9.0, 1.0], [-8.0, 2.0, 0.5, -3.0, 5.0]
+
+
+def test_points_of_the_evaluations():
+    # C_miss, C_fa, P_target as the evaluation plans print them.
+    assert read_points(["sre08"]) == (OperatingPoint(0.01, 10.0, 1.0),)
+    assert read_points(["sre10"]) == (OperatingPoint(0.001),)
+    for name in ("sre16", "sre18-cmn2", "sre19-cmn2"):
+        assert read_points([name]) == (OperatingPoint(0.01), OperatingPoint(0.005))
+    assert read_points(["sitw"]) == read_points(["voxceleb"]) == (OperatingPoint(0.01),)
+    assert read_points(["voxsrc", "0.1", "0.2,5,1", "sre18-vast"]) == (
+        OperatingPoint(0.05),
+        OperatingPoint(0.1),
+        OperatingPoint(0.2, 5.0, 1.0),
+    )
+
+
+def test_misread_points():
+    with pytest.raises(OptionError, match=r"points must be one of .*got 'sre18' \(did you mean"):
+        read_points(["sre18"])
+    with pytest.raises(OptionError, match="P_TARGET or P_TARGET,C_MISS,C_FA; got '0.1,2'"):
+        read_points(["0.1,2"])
+    with pytest.raises(OptionError, match="p_target must be between 0 and 1"):
+        read_points(["10"])
+
+
+def test_primary_cost_is_the_mean():
+    found = metrics.evaluate(T, N, operating_points=read_points(["sre16"]), primary=True).metrics
+    for kind, function in (("min", metrics.min_dcf), ("act", metrics.act_dcf)):
+        mean = (function(T, N, 0.01) + function(T, N, 0.005)) / 2
+        assert found[f"{kind}_c_primary"].value == pytest.approx(mean)
+    assert "min_c_primary" not in metrics.evaluate(T, N).metrics
+
+
+def test_sre08_by_hand():
+    # NIST's C_det = 10 * 0.01 P_miss + 0.99 P_fa over min(0.1, 0.99), at its threshold log 9.9.
+    (point,) = read_points(["sre08"])
+    cost = (0.1 * 2 / 4 + 0.99 * 1 / 5) / 0.1  # log 9.9 = 2.29
+    assert metrics.act_dcf([3.0, 7.0, 1.0, 2.0], N, *_of(point)) == pytest.approx(cost)
+
+
+def _of(point):
+    return point.p_target, point.c_miss, point.c_fa
