@@ -7,11 +7,12 @@ import pytest
 import soundfile
 
 from voicegmm import VoiceBank
-from voicegmm._base.errors import ListError, OptionError, VoicegmmError
+from voicegmm._base.errors import DataError, ListError, OptionError, VoicegmmError
+from voicegmm._base.files import content_hash
 from voicegmm.bank import BankOptions
 from voicegmm.bank.training import choose_components
 from voicegmm.mixture import EmOptions, InitialOptions
-from voicegmm.scoring import UbmOptions
+from voicegmm.scoring import ScoreNormalizationOptions, ScoringOptions, UbmOptions
 
 QUICK = BankOptions(
     n_components=16, n_folds=4, ubm=UbmOptions(1, InitialOptions(100, 3), EmOptions(6))
@@ -46,7 +47,9 @@ def test_enrolled_voices_rank_first_and_strangers_get_no_name(bank, voices, spea
     assert [answer.ranking[0].name for answer in named] == list(bank.names)
     for answer in named:
         ratio = bank.voices.calibration.apply(answer.ranking[0].score)
-        passed = ratio > answer.threshold and not answer.notes
+        own, *doubts = answer.notes
+        assert own.startswith(f"{answer.ranking[0].name} was enrolled from this very recording")
+        passed = ratio > answer.threshold and not doubts
         assert answer.speaker == (answer.ranking[0].name if passed else None)
     strangers = [
         bank.identify(next(folder.glob("*.wav")))
@@ -245,3 +248,145 @@ def test_recordings_of_8_khz_choose_the_narrow_front_end(voices, tmp_path):
 )
 def test_components_follow_the_amount_of_speech(n_frames, n_components):
     assert choose_components(n_frames, 500) == n_components
+
+
+NOON = "2026-01-31T12:00:00Z"
+
+
+def test_what_enrolled_whom_is_on_record(bank, voices, tmp_path):
+    files = sorted((voices / "wavs/b001").glob("*.wav"))
+    assert {len(records) for records in bank.voices.speakers.records.values()} == {4}
+    one = bank.enroll("zoe", files[:2], enrolled_at=NOON)
+    two = one.enroll("zoe", files[2:3], enrolled_at="2026-02-01T08:00:00Z")
+    two.save(tmp_path / "v.h5")
+    speakers = VoiceBank.open(tmp_path / "v.h5").voices.speakers
+    records = speakers.records["zoe"]
+    assert [record.file for record in records] == [str(file) for file in files[:3]]
+    assert [record.content for record in records] == [content_hash(file) for file in files[:3]]
+    assert [record.enrolled_at for record in records] == [NOON, NOON, "2026-02-01T08:00:00Z"]
+    assert sum(r.seconds for r in records) == pytest.approx(speakers.seconds[-1])
+    with pytest.raises(DataError, match="must be a time in UTC as 2026-01-31T12:00:00Z"):
+        bank.enroll("zoe", files, enrolled_at="yesterday")
+
+
+def test_a_recording_enrolls_once(bank, voices, tmp_path, caplog):
+    files = sorted((voices / "wavs/b001").glob("*.wav"))
+    copy = tmp_path / "copy.wav"
+    copy.write_bytes(files[0].read_bytes())
+    once = bank.enroll("zoe", files[:1], enrolled_at=NOON)
+    with pytest.raises(VoicegmmError, match="zoe was enrolled from all of these already; give new"):
+        once.enroll("zoe", [copy])
+    assert f"copy.wav: zoe was enrolled from this recording on {NOON}; it is passed" in caplog.text
+    both = once.enroll("zoe", [copy, files[1]])
+    again = once.enroll("zoe", [files[1]])
+    assert (both.voices.speakers.means == again.voices.speakers.means).all()
+    assert both.voices.speakers.records == again.voices.speakers.records
+    twins = bank.enroll("zoe", [files[0], copy])
+    assert (twins.voices.speakers.means == once.voices.speakers.means).all()
+    with pytest.raises(VoicegmmError, match=r"copy\.wav: zoe was enrolled from this .* remove zoe"):
+        once.enroll("someone else", [copy])
+    assert "someone else" in once.remove("zoe").enroll("someone else", [copy]).names
+
+
+def test_removal_purges_the_record(bank, voices, tmp_path):
+    file = sorted((voices / "wavs/b001").glob("*.wav"))[0]
+    path = tmp_path / "v.h5"
+    bank.enroll("Brunhilde", [file], enrolled_at=NOON).save(path)
+    secrets = [b"Brunhilde", content_hash(file).encode(), file.name.encode(), NOON.encode()]
+    assert all(secret in path.read_bytes() for secret in secrets)
+    VoiceBank.open(path).remove("Brunhilde").save(path)
+    assert not any(secret in path.read_bytes() for secret in secrets)
+
+
+def test_an_enrolling_recording_is_told_when_it_is_tried(bank, voices, tmp_path):
+    copy = tmp_path / "x.wav"
+    copy.write_bytes(next((voices / "wavs/v003").glob("*.wav")).read_bytes())
+    note = "v003 was enrolled from this very recording: the ratio to v003 proves nothing"
+    assert note in bank.identify(copy).notes
+    assert note in bank.verify("v004", copy).notes
+    other = next((voices / "wavs/b003").glob("*.wav"))
+    assert not any("this very recording" in one for one in bank.identify(other).notes)
+
+
+def test_copies_in_a_speakers_folder_count_once(voices, tmp_path, caplog):
+    for name in ("v001", "v002"):
+        for file in (voices / "wavs" / name).glob("*.wav"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "v001/zz.wav").write_bytes(file_of(voices, "v001").read_bytes())
+    bank = VoiceBank.train(tmp_path, QUICK)
+    assert len(bank.voices.speakers.records["v001"]) == 4
+    assert "zz.wav is the same recording as" in caplog.text
+
+
+def file_of(voices, name, number=0):
+    return sorted((voices / "wavs" / name).glob("*.wav"))[number]
+
+
+def test_a_prior_gives_posteriors(bank, voices):
+    file = file_of(voices, "b001")
+    plain, weighed = bank.identify(file), bank.identify(file, prior=0.25)
+    assert (plain.prior, plain.nobody, plain.ranking[0].posterior) == (None, None, None)
+    each = [candidate.posterior for candidate in weighed.ranking]
+    assert sum(each) + weighed.nobody == pytest.approx(1)
+    assert each == sorted(each, reverse=True)
+    odds = [np.log(p / weighed.nobody) for p in each]
+    expected = [c.llr + np.log(0.25 / 12 / 0.75) for c in weighed.ranking]
+    np.testing.assert_allclose(odds, expected)
+    with pytest.raises(OptionError, match="prior must be greater than 0 and less than 1, got 1"):
+        bank.identify(file, prior=1.0)
+    uncalibrated = VoiceBank(replace(bank.voices, calibration=None))
+    with pytest.raises(OptionError, match="prior must not be given to a bank that is not calib"):
+        uncalibrated.identify(file, prior=0.5)
+    empty = bank
+    for name in bank.names:
+        empty = empty.remove(name)
+    assert empty.identify(file, prior=0.5).nobody == 1.0
+
+
+def test_the_explanation_is_that_of_the_score(bank, voices, tmp_path):
+    file = file_of(voices, "v005")
+    found = bank.explain("v005", file)
+    assert found.ratio == pytest.approx(bank.verify("v005", file).score, abs=1e-4)
+    with pytest.raises(VoicegmmError, match=r"nowhere\.wav"):
+        bank.explain("v005", tmp_path / "nowhere.wav")
+
+
+NORMALIZED = replace(QUICK, scoring=ScoringOptions(normalization=ScoreNormalizationOptions("t")))
+
+
+def test_a_bank_normalizes_by_its_background(voices, tmp_path):
+    for name in ("known/v001", "known/v005", *(f"others/b{n:03}" for n in range(1, 6))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(voices / "wavs" / name[-4:])
+    with pytest.raises(OptionError, match="'t' needs a cohort .* --background"):
+        VoiceBank.train(tmp_path / "known", NORMALIZED)
+    bank = VoiceBank.train(tmp_path / "known", NORMALIZED, background=tmp_path / "others")
+    bank.save(tmp_path / "v.h5")
+    bank = VoiceBank.open(tmp_path / "v.h5")
+    assert len(bank.voices.cohort.models.ids) == 5
+    file = file_of(voices, "v005")
+    assert bank.identify(file).ranking[0].name == "v005"
+    raw = VoiceBank(replace(bank.voices, scoring=ScoringOptions()))
+    of_cohort = VoiceBank(replace(raw.voices, speakers=bank.voices.cohort.models, cohort=None))
+    against = [candidate.score for candidate in of_cohort.identify(file).ranking]
+    expected = (raw.verify("v005", file).score - np.mean(against)) / np.std(against)
+    assert bank.verify("v005", file).score == pytest.approx(expected, rel=1e-4)
+    # Someone of the cohort is enrolled: under whatever name, they judge nobody any more.
+    more = bank.enroll("zoe", [file_of(voices, "b003")])
+    assert more.voices.cohort.models.ids == ("b001", "b002", "b004", "b005")
+    assert more.verify("v005", file).status == "ok"
+    with pytest.raises(OptionError, match=r"must be 'none' or 't' in a voice bank, got 's'"):
+        BankOptions(scoring=ScoringOptions(normalization=ScoreNormalizationOptions("s")))
+
+
+@pytest.mark.slow
+def test_a_normalized_bank_is_calibrated_from_normalized_scores(speaker_folders, voices):
+    folders = speaker_folders / "known", NORMALIZED, speaker_folders / "background"
+    bank = VoiceBank.train(*folders, n_workers=2)
+    assert bank.calibrated
+    answers = [bank.identify(file_of(voices, name, 1)) for name in bank.names]
+    assert [answer.ranking[0].name for answer in answers] == list(bank.names)
+    ratios = np.array([[c.llr for c in answer.ranking] for answer in answers])
+    assert (ratios[:, 0] > 0).mean() > 0.8
+    assert (ratios[:, 1:] < 0).mean() > 0.8

@@ -19,12 +19,15 @@ class Candidate:
         what the calibration's trials can show (`Calibration.limit`).
     at_limit : bool
         Whether it was held: the evidence is at least this strong.
+    posterior : float, optional
+        Where a prior was stated: see `voicegmm.scoring.posteriors`.
     """
 
     name: str
     score: float
     llr: float | None
     at_limit: bool = False
+    posterior: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Identification:
         Speech that was judged.
     notes : tuple of str
         What is doubtful about the recording or the answer.
+    prior : float, optional
+        As it was stated: the probability, before the recording was heard, that the voice is one of
+        the enrolled.
+    nobody : float, optional
+        The posterior probability that it is nobody known, where a prior was stated.
     """
 
     file: str
@@ -59,6 +67,8 @@ class Identification:
     forced: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    prior: float | None = None
+    nobody: float | None = None
 
 
 @dataclass(frozen=True)

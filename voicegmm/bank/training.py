@@ -1,14 +1,15 @@
 """Training a voice bank from folders of recordings."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from voicegmm._base.checks import at_least, within
-from voicegmm._base.errors import DataError, ListError, VoicegmmError
+from voicegmm._base.errors import DataError, ListError, OptionError, VoicegmmError
 from voicegmm._base.progress import Progress, counting, silent
 from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers, shared_recordings
 from voicegmm.features import Pipeline, PipelineOptions, front_end_for
@@ -18,17 +19,24 @@ from voicegmm.scoring import (
     FoldOptions,
     FrameLibrary,
     Rehearsal,
+    ScoringOptions,
     UbmOptions,
     Voices,
+    cohort_size,
     enroll,
+    make_cohort,
     open_set_tests,
     promise_identification,
     rehearse,
     train_background,
     usable,
 )
+from voicegmm.scoring.frames import distinct
 from voicegmm.scoring.identification import rate_of
+from voicegmm.scoring.records import checked_time
 from voicegmm.store import FeatureStore, extract_to_store
+
+log = logging.getLogger(__name__)
 
 _FEWEST, _MOST = 8, 512
 
@@ -56,6 +64,10 @@ class BankOptions:
         Share of strangers' recordings that `identify` may give a name, in (0, 1).
     min_enroll_seconds : float
         A speaker with less speech is left out.
+    scoring : ScoringOptions
+        How recordings are scored. Normalization by "t" or none: "t" needs a `background`, whose
+        speakers are the cohort; the others would need the cohort's recordings again whenever
+        somebody is enrolled.
     seed : int
     """
 
@@ -68,6 +80,7 @@ class BankOptions:
     min_speakers: int = 10
     max_false_accept: float = 0.05
     min_enroll_seconds: float = 1.0
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,6 +91,12 @@ class BankOptions:
         within("max_false_accept", self.max_false_accept, 1e-6, 1 - 1e-6)
         within("seed", self.seed, 0, 2**63 - 1)
         at_least("min_enroll_seconds", self.min_enroll_seconds, 0)
+        if self.scoring.normalization.method not in ("none", "t"):
+            raise OptionError(
+                "scoring.normalization.method must be 'none' or 't' in a voice bank, got "
+                f"{self.scoring.normalization.method!r}: it would need the cohort's recordings "
+                "whenever somebody is enrolled"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +136,7 @@ def train_voices(
     background: str | Path | None = None,
     n_workers: int = 1,
     progress: Progress = silent,
+    enrolled_at: str = "",
 ) -> Training:
     """Train speaker models from a folder with a sub-folder for each speaker.
 
@@ -132,16 +152,23 @@ def train_voices(
     n_workers : int
     progress : callable
         See `voicegmm._base.progress`.
+    enrolled_at : str
+        For the audit record, as `EnrolledRecording` wants it.
 
     Raises
     ------
     VoicegmmError
         If there are no recordings, or no speaker with enough speech.
     """
+    checked_time(enrolled_at)
+    if options.scoring.normalization.method != "none" and not background:
+        raise OptionError(
+            f"scoring.normalization.method {options.scoring.normalization.method!r} needs a "
+            "cohort of people who are not enrolled: give their speech with --background"
+        )
     speakers = scan_speakers(folder)
     outsiders = scan_speakers(background) if background else ()
-    own = dict(_named(speakers, ""))
-    others = dict(_named(outsiders, "background: "))
+    own, others = _files_of(speakers), _files_of(outsiders)
     _refuse_shared(speakers, outsiders)
     paths = {file: Path(file) for files in (*own.values(), *others.values()) for file in files}
     pipeline = Pipeline(options.features or front_end_for(list(paths.values())))
@@ -172,9 +199,21 @@ def train_voices(
         )
         progress("background model", n_iterations, n_iterations)
         enrollments = [Enrollment(name, tuple(group)) for name, group in kept.items()]
-        models, _ = enroll(model, frames, enrollments, options.adaptation, n_workers)
+        models, _ = enroll(
+            model,
+            frames,
+            enrollments,
+            options.adaptation,
+            n_workers,
+            enrolled_at=enrolled_at,
+        )
+        voices = Voices(models, scoring=options.scoring)
+        if options.scoring.normalization.method != "none":
+            size = cohort_size(enrollments, others)
+            cohort = make_cohort(models, frames, others, size, options.scoring, n_workers)
+            voices = replace(voices, cohort=cohort)
         judged = _judge(
-            frames, kept, others, enrollments, ubm, options, n_workers, progress, Voices(models)
+            frames, kept, others, enrollments, ubm, options, n_workers, progress, voices
         )
     warnings = [*fitted.warnings]
     if judged.uncalibrated_because:
@@ -189,8 +228,8 @@ def train_voices(
     )
 
 
-def _named(folders: Sequence[SpeakerFolder], prefix: str) -> list[tuple[str, list[str]]]:
-    return [(prefix + one.name, [str(path) for path in one.files]) for one in folders]
+def _files_of(folders: Sequence[SpeakerFolder]) -> dict[str, list[str]]:
+    return {one.name: [str(path) for path in one.files] for one in folders}
 
 
 def _refuse_shared(speakers: Sequence[SpeakerFolder], outsiders: Sequence[SpeakerFolder]) -> None:
@@ -212,12 +251,13 @@ def _refuse_shared(speakers: Sequence[SpeakerFolder], outsiders: Sequence[Speake
 def _with_enough_speech(
     frames: FrameLibrary, speakers: Mapping[str, Sequence[str]], seconds: float
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    hop = frames.front_end.static.hop_seconds
     kept: dict[str, list[str]] = {}
     left_out: dict[str, str] = {}
     for name, files in speakers.items():
-        good = usable(frames, files)
-        spoken = sum(frames.count(file) for file in good) * hop
+        good, twins = distinct(frames, files)
+        for file, twin in twins.items():
+            log.warning("%s is the same recording as %s and counts once", file, twin)
+        spoken = sum(map(frames.seconds, good))
         if not files:
             left_out[name] = f"{name}: the folder holds no recording"
         elif not good:
@@ -259,18 +299,21 @@ def _judge(
             enrollments if others else (),
             n_workers=n_workers,
             progress=lambda done, total: progress("calibration", done, total),
+            scoring=voices.scoring,
         )
         calibration = rehearsal.calibration()
         ratios = rehearsal.calibrated()
     except DataError as error:
         remedy = "add speakers, or give other people's speech with --background"
-        return Voices(voices.speakers, uncalibrated_because=f"{error}; {remedy}")
+        return replace(voices, uncalibrated_because=f"{error}; {remedy}")
     tests = open_set_tests(rehearsal)
     promise = promise_identification(
         tests, calibration, len(voices.speakers.ids), options.max_false_accept, options.seed
     )
     expected = expected_figures(rehearsal, ratios, options.seed)
-    return Voices(voices.speakers, calibration, promise, expected, tests)
+    return replace(
+        voices, calibration=calibration, promise=promise, expected=expected, open_set=tests
+    )
 
 
 def expected_figures(rehearsal: Rehearsal, ratios: np.ndarray, seed: int) -> dict[str, Estimate]:

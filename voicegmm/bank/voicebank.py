@@ -1,9 +1,10 @@
 """The voice bank."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,23 @@ from voicegmm.bank.training import BankOptions, Training, train_voices
 from voicegmm.corpus.lists import checked_name
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.mixture import accumulate
-from voicegmm.scoring import Status, Voices, log_likelihood_ratios, with_speakers
+from voicegmm.scoring import (
+    Explanation,
+    FrameLibrary,
+    SpeakerModels,
+    Status,
+    Voices,
+    explain,
+    posteriors,
+    score_recording,
+    with_speakers,
+)
+from voicegmm.scoring.frames import distinct
+from voicegmm.scoring.models import records_of, too_little_speech
+from voicegmm.scoring.records import checked_time
 from voicegmm.store import extract_to_memory, load_voices, save_voices
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +64,7 @@ class VoiceBank:
         background: str | os.PathLike[str] | None = None,
         n_workers: int = 1,
         progress: Progress = silent,
+        enrolled_at: str = "",
     ) -> "VoiceBank":
         """Train a bank from ``folder/<speaker>/<recording>``.
 
@@ -60,6 +77,8 @@ class VoiceBank:
         n_workers : int
         progress : callable
             See `voicegmm._base.progress`.
+        enrolled_at : str
+            The time, for the audit record: UTC, as "2026-01-31T12:00:00Z".
 
         Raises
         ------
@@ -74,6 +93,7 @@ class VoiceBank:
                 Path(background) if background else None,
                 n_workers,
                 progress,
+                enrolled_at,
             )
         return VoiceBank(training.voices, training)
 
@@ -102,8 +122,12 @@ class VoiceBank:
         files: Sequence[str | os.PathLike[str]],
         min_seconds: float = 1.0,
         n_workers: int = 1,
+        enrolled_at: str = "",
     ) -> "VoiceBank":
         """Add a speaker, or new speech to one who is enrolled already.
+
+        A recording counts once: one that the speaker was enrolled from already, told by its
+        content, is passed over with a warning to the log.
 
         Parameters
         ----------
@@ -112,12 +136,16 @@ class VoiceBank:
         min_seconds : float
             Speech that the recordings must hold together, with what enrolled the speaker before.
         n_workers : int
+        enrolled_at : str
+            The time, for the audit record: UTC, as "2026-01-31T12:00:00Z".
 
         Raises
         ------
         VoicegmmError
-            If a recording cannot be used, or there is too little speech.
+            If a recording cannot be used, or another speaker was enrolled from it, or none is new,
+            or there is too little speech.
         """
+        checked_time(enrolled_at)
         checked_name(name, "the speaker's name")
         if not files:
             raise VoicegmmError(f"{name}: give at least one recording to enroll from")
@@ -131,16 +159,15 @@ class VoiceBank:
         frames = extract_to_memory(paths, Pipeline(front_end), n_workers)
         for status in frames.failures.values():
             raise VoicegmmError(f"{status.reason} ({name} was not enrolled)")
-        data, weights = frames.read(list(paths))
+        new = _new_recordings(speakers, name, frames, list(paths))
+        data, weights = frames.read(new)
         statistics = accumulate(speakers.background.gmm, data, weights)
         seconds = statistics.n_frames * front_end.static.hop_seconds
         known = speakers.seconds[speakers.index(name)] if name in speakers.ids else 0.0
         if known + seconds < min_seconds:
-            raise VoicegmmError(
-                f"{name}: {known + seconds:.2f} s of speech in {len(paths)} recordings, "
-                f"at least {min_seconds:g} s are needed; record more, or use --force"
-            )
-        enrolled = speakers.with_speaker(name, statistics, seconds)
+            raise VoicegmmError(too_little_speech(name, known + seconds, len(new), min_seconds))
+        records = records_of(frames, new, enrolled_at)
+        enrolled = speakers.with_speaker(name, statistics, seconds, records)
         return VoiceBank(with_speakers(self.voices, enrolled))
 
     def remove(self, name: str) -> "VoiceBank":
@@ -156,7 +183,12 @@ class VoiceBank:
         rest = speakers.chosen([other for other in speakers.ids if other != name])
         return VoiceBank(with_speakers(self.voices, rest))
 
-    def identify(self, file: str | os.PathLike[str], force: bool = False) -> Identification:
+    def identify(
+        self,
+        file: str | os.PathLike[str],
+        force: bool = False,
+        prior: float | None = None,
+    ) -> Identification:
         """Say who speaks in a recording, or that it is nobody known.
 
         Parameters
@@ -165,11 +197,34 @@ class VoiceBank:
         force : bool
             Give the best speaker's name even where the bank is not calibrated, if its score is
             above zero.
+        prior : float, optional
+            Probability, before the recording is heard, that the voice is one of the enrolled, each
+            alike; in (0, 1). With it the answer tells the posterior of each and of nobody known:
+            see `voicegmm.scoring.posteriors`. The name is given by the threshold all the same.
+
+        Raises
+        ------
+        OptionError
+            For a prior outside (0, 1), or one where the bank is not calibrated.
         """
+        if prior is not None:
+            posteriors([], prior)
+            if not self.calibrated:
+                raise OptionError(
+                    "prior must not be given to a bank that is not calibrated: without likelihood "
+                    "ratios there is no posterior"
+                )
         made = self._frames(file)
         if isinstance(made, Status):
             return Identification(str(file), made.status, made.reason)
         ranking, promise = self._ranking(made), self.voices.promise
+        nobody = None
+        if prior is not None:
+            each, nobody = posteriors([one.llr or 0.0 for one in ranking], prior)
+            ranking = tuple(
+                replace(one, posterior=float(share))
+                for one, share in zip(ranking, each, strict=True)
+            )
         doubts = self._doubts(made)
         speaker = None
         if ranking and promise and self.voices.calibration:
@@ -185,7 +240,9 @@ class VoiceBank:
             threshold=promise.threshold if promise else None,
             forced=force and (promise is None or bool(doubts)),
             seconds=made.speech_seconds,
-            notes=(*made.notes, *doubts),
+            notes=(*made.notes, *self._enrolled_from(made), *doubts),
+            prior=prior,
+            nobody=nobody,
         )
 
     def verify(
@@ -237,7 +294,31 @@ class VoiceBank:
             threshold=threshold,
             forced=force and (calibration is None or bool(doubts)),
             seconds=made.speech_seconds,
-            notes=(*made.notes, *doubts),
+            notes=(*made.notes, *self._enrolled_from(made), *doubts),
+        )
+
+    def explain(self, name: str, file: str | os.PathLike[str]) -> Explanation:
+        """Take the log-likelihood ratio of a speaker and a recording apart: what spoke for, what
+        against; before any normalization or calibration.
+
+        Raises
+        ------
+        ListError
+            If nobody of that name is enrolled.
+        VoicegmmError
+            If the recording cannot be used.
+        """
+        made = self._frames(file)
+        if isinstance(made, Status):
+            raise VoicegmmError(made.reason)
+        return explain(self.voices.speakers, name, made.frames, made.positions, made.weights)
+
+    def _enrolled_from(self, made: FrameSet) -> tuple[str, ...]:
+        """Say whom this very recording enrolled."""
+        owners = self.voices.speakers.owners(made.content)
+        return tuple(
+            f"{name} was enrolled from this very recording: the ratio to {name} proves nothing"
+            for name in owners
         )
 
     def _doubts(self, made: FrameSet) -> tuple[str, ...]:
@@ -259,9 +340,7 @@ class VoiceBank:
     def _ranking(self, made: FrameSet, names: Sequence[str] | None = None) -> tuple[Candidate, ...]:
         speakers = self.voices.speakers
         chosen = speakers.chosen(names) if names is not None else speakers
-        scores = log_likelihood_ratios(
-            chosen, made.frames, made.weights, options=self.voices.scoring
-        )
+        scores = score_recording(self.voices, made.frames, made.weights, names)
         calibration = self.voices.calibration
         order = np.argsort(-scores, kind="stable")
         if calibration is None:
@@ -272,3 +351,37 @@ class VoiceBank:
             Candidate(chosen.ids[i], float(scores[i]), float(held[i]), bool(held[i] != ratios[i]))
             for i in order
         )
+
+
+def _new_recordings(
+    speakers: SpeakerModels, name: str, frames: FrameLibrary, files: Sequence[str]
+) -> list[str]:
+    """Give the recordings that a speaker was not enrolled from, each content once.
+
+    Raises
+    ------
+    VoicegmmError
+        If another was enrolled from one of them, or none is new.
+    """
+    several, twins = distinct(frames, files)
+    for file, twin in twins.items():
+        log.warning("%s is the same recording as %s and counts once", file, twin)
+    new = []
+    for file in several:
+        owners = speakers.owners(frames.content(file))
+        if name in owners:
+            when = f" on {owners[name].enrolled_at}" if owners[name].enrolled_at else ""
+            log.warning(
+                "%s: %s was enrolled from this recording%s; it is passed over", file, name, when
+            )
+        elif owners:
+            other, record = next(iter(owners.items()))
+            raise VoicegmmError(
+                f"{file}: {other} was enrolled from this recording (as {record.file}); one voice "
+                f"under two names would be taken for two. Leave it out, or remove {other} first"
+            )
+        else:
+            new.append(file)
+    if not new:
+        raise VoicegmmError(f"{name} was enrolled from all of these already; give new recordings")
+    return new

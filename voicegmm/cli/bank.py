@@ -12,11 +12,13 @@ from voicegmm.cli.console import (
     debug_option,
     json_option,
     metric_line,
+    now,
     print_json,
     settings_option,
     warn,
     workers_option,
 )
+from voicegmm.cli.explaining import check_explanation, save_explanation
 
 _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
 
@@ -42,6 +44,13 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
     type=float,
     help="Share of strangers' recordings that identify may give a name.  [default: 0.05]",
 )
+@click.option(
+    "--normalization",
+    type=click.Choice(["none", "t"]),
+    default="none",
+    show_default=True,
+    help="t: scores are seen beside those of the --background speakers' models.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random choices.  [default: 0]")
 @click.option("--force", is_flag=True, help="Replace a bank that exists.")
 @workers_option
@@ -55,6 +64,7 @@ def train(
     config: str | None,
     settings: tuple[str, ...],
     false_accept: float | None,
+    normalization: str,
     seed: int | None,
     force: bool,
     workers: int | None,
@@ -68,6 +78,7 @@ def train(
     from voicegmm._base.errors import VoicegmmError
     from voicegmm.bank import BankOptions, VoiceBank
     from voicegmm.features import load_front_end
+    from voicegmm.scoring import ScoreNormalizationOptions, ScoringOptions
 
     if out.exists() and not force:
         raise VoicegmmError(
@@ -80,11 +91,12 @@ def train(
         "features": load_front_end(config, settings) if config else None,
         "n_components": components,
         "max_false_accept": false_accept,
+        "scoring": ScoringOptions(normalization=ScoreNormalizationOptions(normalization)),
         "seed": seed,
     }
     options = BankOptions(**{name: value for name, value in chosen.items() if value is not None})
     with bars() as progress:
-        bank = VoiceBank.train(folder, options, background, cores(workers), progress)
+        bank = VoiceBank.train(folder, options, background, cores(workers), progress, now())
     bank.save(out)
     _report_training(bank, out, as_json)
 
@@ -175,7 +187,7 @@ def enroll(bank: Path, name: str, files: tuple[Path, ...], force: bool) -> None:
         opened = VoiceBank.open(bank)
         known = name in opened.names
         least = 0.0 if force else 1.0
-        updated = opened.enroll(name, files, min_seconds=least, n_workers=cores(None))
+        updated = opened.enroll(name, files, least, cores(None), now())
         updated.save(bank)
     speakers = updated.voices.speakers
     seconds = speakers.seconds[speakers.index(name)]
@@ -194,9 +206,17 @@ def enroll(bank: Path, name: str, files: tuple[Path, ...], force: bool) -> None:
     help="Speakers shown of the ranking.",
 )
 @click.option("--force", is_flag=True, help="Name the best even where the bank is uncalibrated.")
+@click.option(
+    "--prior",
+    type=float,
+    help="Probability, before it is heard, that the voice is one of the enrolled: tells the "
+    "posterior of each, and of nobody known.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, in one line.")
 @debug_option
-def identify(bank: Path, files: tuple[Path, ...], top: int, force: bool, as_json: bool) -> int:
+def identify(
+    bank: Path, files: tuple[Path, ...], top: int, force: bool, prior: float | None, as_json: bool
+) -> int:
     """Say who speaks in FILES, or that it is nobody known.
 
     A likelihood ratio says how many times likelier the recording is if this speaker made it than
@@ -208,7 +228,7 @@ def identify(bank: Path, files: tuple[Path, ...], top: int, force: bool, as_json
     opened = VoiceBank.open(bank)
     failed = 0
     for file in files:
-        answer = opened.identify(file, force)
+        answer = opened.identify(file, force, prior)
         failed += answer.status != "ok"
         if as_json:
             print_json({**to_mapping(answer), "calibrated": opened.calibrated})
@@ -235,15 +255,31 @@ def _print_identification(answer: Any, bank: Any, top: int) -> None:
         click.echo(f"  note: {note}")
     for place, candidate in enumerate(answer.ranking[:top], 1):
         if candidate.llr is None:
-            figures = f"score {candidate.score:+.3f} nats per frame, uncalibrated"
+            figures = f"score {candidate.score:+.3f}{_unit(bank)}, uncalibrated"
         else:
             figures = (
                 f"log10 likelihood ratio {candidate.llr / math.log(10):+.2f}: "
                 f"{support(candidate.llr, candidate.at_limit)}"
             )
+        if candidate.posterior is not None:
+            figures += f"; posterior {_share(candidate.posterior)}"
         click.echo(f"  {place}. {candidate.name}: {figures}")
+    if answer.nobody is not None:
+        click.echo(f"  nobody known: posterior {_share(answer.nobody)}, prior {1 - answer.prior:g}")
     if answer.threshold is not None:
         click.echo(f"  a name takes {answer.threshold / math.log(10):+.2f} or more")
+
+
+def _share(posterior: float) -> str:
+    return f"{posterior:.4f}" if 0.0001 <= posterior <= 0.9999 else f"{posterior:.2g}"
+
+
+def _unit(bank: Any) -> str:
+    """Say what an uncalibrated score is measured in."""
+    method = bank.voices.scoring.normalization.method
+    if method != "none":
+        return f" standard deviations of the cohort ({method})"
+    return " nats per frame" if bank.voices.scoring.method in ("exact", "top") else ""
 
 
 @click.command(short_help="Say whether a recording is a speaker's: yes or no.")
@@ -258,9 +294,25 @@ def _print_identification(answer: Any, bank: Any, top: int) -> None:
     help="Natural-log likelihood ratio to pass.",
 )
 @click.option("--force", is_flag=True, help="Decide by the score where the bank is uncalibrated.")
+@click.option(
+    "--explain",
+    "explained",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Write which seconds spoke for the speaker and which against: a figure (.png, .svg), or "
+    "each frame and its component (.tsv).",
+)
 @json_option
 @debug_option
-def verify(bank: Path, name: str, file: Path, threshold: float, force: bool, as_json: bool) -> int:
+def verify(
+    bank: Path,
+    name: str,
+    file: Path,
+    threshold: float,
+    force: bool,
+    explained: Path | None,
+    as_json: bool,
+) -> int:
     """Say whether the voice in FILE is the speaker NAME's: yes or no, with the evidence."""
     import math
 
@@ -268,8 +320,13 @@ def verify(bank: Path, name: str, file: Path, threshold: float, force: bool, as_
     from voicegmm.bank import VoiceBank
     from voicegmm.scoring import support
 
+    if explained:
+        check_explanation(explained, bank, file)
     opened = VoiceBank.open(bank)
     answer = opened.verify(name, file, threshold, force)
+    if explained and answer.status == "ok":
+        title = f"Evidence that {name} speaks in {file.name}"
+        save_explanation(explained, opened.explain(name, file), title)
     if as_json:
         print_json({**to_mapping(answer), "calibrated": opened.calibrated})
         return 0 if answer.status == "ok" else 1
@@ -278,7 +335,7 @@ def verify(bank: Path, name: str, file: Path, threshold: float, force: bool, as_
         return 1
     verdict = {True: "yes", False: "no", None: "no answer"}[answer.accepted]
     if answer.llr is None:
-        figures = f"uncalibrated bank; score {answer.score:+.3f} nats per frame"
+        figures = f"uncalibrated bank; score {answer.score:+.3f}{_unit(opened)}"
     else:
         passed = f", {threshold / math.log(10):+.2f} is asked for" if threshold else ""
         ratio = f"log10 likelihood ratio {answer.llr / math.log(10):+.2f}{passed}"
@@ -291,18 +348,41 @@ def verify(bank: Path, name: str, file: Path, threshold: float, force: bool, as_
 
 @click.command("list")
 @_BANK
+@click.option(
+    "--audit",
+    is_flag=True,
+    help="Tell what enrolled each: when, seconds of speech, SHA-256 and name of each file.",
+)
 @json_option
 @debug_option
-def list_speakers(bank: Path, as_json: bool) -> None:
+def list_speakers(bank: Path, audit: bool, as_json: bool) -> None:
     """List the speakers of a bank."""
+    from voicegmm._base.options import to_mapping
     from voicegmm.bank import VoiceBank
 
     speakers = VoiceBank.open(bank).voices.speakers
-    if as_json:
-        print_json(dict(zip(speakers.ids, speakers.seconds.tolist(), strict=True)))
+    spoken = dict(zip(speakers.ids, speakers.seconds.tolist(), strict=True))
+    records = {name: speakers.records.get(name, ()) for name in spoken}
+    if as_json and audit:
+        print_json(
+            {
+                name: {"speech_seconds": spoken[name], "enrolled_from": to_mapping(each)}
+                for name, each in records.items()
+            }
+        )
         return
-    for name, seconds in zip(speakers.ids, speakers.seconds, strict=True):
+    if as_json:
+        print_json(spoken)
+        return
+    for name, seconds in spoken.items():
         click.echo(f"{name}\t{seconds:.1f} s of speech")
+        if not audit:
+            continue
+        for one in records[name]:
+            when, content = one.enrolled_at or "(no time)", one.content or "(no hash)"
+            click.echo(f"  {when}  {one.seconds:.1f} s  {content}  {one.file}")
+        if not records[name]:
+            click.echo("  no record: enrolled by an earlier version")
 
 
 @click.command(short_help="Take a speaker out of a bank.")

@@ -66,6 +66,15 @@ def check_output(out: Path, *inputs: Path | None) -> None:
             raise VoicegmmError(f"{out} is read by this command; write to another file")
 
 
+def now() -> str:
+    """Give the time, UTC to the second, as the audit record keeps it."""
+    from datetime import UTC, datetime
+
+    from voicegmm.scoring.records import TIME_FORMAT
+
+    return datetime.now(UTC).strftime(TIME_FORMAT)
+
+
 class Bars:
     """Progress bars on a terminal; nothing elsewhere."""
 

@@ -31,7 +31,7 @@ from voicegmm.scoring.classes_rehearsal import (
     rehearse_classes,
 )
 from voicegmm.scoring.cohort import Cohort, cohort_size, make_cohort
-from voicegmm.scoring.explanation import Explanation, explain, write_explanation
+from voicegmm.scoring.explanation import Explanation, explain, explain_trial, write_explanation
 from voicegmm.scoring.folds import FoldOptions, Rehearsal, rehearse
 from voicegmm.scoring.frames import (
     OK,
@@ -117,6 +117,7 @@ __all__ = [
     "cohort_size",
     "enroll",
     "explain",
+    "explain_trial",
     "failure_of",
     "fuse_held_out",
     "fuse_tables",

@@ -1,6 +1,6 @@
 """What spoke for a speaker, and what against: a log-likelihood ratio taken apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from voicegmm._base.files import write_text
 from voicegmm.mixture import DiagonalGMM
 from voicegmm.mixture.density import blocks, joint_block, project, responsibilities
 from voicegmm.mixture.statistics import checked_weights
+from voicegmm.scoring.frames import FrameLibrary, check_front_end
 from voicegmm.scoring.models import SpeakerModels
 
 
@@ -146,6 +147,41 @@ def explain(
         component_ratios / weights.sum(),
         hop,
     )
+
+
+def explain_trial(
+    models: SpeakerModels, name: str, frames: FrameLibrary, files: Sequence[str]
+) -> Explanation:
+    """Take the log-likelihood ratio of a trial apart.
+
+    Parameters
+    ----------
+    models : SpeakerModels
+    name : str
+        The speaker.
+    frames : FrameLibrary
+    files : sequence of str
+        The recordings that the test is made of, all with frames. Of several, each begins where the
+        last speech of the one before ended.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    MismatchError
+        If the frames come from another front end than the models.
+    ListError, DataError
+        As `explain`.
+    """
+    check_front_end(models.background.front_end, frames.front_end, "explanation")
+    places: list[IntArray] = []
+    for file in files:
+        start = places[-1][-1] + 1 if places else 0
+        places.append(start + frames.positions(file))
+    data, weights = frames.read(files)
+    return explain(models, name, data, np.concatenate(places), weights)
 
 
 def _contributions(
