@@ -14,6 +14,8 @@ from voicegmm.features import (
     NormalizationOptions,
     Pipeline,
     PipelineOptions,
+    PitchOptions,
+    RastaOptions,
     SpeechOptions,
     StaticOptions,
     Stream,
@@ -33,8 +35,8 @@ def voice(n_samples, seed=0):
     return (loudness * rng.standard_normal(n_samples)).astype(np.float32)
 
 
-def in_pieces(options, samples, cuts):
-    stream = Stream(options)
+def in_pieces(options, samples, cuts, segments=None):
+    stream = Stream(options, segments)
     sets = [stream.push(piece) for piece in np.split(samples, sorted(cuts))]
     return [*sets, stream.flush()]
 
@@ -51,10 +53,27 @@ static = st.builds(
     window_seconds=st.sampled_from([0.025, 0.025125, 0.005]),
     hop_seconds=st.sampled_from([0.010, 0.0076, 0.0301]),
     snip_edges=st.booleans(),
-    padding=st.sampled_from(["reflection", "zeros"]),
+    padding=st.sampled_from(["reflection", "zeros", "zeros_after"]),
     energy=st.sampled_from(["c0", "log_energy"]),
+    raw_energy=st.booleans(),
+    windowed_energy=st.booleans(),
+    dc_divisor=st.sampled_from(["window", "n_fft"]),
     n_fft=st.just(512),
     n_cepstra=st.sampled_from([3, 5]),
+    kind=st.sampled_from(["mfcc", "plp", "filterbank", "centroids"]),
+    n_filters=st.just(12),
+    lpc_order=st.just(5),
+    filter_floor=st.just(1.0),
+    dither=st.sampled_from([0.0, 0.0, 1.0, 30.0]),
+    dither_seed=st.integers(0, 3),
+    dither_generator=st.sampled_from(["pcg64", "mt19937"]),
+    precision=st.sampled_from(["single", "double"]),
+)
+rasta = st.builds(
+    RastaOptions,
+    st.sampled_from(["none", "filterbank", "static"]),
+    st.sampled_from([0.0, 0.94]),
+    st.booleans(),
 )
 delta = st.builds(
     DeltaOptions,
@@ -75,6 +94,13 @@ speech = st.one_of(
         context_frames=st.integers(0, 4),
         output=st.sampled_from(["mask", "weight"]),
     ),
+    st.builds(
+        SpeechOptions,
+        st.just("labels"),
+        output=st.sampled_from(["mask", "weight"]),
+        floor_db=st.sampled_from([-85.0, -50.0]),
+        min_speech_seconds=st.just(0.0),
+    ),
 )
 normalization = st.builds(
     NormalizationOptions,
@@ -86,42 +112,59 @@ normalization = st.builds(
 )
 
 
+segments = st.lists(
+    st.tuples(st.floats(0, 2), st.floats(0.01, 1)).map(lambda s: (s[0], sum(s), "a")), max_size=3
+)
+
+
+@st.composite
+def front_ends(draw):
+    shape, filtering, movement = draw(static), draw(rasta), draw(delta)
+    if movement.window == 3 and draw(st.booleans()):
+        movement = replace(movement, rule="sidekit")
+    if shape.hop_seconds <= shape.window_seconds and draw(st.booleans()):
+        shape = replace(shape, preemphasis_start="signal")
+    if shape.kind == "centroids" and filtering.on == "filterbank":
+        filtering = RastaOptions("static")
+    rest = draw(speech), draw(normalization)
+    return PipelineOptions(RATE, shape, filtering, movement, PitchOptions(), *rest)
+
+
 @given(
-    st.builds(
-        PipelineOptions, st.just(RATE), static, deltas=delta, speech=speech,
-        normalization=normalization,
-    ),
+    front_ends(),
+    segments,
     st.integers(1, 16_000),
     st.lists(st.integers(0, 16_000), max_size=12),
     st.integers(0, 2**32 - 1),
 )  # fmt: skip
-@settings(max_examples=120)
-def test_any_cutting_gives_the_frames_of_the_whole(options, n_samples, cuts, seed):
+@settings(max_examples=150)
+def test_any_cutting_gives_the_frames_of_the_whole(options, segments, n_samples, cuts, seed):
+    segments = segments if options.speech.method == "labels" else None
     samples = voice(n_samples, seed)
     cuts = [cut % (n_samples + 1) for cut in cuts]
     status = ""
     try:
-        whole = Pipeline(options).extract(Signal(samples, RATE))
+        whole = Pipeline(options).extract(Signal(samples, RATE), segments)
     except AudioError as error:
         status = error.status
     if status:
         with pytest.raises(AudioError) as caught:
-            in_pieces(options, samples, cuts)
+            in_pieces(options, samples, cuts, segments)
         assert caught.value.status == status
         return
-    sets = in_pieces(options, samples, cuts)
+    sets = in_pieces(options, samples, cuts, segments)
     frames, weights, positions = joined(sets)
     np.testing.assert_array_equal(positions, whole.positions)
     assert sets[-1].n_total == whole.n_total
     np.testing.assert_allclose(weights, whole.weights, rtol=0, atol=1e-5)
-    # Float32 on numbers up to 100; divided by a deviation that may be small, in windows of few
-    # frames.
+    # Float32 on numbers up to 100, and on hertz; divided by a deviation that may be small, in
+    # windows of few frames.
     scaled = options.normalization.method == "sliding_mean_variance"
     if scaled and options.normalization.window_frames < 10:
         assert np.isfinite(frames).all()
         assert frames.shape == whole.frames.shape
     else:
-        atol = 5e-3 if scaled else 5e-4
+        atol = 5e-3 if scaled else 5e-4 if options.static.kind != "centroids" else 2e-2
         np.testing.assert_allclose(frames, whole.frames, rtol=0, atol=atol)
 
 
@@ -149,6 +192,39 @@ def test_pieces_of_all_sizes(piece):
     frames, _, positions = joined(sets)
     np.testing.assert_array_equal(positions, whole.positions)
     np.testing.assert_allclose(frames, whole.frames, rtol=0, atol=5e-4)
+
+
+def test_segments_go_with_labels():
+    labels = PipelineOptions(speech=SpeechOptions("labels", min_speech_seconds=0.0))
+    with pytest.raises(OptionError, match=r'speech.method "labels" takes .* \(--labels FILE\)'):
+        Stream(labels)
+    with pytest.raises(OptionError, match="segments are for speech.method .* it is 'none'"):
+        Stream(segments=[(0.0, 1.0, "")])
+    stream = Stream(labels, [(5.0, 6.0, "")])
+    stream.push(voice(16_000))
+    with pytest.raises(AudioError, match="no frame passes the detector; mend the labels"):
+        stream.flush()
+
+
+def test_speech_that_only_fills_the_filter_is_too_short():
+    options = PipelineOptions(
+        rasta=RastaOptions("static"), speech=SpeechOptions("labels", min_speech_seconds=0.0)
+    )
+    with pytest.raises(AudioError, match="the first 4 frames fill the RASTA filter") as caught:
+        in_pieces(options, voice(16_000), [5000], [(0.0, 0.03, "")])
+    assert caught.value.status == "too short"
+
+
+def test_the_caller_may_use_its_memory_again():
+    samples, room = voice(16_000), np.empty(800, dtype=np.float32)
+    stream, frames = Stream(), []
+    for piece in np.split(samples, 20):
+        room[:] = piece
+        frames.append(stream.push(room).frames)
+        room[:] = 1.0
+    frames.append(stream.flush().frames)
+    whole = in_pieces(None, samples, [8000])
+    np.testing.assert_allclose(np.concatenate(frames), joined(whole)[0], atol=5e-4)
 
 
 @pytest.mark.parametrize("centered", [True, False])
@@ -210,19 +286,24 @@ def test_memory_does_not_grow():
     for _ in range(60):
         stream.push(piece)
         sizes.append(held(stream))
-    # A window of 300 frames and a piece of 100, of 60 dimensions, and a second of samples.
-    assert max(sizes) < 80_000
+    # A window of 300 frames and a piece of 100, of 60 dimensions, a second of samples, and the
+    # memory that the windows and spectra of a piece are computed in.
+    assert max(sizes) < 80_000 + 102 * (400 + 512 + 257)
     assert max(sizes[30:]) <= max(sizes[:30]) * 1.1
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (PipelineOptions(), r"speech.method must be 'none' or 'kaldi' in a stream, .*got 'energy'"),
+        (
+            PipelineOptions(),
+            "speech.method must be 'none' or 'kaldi' or 'labels' in a stream, which cannot look at "
+            "the levels of the whole recording; got 'energy'",
+        ),
         (
             PipelineOptions(speech=SpeechOptions("kaldi")),
-            "speech.mean_scale must be 0 in a stream, which cannot look at the whole recording; "
-            "got 0.5",
+            "speech.mean_scale must be 0 in a stream, which cannot look at the levels of the "
+            "whole recording; got 0.5",
         ),
         (
             PipelineOptions(speech=replace(KALDI, min_range_db=4.0)),
@@ -241,8 +322,16 @@ def test_memory_does_not_grow():
             "got 'gaussianization'",
         ),
         (
-            PipelineOptions(speech=ALL, static=StaticOptions(dither=1.0)),
-            "static.dither must be 0",
+            PipelineOptions(speech=SpeechOptions("likelihood_ratio")),
+            "where windows of the noise around a frame may never fill up; got 'likelihood_ratio'",
+        ),
+        (
+            PipelineOptions(speech=ALL, pitch=PitchOptions("pyin")),
+            "pitch.method must be 'none' in a stream, as the path .* is decided from the end",
+        ),
+        (
+            PipelineOptions(speech=SpeechOptions("labels")),
+            "speech.min_speech_seconds must be 0 in a stream, which cannot tell how much",
         ),
         (
             PipelineOptions(speech=ALL, static=StaticOptions(dynamic_range_db=80.0)),

@@ -136,9 +136,100 @@ def frame_view(
     if not snip_edges:
         start = first_sample(n_window, n_hop, snip_edges, padding)
         missing = start + (n_frames - 1) * n_hop + n_window - len(samples)
-        width = (max(0, -start), max(0, missing))
-        reflects = padding == "reflection"
-        samples = np.pad(samples, width, mode="symmetric") if reflects else np.pad(samples, width)
+        samples = _padded(samples, max(0, -start), max(0, missing), padding)
         samples = samples[max(0, start) :]
     every = np.lib.stride_tricks.sliding_window_view(samples, n_window)
     return every[: (n_frames - 1) * n_hop + 1 : n_hop]
+
+
+class FrameCutter:
+    """Cuts a signal that arrives in pieces into the frames that `frame_view` cuts the whole into.
+
+    Memory holds the last piece and what waits for the next: a window or two.
+
+    Parameters
+    ----------
+    n_window, n_hop, snip_edges, padding
+        See `frame_view`.
+    n_together : int
+        Frames are given in multiples of so many, but for the last.
+
+    Attributes
+    ----------
+    n_samples : int
+        That have come.
+    """
+
+    def __init__(
+        self, n_window: int, n_hop: int, snip_edges: bool, padding: str, n_together: int = 1
+    ) -> None:
+        self.n_samples = 0
+        self._size = n_window, n_hop
+        self._edges = snip_edges, padding
+        self._n_together = n_together
+        self._samples: FloatArray | None = None
+        self._next = 0  # where in `_samples` the next frame begins
+        self._begun = False
+
+    def push(self, samples: FloatArray, end: bool = False) -> FloatArray:
+        """Take the next samples; give the frames that are complete, at the end all that are left.
+
+        Parameters
+        ----------
+        samples : (n_samples,) float array
+            Always of the same type.
+        end : bool
+            Whether these are the last.
+
+        Returns
+        -------
+        (n_frames, n_window) array
+            A read-only view; frames share their samples.
+        """
+        n_window, n_hop = self._size
+        waiting = self._samples
+        joined = samples if waiting is None else np.concatenate([waiting, samples])
+        self.n_samples += len(samples)
+        if not self._begun:
+            if end:
+                return frame_view(joined, n_window, n_hop, *self._edges)
+            self._samples = joined.copy()
+            if self.n_samples < n_window:
+                return joined[:0].reshape(0, n_window)
+            joined = self._with_start(joined)
+        if end:
+            joined = self._with_end(joined)
+        ready = joined[self._next :]
+        n_frames = count_frames(len(ready), n_window, n_hop, snip_edges=True)
+        if not end:
+            n_frames -= n_frames % self._n_together
+        frames = frame_view(ready, n_window, n_hop, snip_edges=True)[:n_frames]
+        self._next += n_frames * n_hop
+        # A window stays, for the reflection at the end.
+        spare = min(max(0, self._next - n_window), len(joined))
+        self._samples = joined[spare:].copy()  # the caller's own may change
+        self._next -= spare
+        return frames
+
+    def _with_start(self, samples: FloatArray) -> FloatArray:
+        self._begun = True
+        first = first_sample(*self._size, *self._edges)
+        self._next = max(0, first)
+        return _padded(samples, max(0, -first), 0, self._edges[1])
+
+    def _with_end(self, samples: FloatArray) -> FloatArray:
+        n_window, n_hop = self._size
+        if self._edges[0]:
+            return samples
+        n_frames = count_frames(self.n_samples, *self._size, *self._edges)
+        last = first_sample(*self._size, *self._edges) + (n_frames - 1) * n_hop
+        return _padded(samples, 0, max(0, last + n_window - self.n_samples), self._edges[1])
+
+
+def _padded(samples: FloatArray, before: int, after: int, padding: str) -> FloatArray:
+    """Put silence or the reflection of the samples before and after them."""
+    if not (before or after):
+        return samples
+    if padding == "reflection":
+        return np.pad(samples, (before, after), mode="symmetric")
+    return np.pad(samples, (before, after))

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array
+from voicegmm._base.arrays import Float32Array, FloatArray
 from voicegmm._base.errors import DataError, OptionError
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
-# Few enough to stay in the cache while they are worked on.
-_BLOCK_SAMPLES = 1 << 16
+# Parts of a signal in memory: each but the first is copied once, which most recordings are spared.
+_BLOCK_SAMPLES = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +60,26 @@ class Signal:
 
     def blocks(self) -> Iterator[Float32Array]:
         """Give the samples in their order in parts, as often as they are asked for."""
-        for start in range(0, len(self.samples), _BLOCK_SAMPLES):
-            yield self.samples[start : start + _BLOCK_SAMPLES]
+        return in_blocks(self.samples)
 
     @property
     def seconds(self) -> float:
         """Duration in seconds."""
         return len(self.samples) / self.sample_rate
+
+
+def in_blocks(samples: FloatArray) -> Iterator[Any]:
+    """Give samples in parts, of which what is computed takes little memory.
+
+    Raises
+    ------
+    DataError
+        When they have more than one axis.
+    """
+    if np.ndim(samples) != 1:
+        raise DataError(f"samples must have one axis (mono), got {np.ndim(samples)} axes")
+    for start in range(0, len(samples), _BLOCK_SAMPLES):
+        yield samples[start : start + _BLOCK_SAMPLES]
 
 
 def first_not_finite(samples: Float32Array) -> int | None:

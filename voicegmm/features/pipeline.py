@@ -13,9 +13,10 @@ from voicegmm._base.checks import within
 from voicegmm._base.errors import AudioError, DataError, OptionError
 from voicegmm._base.options import fingerprint, from_mapping, to_mapping
 from voicegmm.audio.framing import first_sample
-from voicegmm.audio.reading import read_signal
+from voicegmm.audio.reading import Recording
 from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal
+from voicegmm.features.analysis import analyze, check_filtering
 from voicegmm.features.deltas import DeltaOptions, with_deltas
 from voicegmm.features.normalization import NormalizationOptions, normalize
 from voicegmm.features.pitch import PitchOptions, pitch
@@ -23,11 +24,10 @@ from voicegmm.features.plan import prepare
 from voicegmm.features.rasta import RASTA_START, RastaOptions
 from voicegmm.features.speech import (
     SpeechOptions,
-    frame_spectra,
+    block_spectra,
     labeled_frames,
     speech_weights,
 )
-from voicegmm.features.static import analyze, check_filtering
 from voicegmm.features.static_options import StaticOptions
 
 Segments = Sequence[tuple[float, float, str]]
@@ -35,6 +35,9 @@ Segments = Sequence[tuple[float, float, str]]
 
 # Raised when the same options give other frames than before: old features are then refused.
 FEATURES_VERSION = 1
+
+# Samples that are held for a detector that looks at them again: 17 minutes at 16 kHz, 64 MB.
+_MOST_HELD = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,10 @@ class Pipeline:
     ) -> FrameSet:
         """Read a recording and extract its frames.
 
+        It is read in blocks: memory holds the frames, an hour of them some hundred MB, and of the
+        samples at most 64 MB. A recording that is longer is read again by the methods "modulation"
+        and "likelihood_ratio". The pitch alone takes the whole of it, and gigabytes an hour.
+
         Parameters
         ----------
         path : path
@@ -211,7 +218,10 @@ class Pipeline:
         OptionError
             As `extract`.
         """
-        return self.extract(read_signal(path, self.options.sample_rate), segments)
+        options = self.options
+        again = options.speech.looks_at_spectra or options.pitch.method != "none"
+        n_held = _MOST_HELD if again else 0
+        return self._extract(Recording(path, options.sample_rate, n_held=n_held), segments)
 
     def extract(self, signal: Signal, segments: Segments | None = None) -> FrameSet:
         """Extract the frames of a recording.
@@ -240,90 +250,110 @@ class Pipeline:
         OptionError
             When segments are missing, or the method does not look at them.
         """
-        options = self.options
-        self._check_segments(segments)
-        signal = resample(signal, options.sample_rate)
-        source = signal.source or "the recording"
-        n_window = prepare(options.static, options.sample_rate).n_window
-        if len(signal.samples) < n_window:
-            raise AudioError(
-                f"{source}: {signal.seconds:.3f} s is too short: one frame takes "
-                f"{options.static.window_seconds:g} s; record more",
-                status="too short",
-            )
-        static, energy = analyze(signal.samples, options.sample_rate, options.static, options.rasta)
-        weights = self._speech_weights(signal, energy, segments, source)
-        frames = self._with_pitch(with_deltas(static, options.deltas), signal)
+        return self._extract(resample(signal, self.options.sample_rate), segments)
+
+    def _extract(self, sound: Signal | Recording, segments: Segments | None) -> FrameSet:
+        options, rate = self.options, self.options.sample_rate
+        check_segments(options.speech, segments)
+        source = sound.source or "the recording"
+        found = analyze(sound.blocks(), rate, options.static, options.rasta)
+        seconds = found.n_samples / rate
+        if found.n_samples < prepare(options.static, rate).n_window:
+            raise too_short(source, seconds, options.static)
+        weights = self._speech_weights(sound, found.energy, segments, source)
         kept = np.flatnonzero(weights)
         if options.rasta.on != "none" and not options.rasta.keep_start:
             kept = kept[kept >= RASTA_START]
             if not len(kept):
-                raise AudioError(
-                    f"{source}: {signal.seconds:.3f} s is too short: the first {RASTA_START} "
-                    "frames fill the RASTA filter and no speech follows; record more",
-                    status="too short",
-                )
+                raise filter_not_filled(source, seconds)
+        frames = self._with_pitch(with_deltas(found.features, options.deltas), sound)
+        # One step at a time: what a step has taken is given back before the next.
         if options.normalization.over == "all":
-            frames = normalize(frames, options.normalization)[kept]
-        else:
-            frames = normalize(frames[kept], options.normalization)
+            frames = normalize(frames, options.normalization)
+        frames = frames[kept]
+        if options.normalization.over == "speech":
+            frames = normalize(frames, options.normalization)
         return FrameSet(
             frames,
             weights[kept],
             kept.astype(np.int32),
             n_total=len(weights),
             hop_seconds=options.static.hop_seconds,
-            source=signal.source,
-            notes=signal.notes,
+            source=sound.source,
+            notes=sound.notes,
         )
 
-    def _check_segments(self, segments: Segments | None) -> None:
-        method = self.options.speech.method
-        if method == "labels" and segments is None:
-            raise OptionError(
-                'speech.method "labels" takes the speech of each recording from a file: give '
-                "segments (--labels FILE), or choose another method"
-            )
-        if method != "labels" and segments is not None:
-            raise OptionError(
-                f'segments are for speech.method "labels", and it is {method!r}: leave them out, '
-                "or choose that method"
-            )
-
-    def _with_pitch(self, frames: Float32Array, signal: Signal) -> Float32Array:
+    def _with_pitch(self, frames: Float32Array, sound: Signal | Recording) -> Float32Array:
         """Append the pitch, if it was asked for."""
-        options, rate = self.options, signal.sample_rate
+        options, rate = self.options, sound.sample_rate
         if options.pitch.method == "none":
             return frames
+        samples = np.concatenate(list(sound.blocks()))
         n_hop = prepare(options.static, rate).n_hop
-        center = self._first_center(rate)
-        columns = pitch(signal.samples, rate, n_hop, len(frames), center, options.pitch)
+        center = frame_times(options)[1] * rate
+        columns = pitch(samples, rate, n_hop, len(frames), center, options.pitch)
         return np.concatenate([frames, columns], axis=1)
 
-    def _first_center(self, rate: int) -> float:
-        """Give the sample in the middle of the first frame."""
-        static = self.options.static
-        plan = prepare(static, rate)
-        edges = static.snip_edges, static.padding
-        return first_sample(plan.n_window, plan.n_hop, *edges) + plan.n_window / 2
-
     def _speech_weights(
-        self, signal: Signal, energy: Float32Array, segments: Segments | None, source: str
+        self,
+        sound: Signal | Recording,
+        energy: Float32Array,
+        segments: Segments | None,
+        source: str,
     ) -> Float32Array:
         """Give the detector what it may look at; spectra are computed only if it does."""
-        static, rate = self.options.static, signal.sample_rate
+        static, rate = self.options.static, sound.sample_rate
         plan = prepare(static, rate)
         size = plan.n_window, plan.n_hop, plan.n_fft
         labeled = None
         if segments is not None:
-            first = self._first_center(rate) / rate
-            labeled = labeled_frames(segments, len(energy), plan.n_hop / rate, first)
+            labeled = labeled_frames(segments, len(energy), *frame_times(self.options))
         return speech_weights(
             energy,
             plan.n_window,
             static.hop_seconds,
             self.options.speech,
             source,
-            spectra=frame_spectra(signal.samples, rate, *size, static.snip_edges, static.padding),
+            spectra=block_spectra(sound.blocks, rate, *size, static.snip_edges, static.padding),
             labeled=labeled,
         )
+
+
+def check_segments(speech: SpeechOptions, segments: Segments | None) -> None:
+    """Refuse segments that the method does not look at, and a method that lacks them."""
+    if speech.method == "labels" and segments is None:
+        raise OptionError(
+            'speech.method "labels" takes the speech of each recording from a file: give '
+            "segments (--labels FILE), or choose another method"
+        )
+    if speech.method != "labels" and segments is not None:
+        raise OptionError(
+            f'segments are for speech.method "labels", and it is {speech.method!r}: leave them '
+            "out, or choose that method"
+        )
+
+
+def frame_times(options: PipelineOptions) -> tuple[float, float]:
+    """Give the seconds from the middle of a frame to that of the next, and where the first lies."""
+    static, rate = options.static, options.sample_rate
+    plan = prepare(static, rate)
+    first = first_sample(plan.n_window, plan.n_hop, static.snip_edges, static.padding)
+    return plan.n_hop / rate, (first + plan.n_window / 2) / rate
+
+
+def too_short(source: str, seconds: float, static: StaticOptions) -> AudioError:
+    """Make the error of a recording that is shorter than a window."""
+    return AudioError(
+        f"{source}: {seconds:.3f} s is too short: one frame takes {static.window_seconds:g} s; "
+        "record more",
+        status="too short",
+    )
+
+
+def filter_not_filled(source: str, seconds: float) -> AudioError:
+    """Make the error of a recording whose speech ends before RASTA begins to give frames."""
+    return AudioError(
+        f"{source}: {seconds:.3f} s is too short: the first {RASTA_START} frames fill the RASTA "
+        "filter and no speech follows; record more",
+        status="too short",
+    )

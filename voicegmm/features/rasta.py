@@ -65,27 +65,55 @@ def rasta(frames: FloatArray, pole: float = 0.94) -> FloatArray:
     DataError
         When the frames are no matrix.
     """
-    RastaOptions(pole=pole)
-    frames = np.asarray(frames)
-    if frames.ndim != 2:
-        raise DataError(f"frames must be a matrix (n_frames, n_dims), got {frames.ndim} axes")
-    result = np.zeros_like(frames)
-    if len(frames) <= RASTA_START:
+    return RastaFilter(pole).push(frames)
+
+
+class RastaFilter:
+    """Filters columns whose frames arrive in pieces, as `rasta` does those of the whole.
+
+    Parameters
+    ----------
+    pole : float
+        0 to 0.99.
+    """
+
+    def __init__(self, pole: float = 0.94) -> None:
+        self._pole = RastaOptions(pole=pole).pole
+        self._before: FloatArray | None = None  # the last four frames, or all there were
+        self._last: Float64Array | None = None  # what came out last
+
+    def push(self, frames: FloatArray) -> FloatArray:
+        """Take the next frames; give what comes out for each.
+
+        Raises
+        ------
+        DataError
+            When the frames are no matrix.
+        """
+        frames = np.asarray(frames)
+        if frames.ndim != 2:
+            raise DataError(f"frames must be a matrix (n_frames, n_dims), got {frames.ndim} axes")
+        joined = frames if self._before is None else np.concatenate([self._before, frames])
+        self._before = joined[-RASTA_START:]
+        result = np.zeros_like(frames)
+        n = min(len(joined) - RASTA_START, len(frames))
+        if n > 0:
+            # Differences first: of equal frames they are exactly zero, as sums of products are not.
+            wide = joined[4:].astype(np.float64) - joined[:-4]
+            narrow = joined[3:-1].astype(np.float64) - joined[1:-3]
+            filtered = _recursed(_SLOPE[0] * wide + _SLOPE[1] * narrow, self._pole, self._last)
+            self._last = filtered[-1]
+            result[-n:] = filtered
         return result
-    # Differences first: of equal frames they are exactly zero, as sums of products are not.
-    wide = frames[4:].astype(np.float64) - frames[:-4]
-    narrow = frames[3:-1].astype(np.float64) - frames[1:-3]
-    result[RASTA_START:] = _recursed(_SLOPE[0] * wide + _SLOPE[1] * narrow, pole)
-    return result
 
 
-def _recursed(driven: Float64Array, pole: float) -> Float64Array:
-    """Solve y_t = x_t + pole y_(t-1), y_(-1) = 0, a block of frames at a time."""
+def _recursed(driven: Float64Array, pole: float, last: Float64Array | None) -> Float64Array:
+    """Solve y_t = x_t + pole y_(t-1), y_(-1) = last or 0, a block of frames at a time."""
     lag = np.arange(_BLOCK_FRAMES)[:, None] - np.arange(_BLOCK_FRAMES)
     response = np.where(lag >= 0, float(pole) ** np.maximum(lag, 0), 0.0)
     decay = float(pole) ** np.arange(1, _BLOCK_FRAMES + 1)[:, None]
     result = np.empty_like(driven)
-    last = np.zeros(driven.shape[1])
+    last = np.zeros(driven.shape[1]) if last is None else last
     for start in range(0, len(driven), _BLOCK_FRAMES):
         block = driven[start : start + _BLOCK_FRAMES]
         n = len(block)

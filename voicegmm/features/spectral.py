@@ -6,15 +6,15 @@ blocks of frames that stay in the cache.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.fft
 
 from voicegmm._base.arrays import FloatArray
 from voicegmm._base.errors import DataError
-from voicegmm.audio.framing import frame_view
-from voicegmm.audio.signal import first_not_finite
+from voicegmm.audio.framing import FrameCutter
+from voicegmm.audio.signal import first_not_finite, in_blocks
 from voicegmm.features.plan import Plan, precision, prepare
 from voicegmm.features.static_options import EPSILON, INT16_SCALE, StaticOptions
 
@@ -208,37 +208,93 @@ def frame_detection_energy(frames: FloatArray, options: StaticOptions) -> FloatA
     return np.asarray(np.log(np.maximum(energy, EPSILON)))
 
 
+class FrameFeed:
+    """Makes the frames of a signal that arrives in pieces; the same however it is cut.
+
+    Parameters
+    ----------
+    plan : Plan
+    options : StaticOptions
+    n_together : int
+        Frames are given in multiples of so many, but for the last.
+    """
+
+    def __init__(self, plan: Plan, options: StaticOptions, n_together: int = 1) -> None:
+        self._options = options
+        edges = options.snip_edges, options.padding
+        self._cutter = FrameCutter(plan.n_window, plan.n_hop, *edges, n_together)
+        dtype = precision(options)
+        divisor = plan.n_window if options.dc_divisor == "window" else plan.n_fft
+        self._averages = np.full(plan.n_window, 1 / divisor, dtype=dtype)
+        self._room = np.empty((0, plan.n_window), dtype=dtype)
+        # Drawn in the samples' order, so that each gets the same noise whatever it comes with.
+        self._noise = _noise_source(options)
+
+    @property
+    def n_samples(self) -> int:
+        """How many have come."""
+        return self._cutter.n_samples
+
+    def push(self, samples: FloatArray, end: bool = False) -> Iterator[FloatArray]:
+        """Take the next samples; give the frames that are complete as `analysis_frames` does.
+
+        Parameters
+        ----------
+        samples : (n_samples,) float array
+        end : bool
+            Whether these are the last: at least one block is given then, perhaps of no frames.
+
+        Yields
+        ------
+        (n, n_window) float array
+            At most 256 frames. All blocks are in the same memory: each is gone with the next one.
+
+        Raises
+        ------
+        DataError
+            As `analysis_frames`.
+        """
+        view = self._cutter.push(self._prepared(samples), end)
+        n_block = min(len(view), BLOCK_FRAMES)
+        if n_block > len(self._room):
+            self._room = np.empty((n_block, view.shape[1]), dtype=self._room.dtype)
+        for start in range(0, len(view) or int(end), BLOCK_FRAMES):
+            cut = view[start : start + BLOCK_FRAMES]
+            block = np.multiply(cut, INT16_SCALE, out=self._room[: len(cut)])
+            if self._options.remove_dc:
+                block -= (block @ self._averages)[:, None]
+            yield block
+
+    def _prepared(self, samples: FloatArray) -> FloatArray:
+        options = self._options
+        samples = _checked(samples, options, self.n_samples)
+        if not options.dither:
+            return samples
+        noise = self._noise(len(samples))
+        return np.asarray(samples + noise * precision(options)(options.dither / INT16_SCALE))
+
+
+def _noise_source(options: StaticOptions) -> Callable[[int], FloatArray]:
+    """Give what draws standard normal noise: the same for the same options."""
+    if options.dither_generator == "mt19937":
+        old, dtype = np.random.RandomState(options.dither_seed), precision(options)
+        return lambda n: np.asarray(old.randn(n), dtype=dtype)
+    rng = np.random.default_rng(options.dither_seed)
+    return lambda n: rng.standard_normal(n, dtype=np.float32)
+
+
 def frame_blocks(samples: FloatArray, plan: Plan, options: StaticOptions) -> Iterator[FloatArray]:
     """Give the frames of a signal in blocks, as `analysis_frames` does; at least one block.
 
     All blocks are in the same memory: each is gone when the next one is asked for.
     """
-    samples = _checked(samples, options)
-    dtype = precision(options)
-    if options.dither > 0:
-        samples = samples + _noise(len(samples), options) * dtype(options.dither / INT16_SCALE)
-    view = frame_view(samples, plan.n_window, plan.n_hop, options.snip_edges, options.padding)
-    divisor = plan.n_window if options.dc_divisor == "window" else plan.n_fft
-    averages = np.full(plan.n_window, 1 / divisor, dtype=dtype)
-    room = np.empty((min(BLOCK_FRAMES, len(view)), plan.n_window), dtype=dtype)
-    for start in range(0, max(1, len(view)), BLOCK_FRAMES):
-        cut = view[start : start + BLOCK_FRAMES]
-        block = np.multiply(cut, INT16_SCALE, out=room[: len(cut)])
-        if options.remove_dc:
-            block -= (block @ averages)[:, None]
-        yield block
+    feed = FrameFeed(plan, options, BLOCK_FRAMES)
+    for piece in in_blocks(samples):
+        yield from feed.push(piece)
+    yield from feed.push(np.zeros(0), end=True)
 
 
-def _noise(n_samples: int, options: StaticOptions) -> FloatArray:
-    """Draw standard normal noise, the same for the same options."""
-    if options.dither_generator == "mt19937":
-        drawn = np.random.RandomState(options.dither_seed).randn(n_samples)
-        return np.asarray(drawn, dtype=precision(options))
-    rng = np.random.default_rng(options.dither_seed)
-    return rng.standard_normal(n_samples, dtype=np.float32)
-
-
-def _checked(samples: FloatArray, options: StaticOptions) -> FloatArray:
+def _checked(samples: FloatArray, options: StaticOptions, n_before: int) -> FloatArray:
     array = np.asarray(samples, dtype=precision(options))
     if array.ndim != 1:
         raise DataError(f"samples must have one axis (mono), got {array.ndim} axes")
@@ -248,8 +304,8 @@ def _checked(samples: FloatArray, options: StaticOptions) -> FloatArray:
         lowest, highest = float(array.min()), float(array.max())
     # Either is NaN if a sample is.
     if not (math.isfinite(lowest) and math.isfinite(highest)):
-        bad = first_not_finite(array)
-        raise DataError(f"samples must be finite: number {bad} (counting from 0) is not")
+        place = n_before + (first_not_finite(array) or 0)
+        raise DataError(f"samples must be finite: number {place} (counting from 0) is not")
     if max(-lowest, highest) > _LOUDEST:
         raise DataError("samples must be fractions of full scale, between -1 and 1")
     return array

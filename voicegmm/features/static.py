@@ -5,23 +5,12 @@ import dataclasses
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, FloatArray
-from voicegmm._base.errors import OptionError
-from voicegmm.audio.framing import count_frames
+from voicegmm.audio.signal import in_blocks
 from voicegmm.compute import single_threaded_blas
-from voicegmm.features.columns import band_centroids, band_loudness, cepstra, with_loudness
-from voicegmm.features.plan import decibel, precision, prepare
-from voicegmm.features.plp import plp_cepstra
-from voicegmm.features.rasta import RastaOptions, rasta
-from voicegmm.features.spectral import (
-    BLOCK_FRAMES,
-    emphasized,
-    frame_blocks,
-    frame_detection_energy,
-    frame_log_energy,
-    log_filterbank,
-    spectrum,
-    windowed,
-)
+from voicegmm.features.analysis import analyze
+from voicegmm.features.plan import prepare
+from voicegmm.features.rasta import RastaOptions
+from voicegmm.features.spectral import frame_blocks, frame_detection_energy
 from voicegmm.features.static_options import StaticOptions
 
 
@@ -55,7 +44,8 @@ def static_features(
     DataError
         For samples that are not finite, more than a million times full scale, or not mono.
     """
-    return analyze(samples, sample_rate, options or StaticOptions(), filtering, detect=False)[0]
+    options = options or StaticOptions()
+    return analyze(in_blocks(samples), sample_rate, options, filtering, detect=False).features
 
 
 def mfcc(
@@ -232,108 +222,5 @@ def detection_energy(
     return np.concatenate(blocks).astype(np.float32, copy=False)
 
 
-@single_threaded_blas()
-def analyze(
-    samples: FloatArray,
-    sample_rate: int,
-    options: StaticOptions,
-    filtering: RastaOptions | None = None,
-    detect: bool = True,
-) -> tuple[Float32Array, Float32Array]:
-    """Compute `static_features` and, if asked, `detection_energy` in one pass over the signal.
-
-    Returns
-    -------
-    features : (n_frames, options.n_dims) float32 array
-    energy : (n_frames,) float32 array
-        Zeros when it was not asked for.
-    """
-    filtering = filtering or RastaOptions()
-    check_filtering(options, filtering)
-    plan = prepare(options, sample_rate)
-    n_frames = count_frames(
-        np.size(samples), plan.n_window, plan.n_hop, options.snip_edges, options.padding
-    )
-    # What looks at the whole recording parts the pass in two.
-    whole = options.dynamic_range_db > 0 or filtering.on == "filterbank"
-    shape = n_frames, options.n_filters if whole else options.n_dims
-    columns: FloatArray = np.empty(shape, precision(options) if whole else np.float32)
-    loudness = np.zeros(n_frames, precision(options)) if options.has_log_energy else None
-    energy = np.zeros(n_frames, dtype=np.float32)
-    # Memory for a block, asked for once; the zeros that fill a frame up stay what they are.
-    n_block = min(BLOCK_FRAMES, n_frames)
-    room = np.zeros((n_block, plan.n_fft), precision(options))
-    power = np.empty((n_block, plan.n_fft // 2 + 1), precision(options))
-    at = 0
-    before = 0.0
-    for frames in frame_blocks(samples, plan, options):
-        rows = slice(at, at + len(frames))
-        at = rows.stop
-        filled = room[: len(frames)]
-        weighted = windowed(frames, sample_rate, options, filled[:, : plan.n_window], before)
-        log_energy = None
-        if loudness is not None:
-            heard = (
-                weighted if options.windowed_energy else emphasized(frames, options, plan, before)
-            )
-            log_energy = frame_log_energy(frames if options.raw_energy else heard, options)
-            loudness[rows] = log_energy
-        if options.preemphasis_start == "signal" and len(frames):
-            before = float(frames[-1, plan.n_hop - 1])
-        bins = spectrum(filled, sample_rate, options, out=power[: len(frames)])
-        if whole:
-            columns[rows] = log_filterbank(bins, sample_rate, options)
-        else:
-            columns[rows] = _frame_columns(bins, sample_rate, options, log_energy)
-        if detect:
-            energy[rows] = frame_detection_energy(frames, options)
-    if whole:
-        columns = _limited(columns, options)
-        if filtering.on == "filterbank":
-            columns = rasta(columns, filtering.pole)
-        columns = _filter_columns(columns, sample_rate, options, loudness)
-    if filtering.on == "static":
-        columns = rasta(columns, filtering.pole)
-    return np.asarray(columns, dtype=np.float32), energy
-
-
-def check_filtering(options: StaticOptions, filtering: RastaOptions) -> None:
-    """Refuse RASTA on a filterbank that the kind of features does not have."""
-    if filtering.on == "filterbank" and options.kind == "centroids":
-        raise OptionError('on must be "none" or "static" when static.kind is "centroids"')
-
-
 def _of_kind(kind: str, options: StaticOptions | None) -> StaticOptions:
     return dataclasses.replace(options or StaticOptions(), kind=kind)
-
-
-def _limited(logs: FloatArray, options: StaticOptions) -> FloatArray:
-    """Raise a log filterbank to `dynamic_range_db` below its maximum, if there is such a limit."""
-    if not options.dynamic_range_db or not logs.size:
-        return logs
-    return np.asarray(np.maximum(logs, logs.max() - options.dynamic_range_db * decibel(options)))
-
-
-def _frame_columns(
-    bins: FloatArray, sample_rate: int, options: StaticOptions, log_energy: FloatArray | None
-) -> FloatArray:
-    """Compute the static features of spectra."""
-    if options.kind != "centroids":
-        logs = log_filterbank(bins, sample_rate, options)
-        return _filter_columns(logs, sample_rate, options, log_energy)
-    loudness = log_energy
-    if options.energy == "c0":
-        logs = log_filterbank(bins, sample_rate, options)
-        loudness = band_loudness(logs, options, log_energy)
-    return with_loudness(band_centroids(bins, sample_rate, options), options, loudness)
-
-
-def _filter_columns(
-    logs: FloatArray, sample_rate: int, options: StaticOptions, log_energy: FloatArray | None
-) -> FloatArray:
-    """Compute the static features of log filterbanks."""
-    if options.kind == "plp":
-        return plp_cepstra(logs, sample_rate, options, log_energy)
-    if options.kind == "filterbank":
-        return with_loudness(logs, options, band_loudness(logs, options, log_energy))
-    return cepstra(logs, options, log_energy)

@@ -1,27 +1,61 @@
 """The front end on a signal that arrives in pieces, in bounded memory."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.arrays import Float32Array, FloatArray
+from voicegmm._base.arrays import FloatArray
 from voicegmm._base.errors import AudioError, DataError, OptionError
-from voicegmm.audio.framing import count_frames, first_sample
-from voicegmm.audio.signal import first_not_finite
+from voicegmm.features.analysis import Analyzer
 from voicegmm.features.deltas import DeltaOptions, with_deltas
 from voicegmm.features.normalization import WARPING, NormalizationOptions, slide
-from voicegmm.features.pipeline import FrameSet, Pipeline, PipelineOptions
+from voicegmm.features.pipeline import (
+    FrameSet,
+    Pipeline,
+    PipelineOptions,
+    Segments,
+    check_segments,
+    filter_not_filled,
+    frame_times,
+    too_short,
+)
 from voicegmm.features.plan import prepare
-from voicegmm.features.speech import SpeechOptions
-from voicegmm.features.speech.energy import kaldi_odds
+from voicegmm.features.rasta import RASTA_START
+from voicegmm.features.speech import SpeechOptions, labeled_frames
+from voicegmm.features.speech.energy import frame_level_db, kaldi_odds
 from voicegmm.features.speech.voting import passed, weighed
-from voicegmm.features.static import analyze
-from voicegmm.features.static_options import StaticOptions
 
 Rows = npt.NDArray[Any]
+
+# The methods that decide on each frame by itself and its neighbors, and those of their options that
+# judge the whole recording.
+_GUARDS = {
+    "none": (),
+    "kaldi": ("mean_scale", "min_range_db", "min_speech_seconds"),
+    "labels": ("min_speech_seconds",),
+}
+_NORMALIZATIONS = ("none", "sliding_mean", "sliding_mean_variance", "warping")
+_THRESHOLD = "which cannot look at the levels of the whole recording"
+_NOISE = "where windows of the noise around a frame may never fill up"
+_MOMENTS = "which cannot look at the moments of the whole recording"
+# By the value of an option, or else by its name.
+_REASONS = {
+    "dynamic_range_db": "whose loudest part may be still to come",
+    "pyin": "as the path through the pitches is decided from the end backwards",
+    "energy": _THRESHOLD,
+    "two_gaussian": _THRESHOLD,
+    "three_gaussian": _THRESHOLD,
+    "mean_scale": _THRESHOLD,
+    "modulation": _NOISE,
+    "likelihood_ratio": _NOISE,
+    "min_range_db": _THRESHOLD,
+    "min_speech_seconds": "which cannot tell how much speech will have come",
+    "mean": _MOMENTS,
+    "mean_variance": _MOMENTS,
+    "gaussianization": _MOMENTS,
+}
 
 
 class Stream:
@@ -36,16 +70,16 @@ class Stream:
     Parameters
     ----------
     options : PipelineOptions, optional
-        The samples have its rate. Only what does not look at the whole recording: no dither,
-        `static.preemphasis_start` "frame", no `static.dynamic_range_db`, RASTA or pitch;
-        `speech.method` "none", or "kaldi" with `mean_scale`, `min_range_db` and
-        `min_speech_seconds` 0; no normalization or a sliding one.
-        By default the cepstra and deltas of `PipelineOptions`, all frames.
+        The samples have its rate. Only what does not look at the whole recording; see
+        `check_streamable`. By default the cepstra and deltas of `PipelineOptions`, all frames.
+    segments : sequence of (start_seconds, end_seconds, label), optional
+        Where there is speech: with speech.method "labels", and only with that.
 
     Raises
     ------
     OptionError
-        For an option that needs the whole recording, naming it.
+        For an option that needs the whole recording, naming it; when segments are missing, or the
+        method does not look at them.
 
     Examples
     --------
@@ -55,15 +89,19 @@ class Stream:
     [0, 5, 6, 6, 6]
     """
 
-    def __init__(self, options: PipelineOptions | None = None) -> None:
+    def __init__(
+        self, options: PipelineOptions | None = None, segments: Segments | None = None
+    ) -> None:
         if options is None:
             options = PipelineOptions(speech=SpeechOptions("none"))
         check_streamable(options)
+        check_segments(options.speech, segments)
         self.options = Pipeline(options).options
-        static = self.options.static
-        self._cutter = _Cutter(static, self.options.sample_rate)
+        static, rate = self.options.static, self.options.sample_rate
+        self._n_window = prepare(static, rate).n_window
+        self._analyzer = Analyzer(rate, static, self.options.rasta)
         self._deltas = _delta_stage(self.options.deltas, static.n_dims)
-        self._speech = _speech_stage(self.options.speech)
+        self._speech = _speech_stage(self.options, segments)
         self._normalization = _normalization_stage(self.options.normalization, self.options.n_dims)
         # What has come out of one stage and waits for its counterpart from the other.
         self._frames = np.zeros((0, self.options.n_dims), dtype=np.float32)
@@ -72,6 +110,7 @@ class Stream:
         self._kept_weights = np.zeros(0, dtype=np.float32)
         self._kept_positions = np.zeros(0, dtype=np.int32)
         self._n_total = 0
+        self._n_passed = 0
         self._n_kept = 0
         self._ended = False
 
@@ -103,25 +142,34 @@ class Stream:
         Raises
         ------
         AudioError
-            With status "too short" when all was less than a window, "no speech" when no frame
-            passed.
+            With status "too short" when all was less than a window, or no speech followed the
+            frames that fill the RASTA filter; "no speech" when no frame passed.
         DataError
             When it has been ended before.
         """
         last = self._advance(np.zeros(0, dtype=np.float32), end=True)
-        if not self._n_kept:
-            raise AudioError(
-                "the stream: no speech found: no frame passes the detector; lower speech.threshold",
-                status="no speech",
+        if self._n_kept:
+            return last
+        if self._n_passed:
+            raise filter_not_filled(
+                "the stream", self._analyzer.n_samples / self.options.sample_rate
             )
-        return last
+        remedy = {"kaldi": "lower speech.threshold", "labels": "mend the labels"}
+        raise AudioError(
+            "the stream: no speech found: no frame passes the detector; "
+            + remedy.get(self.options.speech.method, "record more"),
+            status="no speech",
+        )
 
     def _advance(self, samples: FloatArray, end: bool) -> FrameSet:
         if self._ended:
             raise DataError("the stream has ended; make another one for the next recording")
         over_all = self.options.normalization.over == "all"
-        static, energy = self._cutter.push(samples, end)
+        static, energy = self._analyzer.push(samples, end)
         self._ended = end
+        if end and self._analyzer.n_samples < self._n_window:
+            seconds = self._analyzer.n_samples / self.options.sample_rate
+            raise too_short("the stream", seconds, self.options.static)
         frames = self._deltas.push(static, end)
         if over_all:
             frames = self._normalization.push(frames, end)
@@ -131,6 +179,9 @@ class Stream:
         frames, weights = self._frames[:n], self._weights[:n]
         self._frames, self._weights = self._frames[n:], self._weights[n:]
         kept = np.flatnonzero(weights)
+        self._n_passed += len(kept)
+        if self.options.rasta.on != "none" and not self.options.rasta.keep_start:
+            kept = kept[kept + self._n_total >= RASTA_START]
         positions = np.concatenate([self._kept_positions, kept + self._n_total])
         weights = np.concatenate([self._kept_weights, weights[kept]])
         self._n_total += n
@@ -145,105 +196,40 @@ class Stream:
 def check_streamable(options: PipelineOptions) -> None:
     """Refuse options that need the whole recording.
 
+    What can be had of a signal that goes on: all static features, dithered or not, RASTA, deltas
+    and shifted deltas; speech by "kaldi" with a fixed threshold, by "labels", or "none"; sliding
+    means and variances and warping, over the speech or over all frames. What cannot, and why:
+
+    - `static.dynamic_range_db`: the loudest filter may be the last;
+    - `pitch`: pYIN's path through the pitches is decided from the end backwards;
+    - the methods "energy", "two_gaussian" and "three_gaussian", and `mean_scale` of "kaldi": their
+      thresholds follow from the levels of all frames;
+    - "modulation" and "likelihood_ratio": they learn the noise from quantiles around each frame, in
+      windows of audible frames that may never fill up;
+    - `min_range_db` and `min_speech_seconds`: they judge the recording;
+    - "mean", "mean_variance" and "gaussianization": their moments are those of all frames.
+
     Raises
     ------
     OptionError
-        Naming the first of them, its value and what would be right.
+        Naming the first of them, its value, what would be right and the reason.
     """
-    static, speech = options.static, options.speech
+    speech = options.speech
     wanted: list[tuple[str, Any, tuple[Any, ...]]] = [
-        ("static.dither", static.dither, (0,)),
-        ("static.preemphasis_start", static.preemphasis_start, ("frame",)),
-        ("static.dynamic_range_db", static.dynamic_range_db, (0,)),
-        ("rasta.on", options.rasta.on, ("none",)),
+        ("static.dynamic_range_db", options.static.dynamic_range_db, (0,)),
         ("pitch.method", options.pitch.method, ("none",)),
-        ("speech.method", speech.method, ("none", "kaldi")),
-        (
-            "normalization.method",
-            options.normalization.method,
-            ("none", "sliding_mean", "sliding_mean_variance", "warping"),
+        ("speech.method", speech.method, tuple(_GUARDS)),
+        ("normalization.method", options.normalization.method, _NORMALIZATIONS),
+        *(
+            (f"speech.{name}", getattr(speech, name), (0,))
+            for name in _GUARDS.get(speech.method, ())
         ),
     ]
-    if speech.method == "kaldi":
-        for name in ("mean_scale", "min_range_db", "min_speech_seconds"):
-            wanted.append((f"speech.{name}", getattr(speech, name), (0,)))
     for name, value, allowed in wanted:
         if value not in allowed:
             right = " or ".join(map(repr, allowed))
-            raise OptionError(
-                f"{name} must be {right} in a stream, which cannot look at the whole recording; "
-                f"got {value!r}"
-            )
-
-
-class _Cutter:
-    """Computes static features and energies of the frames that are complete."""
-
-    def __init__(self, options: StaticOptions, sample_rate: int) -> None:
-        self._options, self._rate = options, sample_rate
-        self._plan = prepare(options, sample_rate)
-        self._inside = replace(options, snip_edges=True, padding="reflection")
-        self._samples = np.zeros(0, dtype=np.float32)
-        self._n_samples = 0  # of the recording, so far
-        self._next = 0  # where in `_samples` the next frame begins
-        self._begun = False
-
-    def push(self, samples: FloatArray, end: bool) -> tuple[Float32Array, Float32Array]:
-        """Take samples; give the features and the energies of the frames that end in them."""
-        self._append(samples)
-        if not self._begun and self._n_samples >= self._plan.n_window:
-            self._begin()
-        if end:
-            self._finish()
-        # Until it has begun, no frame can be complete: there is less than one window.
-        ready = self._samples[self._next :] if self._begun else self._samples[:0]
-        features, energy = analyze(ready, self._rate, self._inside)
-        self._next += len(features) * self._plan.n_hop
-        # A window stays, for the reflection at the end.
-        spare = min(max(0, self._next - self._plan.n_window), len(self._samples))
-        if self._begun:
-            self._samples = self._samples[spare:]
-            self._next -= spare
-        return features, energy
-
-    def _append(self, samples: FloatArray) -> None:
-        array = np.asarray(samples, dtype=np.float32)
-        if array.ndim != 1:
-            raise DataError(f"samples must have one axis (mono), got {array.ndim} axes")
-        if (bad := first_not_finite(array)) is not None:
-            place = self._n_samples + bad
-            raise DataError(f"samples must be finite: number {place} (counting from 0) is not")
-        self._samples = np.concatenate([self._samples, array])
-        self._n_samples += len(array)
-
-    def _begin(self) -> None:
-        plan, options = self._plan, self._options
-        first = first_sample(plan.n_window, plan.n_hop, options.snip_edges, options.padding)
-        self._next = max(0, first)
-        if first < 0:
-            self._samples = np.pad(self._samples, (-first, 0), mode=_mode(options))
-        self._begun = True
-
-    def _finish(self) -> None:
-        plan, options = self._plan, self._options
-        if not self._begun:
-            raise AudioError(
-                f"the stream: {self._n_samples / self._rate:.3f} s is too short: one frame takes "
-                f"{options.window_seconds:g} s; record more",
-                status="too short",
-            )
-        if options.snip_edges:
-            return
-        edges = options.snip_edges, options.padding
-        n_frames = count_frames(self._n_samples, plan.n_window, plan.n_hop, *edges)
-        last = first_sample(plan.n_window, plan.n_hop, *edges) + (n_frames - 1) * plan.n_hop
-        missing = last + plan.n_window - self._n_samples
-        if missing > 0:
-            self._samples = np.pad(self._samples, (0, missing), mode=_mode(options))
-
-
-def _mode(options: StaticOptions) -> Any:
-    return "symmetric" if options.padding == "reflection" else "constant"
+            reason = _REASONS.get(value, _REASONS.get(name.split(".")[-1], ""))
+            raise OptionError(f"{name} must be {right} in a stream, {reason}; got {value!r}")
 
 
 class _Stage:
@@ -300,20 +286,41 @@ def _delta_stage(options: DeltaOptions, n_static: int) -> _Stage:
     return _Stage(lambda rows, part: with_deltas(rows, options)[part], before, after, 0, empty)
 
 
-def _speech_stage(options: SpeechOptions) -> _Stage:
-    def weights(energy: Rows, part: slice) -> Rows:
-        if options.method == "none":
-            return np.ones(part.stop - part.start, dtype=np.float32)
-        if part.start == part.stop:
-            return np.zeros(0, dtype=np.float32)
-        odds = kaldi_odds(energy, options)
-        if options.output == "mask":
-            return passed(odds, options)[part].astype(np.float32)
-        found = weighed(odds, options)[part]
-        return np.where(found < options.min_weight, 0.0, found).astype(np.float32)
+def _speech_stage(options: PipelineOptions, segments: Segments | None) -> _Stage:
+    speech, empty = options.speech, np.zeros(0, dtype=np.float32)
+    if speech.method == "kaldi":
+        reach = speech.context_frames
+        return _Stage(lambda rows, part: _kaldi_weights(rows, part, speech), reach, reach, 0, empty)
+    if speech.method == "labels":
+        return _Stage(_Labeled(options, segments or ()), 0, 0, 0, empty)
+    return _Stage(lambda rows, part: np.ones_like(rows[part]), 0, 0, 0, empty)
 
-    reach = 0 if options.method == "none" else options.context_frames
-    return _Stage(weights, reach, reach, 0, np.zeros(0, dtype=np.float32))
+
+def _kaldi_weights(energy: Rows, part: slice, options: SpeechOptions) -> Rows:
+    if part.start == part.stop:
+        return np.zeros(0, dtype=np.float32)
+    odds = kaldi_odds(energy, options)
+    if options.output == "mask":
+        return passed(odds, options)[part].astype(np.float32)
+    found = weighed(odds, options)[part]
+    return np.where(found < options.min_weight, 0.0, found).astype(np.float32)
+
+
+class _Labeled:
+    """Counts the frames that go by, to tell which of them lie in a segment and are no silence."""
+
+    def __init__(self, options: PipelineOptions, segments: Segments) -> None:
+        self._segments, self._floor_db = segments, options.speech.floor_db
+        self._n_window = prepare(options.static, options.sample_rate).n_window
+        self._hop, self._first = frame_times(options)
+        self._n_done = 0
+
+    def __call__(self, energy: Rows, part: slice) -> Rows:
+        first = self._first + self._n_done * self._hop
+        inside = labeled_frames(self._segments, part.stop - part.start, self._hop, first)
+        self._n_done += part.stop - part.start
+        audible = frame_level_db(energy[part], self._n_window) > self._floor_db
+        return (inside & audible).astype(np.float32)
 
 
 def _normalization_stage(options: NormalizationOptions, n_dims: int) -> _Stage:

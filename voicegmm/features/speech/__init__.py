@@ -7,7 +7,7 @@ from voicegmm.features.speech.likelihood_ratio import LikelihoodRatioOptions
 from voicegmm.features.speech.modulation import ModulationOptions
 from voicegmm.features.speech.noise import NoiseFloorOptions, noise_floor
 from voicegmm.features.speech.options import SpeechOptions
-from voicegmm.features.speech.spectra import Spectra, frame_spectra
+from voicegmm.features.speech.spectra import Spectra, block_spectra, frame_spectra
 
 __all__ = [
     "LikelihoodRatioOptions",
@@ -15,6 +15,7 @@ __all__ = [
     "NoiseFloorOptions",
     "Spectra",
     "SpeechOptions",
+    "block_spectra",
     "frame_spectra",
     "kaldi_rule",
     "labeled_frames",

@@ -4,14 +4,13 @@ import numpy as np
 
 from voicegmm._base.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from voicegmm._base.errors import AudioError, DataError
-from voicegmm.features.speech.energy import DB, energy_odds, kaldi_odds
+from voicegmm.features.speech.energy import energy_odds, frame_level_db, kaldi_odds
 from voicegmm.features.speech.gaussians import gaussian_odds
 from voicegmm.features.speech.likelihood_ratio import likelihood_ratio_odds
 from voicegmm.features.speech.modulation import modulation_odds
 from voicegmm.features.speech.options import SpeechOptions
 from voicegmm.features.speech.spectra import Spectra
 from voicegmm.features.speech.voting import passed, weighed
-from voicegmm.features.static_options import INT16_SCALE
 
 
 def speech_weights(
@@ -65,7 +64,7 @@ def speech_weights(
         raise AudioError(f"{source}: too short for one frame", status="too short")
     if options.method == "none":
         return np.ones(len(energy), dtype=np.float32)
-    level = DB * (energy - np.log(n_window) - 2 * np.log(INT16_SCALE))
+    level = frame_level_db(energy, n_window)
     audible = level > options.floor_db
     _refuse_steady(level[audible], options, source)
     if options.method == "labels":

@@ -8,10 +8,25 @@ import numpy as np
 from voicegmm._base.arrays import BoolArray, Float64Array, FloatArray
 from voicegmm.features.speech.options import SpeechOptions
 from voicegmm.features.speech.voting import passed
+from voicegmm.features.static_options import INT16_SCALE
 
 # 10 log10 of a power is this times its natural logarithm.
 DB = float(10 / np.log(10))
 _QUIET_PERCENT = 10
+
+
+def frame_level_db(log_energy: FloatArray, n_window: int) -> Float64Array:
+    """Give the level of frames in dB relative to full scale.
+
+    Parameters
+    ----------
+    log_energy : (n_frames,) float array
+        As `voicegmm.features.detection_energy` gives it.
+    n_window : int
+        Samples in a frame.
+    """
+    energy = np.asarray(log_energy, dtype=np.float64)
+    return np.asarray(DB * (energy - np.log(n_window) - 2 * np.log(INT16_SCALE)))
 
 
 def energy_odds(level_db: FloatArray, hop_seconds: float, options: SpeechOptions) -> Float64Array:

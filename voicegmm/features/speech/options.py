@@ -120,6 +120,11 @@ class SpeechOptions:
         within("min_range_db", self.min_range_db, 0.0, 200.0)
         within("min_speech_seconds", self.min_speech_seconds, 0.0, 1e6)
 
+    @property
+    def looks_at_spectra(self) -> bool:
+        """Whether the method takes the spectra of the frames, not only their energies."""
+        return self.method in ("modulation", "likelihood_ratio")
+
     def check_bands(self, n_fft: int, sample_rate: int) -> None:
         """Refuse a band that the method looks at and that holds no bin of the spectrum.
 

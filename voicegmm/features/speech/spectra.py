@@ -9,7 +9,8 @@ import scipy.fft
 from voicegmm._base.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from voicegmm._base.checks import within
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm.audio.framing import analysis_window, frame_view
+from voicegmm.audio.framing import FrameCutter, analysis_window
+from voicegmm.audio.signal import in_blocks
 from voicegmm.features.static_options import INT16_SCALE
 
 _BLOCK_FRAMES = 256
@@ -123,16 +124,34 @@ def frame_spectra(
     -------
     Spectra
     """
+    size = n_window, n_hop, n_fft
+    return block_spectra(lambda: in_blocks(samples), sample_rate, *size, snip_edges, padding)
+
+
+def block_spectra(
+    sound: Callable[[], Iterator[FloatArray]],
+    sample_rate: int,
+    n_window: int,
+    n_hop: int,
+    n_fft: int,
+    snip_edges: bool,
+    padding: str,
+) -> Spectra:
+    """Compute `frame_spectra` of a signal that is given in blocks, as often as it is asked for."""
     window = analysis_window("hann", n_window)
     weights = (window * INT16_SCALE).astype(np.float32)
-    signal = np.asarray(samples, dtype=np.float32)
-    frames = frame_view(signal, n_window, n_hop, snip_edges, padding)
 
-    def blocks() -> Iterator[FloatArray]:
+    def powers(frames: FloatArray) -> Iterator[FloatArray]:
         for start in range(0, len(frames), _BLOCK_FRAMES):
             block = frames[start : start + _BLOCK_FRAMES]
             centered = (block - block.mean(axis=1, keepdims=True)) * weights
             bins = scipy.fft.rfft(centered, n=n_fft, axis=1)
             yield np.square(bins.real) + np.square(bins.imag)
+
+    def blocks() -> Iterator[FloatArray]:
+        cutter = FrameCutter(n_window, n_hop, snip_edges, padding, _BLOCK_FRAMES)
+        for samples in sound():
+            yield from powers(cutter.push(np.asarray(samples, dtype=np.float32)))
+        yield from powers(cutter.push(np.zeros(0, dtype=np.float32), end=True))
 
     return Spectra(blocks, window, n_hop, n_fft, sample_rate)

@@ -1,0 +1,216 @@
+"""The one pass over a signal: static features and what the speech detector looks at, together."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicegmm._base.arrays import Float32Array, FloatArray
+from voicegmm._base.errors import OptionError
+from voicegmm.compute import single_threaded_blas
+from voicegmm.features.columns import band_centroids, band_loudness, cepstra, with_loudness
+from voicegmm.features.plan import decibel, precision, prepare
+from voicegmm.features.plp import plp_cepstra
+from voicegmm.features.rasta import RastaFilter, RastaOptions
+from voicegmm.features.spectral import (
+    BLOCK_FRAMES,
+    FrameFeed,
+    emphasized,
+    frame_detection_energy,
+    frame_log_energy,
+    log_filterbank,
+    spectrum,
+    windowed,
+)
+from voicegmm.features.static_options import StaticOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What one pass over a signal gives.
+
+    Parameters
+    ----------
+    features : (n_frames, options.n_dims) float32 array
+        As `voicegmm.features.static_features` gives them.
+    energy : (n_frames,) float32 array
+        As `voicegmm.features.detection_energy` gives it; zeros when it was not asked for.
+    n_samples : int
+    """
+
+    features: Float32Array
+    energy: Float32Array
+    n_samples: int
+
+
+@single_threaded_blas()
+def analyze(
+    blocks: Iterable[FloatArray],
+    sample_rate: int,
+    options: StaticOptions,
+    filtering: RastaOptions | None = None,
+    detect: bool = True,
+) -> Analysis:
+    """Compute static features and, if asked, detection energies in one pass over a signal.
+
+    The memory that it takes is that of the result, however long the signal is.
+
+    Parameters
+    ----------
+    blocks : iterable of (n,) float arrays
+        The samples in their order, in blocks of any lengths.
+    sample_rate : int
+        In hertz.
+    options : StaticOptions
+    filtering : RastaOptions, optional
+    detect : bool
+    """
+    # Together as many frames as are worked on at once: the same bits, however the blocks are cut.
+    analyzer = Analyzer(sample_rate, options, filtering, detect, BLOCK_FRAMES)
+    parts = [analyzer.push(block) for block in blocks]
+    parts.append(analyzer.push(np.zeros(0), end=True))
+    features, energy = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Analysis(features, energy, analyzer.n_samples)
+
+
+class Analyzer:
+    """Computes what `analyze` does of a signal that arrives in pieces.
+
+    Parameters
+    ----------
+    sample_rate, options, filtering, detect
+        See `analyze`. With `options.dynamic_range_db` all features come at the end.
+    n_together : int
+        See `FrameFeed`.
+
+    Raises
+    ------
+    OptionError
+        When the options do not go together or with the sampling rate.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        options: StaticOptions,
+        filtering: RastaOptions | None = None,
+        detect: bool = True,
+        n_together: int = 1,
+    ) -> None:
+        filtering = filtering or RastaOptions()
+        check_filtering(options, filtering)
+        self._rate, self._options, self._detect = sample_rate, options, detect
+        self._rasta = RastaFilter(filtering.pole)
+        self._filtered = filtering.on
+        self._plan = prepare(options, sample_rate)
+        self._feed = FrameFeed(self._plan, options, n_together)
+        self._make_room(0)
+        self._before = 0.0  # the sample before the next frame, where pre-emphasis takes it
+        # Log filterbanks and log energies that wait for the loudest.
+        self._waiting: list[tuple[FloatArray, FloatArray | None]] = []
+
+    @property
+    def n_samples(self) -> int:
+        """How many have come."""
+        return self._feed.n_samples
+
+    def push(self, samples: FloatArray, end: bool = False) -> tuple[Float32Array, Float32Array]:
+        """Take the next samples; give the features and energies of the frames that are complete.
+
+        Parameters
+        ----------
+        samples : (n_samples,) float array
+        end : bool
+            Whether these are the last.
+
+        Raises
+        ------
+        DataError
+            For samples that are not finite, more than a million times full scale, or not mono.
+        """
+        features = [np.zeros((0, self._options.n_dims), dtype=np.float32)]
+        energies = [np.zeros(0, dtype=np.float32)]
+        for frames in self._feed.push(samples, end):
+            bins, log_energy = self._spectrum(frames)
+            if self._options.dynamic_range_db:
+                logs = log_filterbank(bins, self._rate, self._options)
+                self._waiting.append((logs, log_energy))
+            else:
+                features.append(self._columns(bins, log_energy).astype(np.float32, copy=False))
+            if self._detect:
+                energy = frame_detection_energy(frames, self._options)
+                energies.append(energy.astype(np.float32, copy=False))
+            else:
+                energies.append(np.zeros(len(frames), dtype=np.float32))
+        if end and self._waiting:
+            features.append(self._limited_columns().astype(np.float32, copy=False))
+        return np.concatenate(features), np.concatenate(energies)
+
+    def _make_room(self, n_frames: int) -> None:
+        """Ask for the memory of a block; the zeros that fill a frame up stay what they are."""
+        dtype = precision(self._options)
+        self._room = np.zeros((n_frames, self._plan.n_fft), dtype)
+        self._power = np.empty((n_frames, self._plan.n_fft // 2 + 1), dtype)
+
+    def _spectrum(self, frames: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """Give the spectra of a block of frames and, where it counts, their log energy."""
+        options, rate, plan = self._options, self._rate, self._plan
+        if len(frames) > len(self._room):
+            self._make_room(len(frames))
+        filled = self._room[: len(frames)]
+        weighted = windowed(frames, rate, options, filled[:, : plan.n_window], self._before)
+        log_energy = None
+        if options.has_log_energy:
+            heard = frames if options.raw_energy else weighted
+            if not (options.raw_energy or options.windowed_energy):
+                heard = emphasized(frames, options, plan, self._before)
+            log_energy = frame_log_energy(heard, options)
+        if options.preemphasis_start == "signal" and len(frames):
+            self._before = float(frames[-1, plan.n_hop - 1])
+        return spectrum(filled, rate, options, out=self._power[: len(frames)]), log_energy
+
+    def _columns(self, bins: FloatArray, log_energy: FloatArray | None) -> FloatArray:
+        options = self._options
+        if options.kind != "centroids":
+            logs = log_filterbank(bins, self._rate, options)
+            return self._filter_columns(logs, log_energy)
+        loudness = log_energy
+        if options.energy == "c0":
+            logs = log_filterbank(bins, self._rate, options)
+            loudness = band_loudness(logs, options, log_energy)
+        columns = with_loudness(band_centroids(bins, self._rate, options), options, loudness)
+        return self._rasta.push(columns) if self._filtered == "static" else columns
+
+    def _filter_columns(self, logs: FloatArray, log_energy: FloatArray | None) -> FloatArray:
+        """Compute the static features of log filterbanks."""
+        if self._filtered == "filterbank":
+            logs = self._rasta.push(logs)
+        columns = _columns_of_filters(logs, self._rate, self._options, log_energy)
+        return self._rasta.push(columns) if self._filtered == "static" else columns
+
+    def _limited_columns(self) -> FloatArray:
+        """Raise the log filterbanks to `dynamic_range_db` below the loudest, and go on."""
+        options = self._options
+        logs = np.concatenate([logs for logs, _ in self._waiting])
+        energies = [log_energy for _, log_energy in self._waiting if log_energy is not None]
+        lowest = logs.max(initial=-np.inf) - options.dynamic_range_db * decibel(options)
+        return self._filter_columns(
+            np.maximum(logs, lowest), np.concatenate(energies) if energies else None
+        )
+
+
+def check_filtering(options: StaticOptions, filtering: RastaOptions) -> None:
+    """Refuse RASTA on a filterbank that the kind of features does not have."""
+    if filtering.on == "filterbank" and options.kind == "centroids":
+        raise OptionError('on must be "none" or "static" when static.kind is "centroids"')
+
+
+def _columns_of_filters(
+    logs: FloatArray, sample_rate: int, options: StaticOptions, log_energy: FloatArray | None
+) -> FloatArray:
+    """Compute the static features of log filterbanks."""
+    if options.kind == "plp":
+        return plp_cepstra(logs, sample_rate, options, log_energy)
+    if options.kind == "filterbank":
+        return with_loudness(logs, options, band_loudness(logs, options, log_energy))
+    return cepstra(logs, options, log_energy)
