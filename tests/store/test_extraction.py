@@ -273,7 +273,7 @@ def test_a_file_of_someone_else_is_not_touched(paths, tmp_path):
 
 def test_two_at_once_do_not_mix(paths, tmp_path):
     with ExtractionJournal(tmp_path / "f.h5", Pipeline().fingerprint):
-        with pytest.raises(InUseError, match="another process is extracting to the same store"):
+        with pytest.raises(InUseError, match="another process is making the same features"):
             extract_to_store(paths, Pipeline(), tmp_path / "f.h5")
         extract_to_store(paths, Pipeline(), tmp_path / "g.h5")
 

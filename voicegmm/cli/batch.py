@@ -208,14 +208,16 @@ def score(
 ) -> None:
     """Score trials: the mean log-likelihood ratio of each, calibrated where SPEAKERS can.
 
-    A trial that cannot be scored stands in the table with a status and the reason.
+    A trial that cannot be scored stands in the table with a status and the reason. Finished scores
+    are kept in OUT.partial: after an interruption the same command goes on from there, and ends
+    with the same table.
     """
     from voicegmm._base.options import from_mapping, to_mapping
     from voicegmm._base.progress import counting
     from voicegmm.corpus import read_segments, read_trials
     from voicegmm.scoring import ScoringOptions, score_trials, write_scores
     from voicegmm.scoring.frames import check_files
-    from voicegmm.store import FeatureStore, load_voices
+    from voicegmm.store import FeatureStore, ScoreJournal, load_voices
 
     check_output(out, speakers, store, trials, segments)
     tried = read_trials(trials)
@@ -228,12 +230,14 @@ def score(
     # Another method starts from its own defaults.
     known = {} if method else to_mapping(voices.scoring)
     options = from_mapping(ScoringOptions, known | given)
-    with FeatureStore(store) as frames, bars() as progress:
+    with FeatureStore(store) as frames, ScoreJournal(out) as journal, bars() as progress:
         parts = [file for test in tried.tests for file in made_of.get(test, ())]
         check_files(frames, parts, str(segments))
         counted = counting(progress, "trials", len(tried))
-        table = score_trials(voices, frames, tried, made_of, cores(workers), counted, options)
-    write_scores(out, table)
+        table = score_trials(
+            voices, frames, tried, made_of, cores(workers), counted, options, journal
+        )
+        write_scores(out, table)
     for status, reason, count in table.failures().values():
         warn(f"{count} trials not scored ({status}): {reason}")
     n_scored = int(table.scored.sum())

@@ -35,6 +35,7 @@ from voicegmm.scoring import (
 from voicegmm.scoring.evaluation import as_mapping, evaluate_table
 from voicegmm.store import (
     FeatureStore,
+    ScoreJournal,
     TrainingCheckpoint,
     extract_to_store,
     load_background,
@@ -289,7 +290,8 @@ class _Run:
 
         def work() -> None:
             voices = load_voices(self.path("speakers.h5"))
-            with FeatureStore(self.path("features.h5")) as frames:
+            out = self.path("scores.tsv")
+            with FeatureStore(self.path("features.h5")) as frames, ScoreJournal(out) as journal:
                 table = score_trials(
                     voices,
                     frames,
@@ -297,8 +299,9 @@ class _Run:
                     protocol.segments,
                     self.n_workers,
                     counting(self.progress, "scores", len(trials)),
+                    keeper=journal,
                 )
-            write_scores(self.path("scores.tsv"), table)
+                write_scores(out, table)
 
         pairs = [trials.model_index.tolist(), trials.test_index.tolist(), trials.labels.tolist()]
         parts = [speakers, trials.models, trials.tests, canonical_json(pairs), protocol.segments]

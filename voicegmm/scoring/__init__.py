@@ -65,7 +65,7 @@ from voicegmm.scoring.normalization import (
 )
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.preparation import SpeakerOptions, calibrate, make_voices
-from voicegmm.scoring.ratio import log_likelihood_ratios
+from voicegmm.scoring.ratio import ScoreKeeper, log_likelihood_ratios
 from voicegmm.scoring.recording import score_recording
 from voicegmm.scoring.records import EnrolledRecording
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
@@ -98,6 +98,7 @@ __all__ = [
     "OpenSetTests",
     "Rate",
     "Rehearsal",
+    "ScoreKeeper",
     "ScoreNormalizationOptions",
     "ScoreTable",
     "ScoringOptions",

@@ -13,7 +13,7 @@ from voicegmm.scoring.frames import FrameLibrary, distinct_by_speaker
 from voicegmm.scoring.models import SpeakerModels, enroll
 from voicegmm.scoring.normalization import ScoreNormalizationOptions, without_own
 from voicegmm.scoring.options import ScoringOptions
-from voicegmm.scoring.ratio import raw_scores
+from voicegmm.scoring.ratio import ScoreKeeper, raw_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +193,7 @@ def score_all(
     tests: Sequence[tuple[str, ...]],
     options: ScoringOptions,
     n_workers: int = 1,
+    keeper: ScoreKeeper | None = None,
 ) -> Float64Array:
     """Score every test against every model, not normalized.
 
@@ -204,6 +205,8 @@ def score_all(
         The recordings that each test is made of, all with frames.
     options : ScoringOptions
     n_workers : int
+    keeper : ScoreKeeper, optional
+        What it kept is not computed again.
 
     Returns
     -------
@@ -221,6 +224,7 @@ def score_all(
     )
     raw = replace(options, normalization=ScoreNormalizationOptions())
     scores = np.empty(len(numbers))
-    for places, values in raw_scores(models, frames, trials, tests, numbers, raw, n_workers):
+    found = raw_scores(models, frames, trials, tests, numbers, raw, n_workers, keeper)
+    for places, values in found:
         scores[places] = values
     return scores.reshape(n_tests, n_models)

@@ -7,6 +7,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +19,19 @@ from voicegmm.scoring.methods import Job, ready
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.supervectors import Test
+
+
+class ScoreKeeper(Protocol):
+    """Keeps scores in the order in which they are computed, so that work can go on from there."""
+
+    def begin(self, fingerprint: str) -> int:
+        """Go to the start of what was kept for this very work; tell how many scores there are."""
+
+    def kept(self, n_scores: int) -> Float64Array | None:
+        """Give the next scores that were kept, or None where there are no more."""
+
+    def keep(self, scores: Float64Array) -> None:
+        """Keep the next scores."""
 
 
 def log_likelihood_ratios(
@@ -68,8 +82,12 @@ def raw_scores(
     good: IntArray,
     options: ScoringOptions,
     n_workers: int,
+    keeper: ScoreKeeper | None = None,
 ) -> Iterator[tuple[IntArray, Float64Array]]:
-    """Score the good trials as they come, not normalized.
+    """Score the good trials test by test, not normalized.
+
+    Which trials there are decides how the work is cut, so neither their order nor the number of
+    workers, nor an interruption, changes a bit.
 
     Parameters
     ----------
@@ -82,6 +100,8 @@ def raw_scores(
         Which trials can be scored.
     options : ScoringOptions
     n_workers : int
+    keeper : ScoreKeeper, optional
+        What it kept is not computed again.
 
     Yields
     ------
@@ -90,9 +110,9 @@ def raw_scores(
     if not len(good):
         return
     is_tried = np.bincount(trials.model_index[good], minlength=len(trials.models)) > 0
-    names = [name for name, one in zip(trials.models, is_tried, strict=True) if one]
+    names = {name for name, one in zip(trials.models, is_tried, strict=True) if one}
     if len(names) < len(models.ids):  # models without a trial are not made ready
-        models = models.chosen(names)
+        models = models.chosen([name for name in models.ids if name in names])
     row_of = {name: row for row, name in enumerate(models.ids)}
     rows = np.array([row_of.get(name, -1) for name in trials.models])[trials.model_index[good]]
     n_models = np.bincount(trials.test_index[good], minlength=len(files))
@@ -105,7 +125,10 @@ def raw_scores(
         int(counts @ n_models),
     )
     scorer = ready(models, options, job)
-    batches = list(_batches(trials.test_index[good], rows, counts, scorer.batch_limits))
+    by_name = np.empty(len(files), np.int64)
+    by_name[sorted(range(len(files)), key=trials.tests.__getitem__)] = np.arange(len(files))
+    order = np.argsort(by_name[trials.test_index[good]] * len(models.ids) + rows, kind="stable")
+    batches = list(_batches(trials.test_index[good], rows, order, counts, scorer.batch_limits))
     lengths = np.ones(len(files))
 
     def read(test: int) -> Test:
@@ -114,9 +137,25 @@ def raw_scores(
             lengths[test] = _length(data, weights)
         return data.astype(np.float32, copy=False), weights
 
-    for batch, values in zip(batches, scorer.scores(batches, read, n_workers), strict=True):
-        for test, places, line in zip(batch.tests, batch.places, values, strict=True):
-            yield good[places], line * lengths[test]
+    n_kept = 0
+    if keeper:
+        for batch in batches:
+            known = keeper.kept(len(batch.tests) * len(batch.rows))
+            if known is None:
+                break
+            n_kept += 1
+            yield from zip(
+                (good[places] for places in batch.places),
+                known.reshape(len(batch.tests), -1),
+                strict=True,
+            )
+    rest = batches[n_kept:]
+    for batch, values in zip(rest, scorer.scores(rest, read, n_workers), strict=True):
+        scores = values * lengths[batch.tests, None]
+        if keeper:
+            keeper.keep(scores)
+        for places, line in zip(batch.places, scores, strict=True):
+            yield good[places], line
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,21 +168,21 @@ class _Batch:
 
 
 def _batches(
-    test_index: IntArray, rows: IntArray, counts: IntArray, limits: tuple[int, int]
+    test_index: IntArray, rows: IntArray, order: IntArray, counts: IntArray, limits: tuple[int, int]
 ) -> Iterator[_Batch]:
-    """Cut trials into batches of tests that meet the same models, in the order of the tests.
+    """Cut trials into batches of tests that meet the same models.
 
     Parameters
     ----------
     test_index, rows : (n_trials,) int array
+    order : (n_trials,) int array
+        The trials sorted by tests in any order, then by rows.
     counts : (n_tests,) int array
         Frames of each test.
     limits : (int, int)
         Tests and frames of a batch at most; a longer test stands alone.
     """
     most_tests, most_frames = limits
-    # A stable sort of keys that are sorted already, as in most lists, takes no time.
-    order = np.argsort(test_index * (rows.max() + 1) + rows, kind="stable")
     starts = np.flatnonzero(np.diff(test_index[order], prepend=-1))
     batch, n_frames = None, 0
     for places in np.split(order, starts[1:]):

@@ -45,7 +45,8 @@ class ScoreTable:
         if not len(self.scores) == len(self.statuses) == len(self.reasons) == n:
             raise DataError(f"a score table of {n} trials needs {n} scores, statuses and reasons")
         object.__setattr__(self, "scores", frozen(self.scores, np.float64))
-        if ((np.array(self.statuses, object) == OK) != np.isfinite(self.scores)).any():
+        failed = np.flatnonzero(~np.isfinite(self.scores))
+        if n - self.statuses.count(OK) != len(failed) or OK in [self.statuses[i] for i in failed]:
             raise DataError("a trial has a score exactly where its status is ok")
         if self.llrs is not None:
             object.__setattr__(self, "llrs", frozen(self.llrs, np.float64))

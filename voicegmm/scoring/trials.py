@@ -1,23 +1,29 @@
 """Score a list of trials."""
 
+import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array, IntArray
 from voicegmm._base.errors import MismatchError
-from voicegmm._base.options import differences
+from voicegmm._base.options import differences, fingerprint
+from voicegmm._base.version import __version__
 from voicegmm.corpus import Trials, speaker_of
 from voicegmm.scoring.cohort import score_all
 from voicegmm.scoring.frames import OK, FrameLibrary, Status, check_front_end
 from voicegmm.scoring.normalization import CohortScores, normalize_scores, without_own
 from voicegmm.scoring.options import ScoringOptions
-from voicegmm.scoring.ratio import raw_scores
+from voicegmm.scoring.ratio import ScoreKeeper, raw_scores
 from voicegmm.scoring.self_trials import self_trials
 from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.voices import Voices
+
+log = logging.getLogger(__name__)
+
+_SOME = 16  # tests whose frames tell whether they are those from before
 
 
 def score_trials(
@@ -28,11 +34,12 @@ def score_trials(
     n_workers: int = 1,
     progress: Callable[[int], None] | None = None,
     options: ScoringOptions | None = None,
+    keeper: ScoreKeeper | None = None,
 ) -> ScoreTable:
     """Score a list of trials; each test is read once and passes the background model once.
 
-    Beside models and score table only a few tests are in memory at a time. The number of workers
-    does not change a bit of the scores.
+    Beside models and score table only a few tests are in memory at a time. Neither the number of
+    workers nor the order of the trials changes a bit of the scores.
 
     Parameters
     ----------
@@ -47,6 +54,9 @@ def score_trials(
         Called with the number of trials done.
     options : ScoringOptions, optional
         Those of the voices by default.
+    keeper : ScoreKeeper, optional
+        Keeps the scores as they come, for a job that may be interrupted: what it kept of the same
+        models, options, trials and frames is not computed again.
 
     Returns
     -------
@@ -70,19 +80,59 @@ def score_trials(
     known_tests = {*frames.ids, *segments}
     trials.check_known({*models.ids, *voices.not_enrolled}, known_tests, "the trial list")
     files = [segments.get(test, (test,)) for test in trials.tests]
-    statuses, reasons = _obstacles(voices, frames, trials, files)
-    good = np.flatnonzero(statuses == OK)
+    failed = _obstacles(voices, frames, trials, files)
+    good = np.delete(np.arange(len(trials)), list(failed))
     scores = np.full(len(trials), np.nan)
-    done = len(trials) - len(good)
-    for places, values in raw_scores(models, frames, trials, files, good, options, n_workers):
+    done = len(failed)
+    if keeper:
+        n_kept = keeper.begin(_mark(voices, frames, trials, files, good, options))
+        if n_kept:
+            log.warning("an interrupted scoring goes on after %d scores", n_kept)
+    found = raw_scores(models, frames, trials, files, good, options, n_workers, keeper)
+    for places, values in found:
         scores[places] = values
         done += len(places)
         if progress:
             progress(done)
     if options.normalization.method != "none":
-        scores = _normalized(scores, good, voices, frames, trials, files, options, n_workers)
+        scores = _normalized(
+            scores, good, voices, frames, trials, files, options, n_workers, keeper
+        )
     llrs = voices.calibration.apply(scores) if voices.calibration else None
+    statuses, reasons = [OK] * len(trials), [""] * len(trials)
+    for place, status in failed.items():
+        statuses[place], reasons[place] = status.status, status.reason
     return ScoreTable(trials, scores, tuple(statuses), tuple(reasons), llrs)
+
+
+def _mark(
+    voices: Voices,
+    frames: FrameLibrary,
+    trials: Trials,
+    files: Sequence[tuple[str, ...]],
+    good: IntArray,
+    options: ScoringOptions,
+) -> str:
+    """Give the fingerprint of all that the scores of some trials depend on."""
+    digest = hashlib.sha256()
+    cohorts = [voices.cohort.models] if voices.cohort else []
+    for models in (voices.speakers, *cohorts):
+        gmm = models.background.gmm
+        for array in (gmm.weights, gmm.means, gmm.variances, models.means, models.counts):
+            digest.update(array.data)
+    for numbers in (trials.model_index, trials.test_index, good):
+        digest.update(numbers.data)
+    tried = np.unique(trials.test_index[good])
+    # Where the content of a recording is not known, some frames of some tests must do.
+    for test in tried[:: -(-len(tried) // _SOME) or 1]:
+        for part in frames.read(files[test]):
+            digest.update(b"" if part is None else np.ascontiguousarray(part).data)
+    recordings = [[(file, frames.content(file), frames.count(file)) for file in x] for x in files]
+    adaptation = voices.speakers.adaptation
+    names = [voices.speakers.ids, trials.models, recordings]
+    return fingerprint(
+        __version__, frames.front_end, options, adaptation, names, digest.hexdigest()
+    )
 
 
 def _check_calibrated(voices: Voices, options: ScoringOptions) -> None:
@@ -98,23 +148,19 @@ def _check_calibrated(voices: Voices, options: ScoringOptions) -> None:
 
 def _obstacles(
     voices: Voices, frames: FrameLibrary, trials: Trials, files: list[tuple[str, ...]]
-) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """Give the status of each trial, and the reason where it cannot be scored."""
-    statuses = np.full(len(trials), OK, dtype=object)
-    reasons = np.full(len(trials), "", dtype=object)
+) -> dict[int, Status]:
+    """Give the trials that cannot be scored, with the reason."""
+    failed: dict[int, Status] = {}
     of_test = [next((s for s in map(frames.status, each) if not s.ok), Status()) for each in files]
     bad = np.array([not status.ok for status in of_test], bool)
-    for number in np.flatnonzero(bad[trials.test_index]):
-        status = of_test[trials.test_index[number]]
-        statuses[number], reasons[number] = status.status, status.reason
+    for number in np.flatnonzero(bad[trials.test_index]).tolist():
+        failed[number] = of_test[trials.test_index[number]]
     enrolled = set(voices.speakers.ids)
     missing = np.array([model not in enrolled for model in trials.models], bool)
-    for number in np.flatnonzero(missing[trials.model_index]):
+    for number in np.flatnonzero(missing[trials.model_index]).tolist():
         model = trials.models[trials.model_index[number]]
-        statuses[number], reasons[number] = "no model", voices.not_enrolled[model]
-    for place, status in self_trials(voices.speakers, frames, trials, files):
-        statuses[place], reasons[place] = status.status, status.reason
-    return statuses, reasons
+        failed[number] = Status("no model", voices.not_enrolled[model])
+    return failed | dict(self_trials(voices.speakers, frames, trials, files))
 
 
 def _normalized(
@@ -126,6 +172,7 @@ def _normalized(
     files: Sequence[tuple[str, ...]],
     options: ScoringOptions,
     n_workers: int,
+    keeper: ScoreKeeper | None,
 ) -> Float64Array:
     """Put each good trial's score beside those of the cohort, without the trial's own speakers."""
     cohort = voices.needed_cohort(options.normalization)
@@ -138,7 +185,7 @@ def _normalized(
         found = replace(found, models=cohort.of_models(names))
     if options.normalization.needs_models:
         tried = [files[test] for test in tests]
-        table = score_all(cohort.models, frames, tried, options, n_workers)
+        table = score_all(cohort.models, frames, tried, options, n_workers, keeper)
         table = without_own(table, own, cohort.models.ids)
         # A test may be a recording of the cohort under another name.
         for row, each in enumerate(tried):

@@ -20,6 +20,7 @@ from voicegmm.store.models import (
     save_background,
     save_voices,
 )
+from voicegmm.store.score_journal import ScoreJournal
 from voicegmm.store.training import TrainingCheckpoint
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "FeatureStore",
     "FeatureWriter",
     "RecordingComparison",
+    "ScoreJournal",
     "TrainingCheckpoint",
     "compare_features",
     "describe",

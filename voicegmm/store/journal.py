@@ -1,9 +1,7 @@
 """The recordings that an extraction has finished, kept on disk until all of them are."""
 
-import fcntl
 import os
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,14 +9,11 @@ from types import TracebackType
 import msgspec
 import numpy as np
 
-from voicegmm._base.errors import InUseError, VoicegmmError, WorkerError
-from voicegmm._base.files import check_writable
-from voicegmm._base.options import canonical_json
-from voicegmm._base.version import __version__
+from voicegmm._base.errors import VoicegmmError, WorkerError
 from voicegmm.features import FrameSet
+from voicegmm.store.growing import GrowingFile, append
 
 FORMAT, VERSION = "voicegmm/extraction", 1
-_START = b'{"created_by":"voicegmm '
 _FRAMES, _WEIGHTS, _POSITIONS = np.dtype("<f4"), np.dtype("<f4"), np.dtype("<i4")
 
 
@@ -71,10 +66,8 @@ class KeptFrames:
 class ExtractionJournal:
     """Keeps what an extraction has finished beside the store that it will become.
 
-    A header line, then for each recording a line of JSON and its numbers, checksummed. A feature
-    store cannot be gone on with after a crash, but a file that only grows can: what was being
-    written when the process ended is cut off, and the rest holds. Several processes may append to
-    it at once, each by `append_entry`; one of them has it open, and learns where from the others.
+    Several processes may append to it at once, each by `append_entry`; one of them has it open, and
+    learns where from the others.
 
     A context manager. The file is removed when the block ends well or with an error of ours, which
     would come again; it stays when the process is interrupted, or a worker of it.
@@ -95,50 +88,14 @@ class ExtractionJournal:
     """
 
     def __init__(self, out: str | os.PathLike[str], fingerprint: str) -> None:
-        check_writable(out)
-        self.path = Path(f"{os.fspath(out)}.partial")
-        self._places: dict[str, KeptFrames] = {}
+        self._file = GrowingFile(out, FORMAT, VERSION, JournalEntry, "features")
+        self.path, self._handle = self._file.path, self._file.handle
         try:
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError as error:
-            raise VoicegmmError(f"{self.path}: cannot be written: {error.strerror}") from error
-        try:
-            self._lock()
-            self._load(fingerprint)
+            entries = self._file.begin(fingerprint)
         except BaseException:
-            os.close(self._handle)
+            self._file.close(keep=True)
             raise
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUseError(
-                f"{self.path}: another process is extracting to the same store; wait for it, or "
-                "write to another file"
-            ) from None
-
-    def _load(self, fingerprint: str) -> None:
-        kind = {"format": FORMAT, "format_version": VERSION, "fingerprint": fingerprint}
-        kind["created_by"] = f"voicegmm {__version__}"
-        header = canonical_json(kind).encode() + b"\n"
-        with os.fdopen(os.dup(self._handle), "rb") as file:
-            found = file.readline()
-            if found and not found.startswith(_START):
-                raise VoicegmmError(
-                    f"{self.path}: stands where unfinished features are kept, and is none; move it"
-                )
-            end = len(header) if found == header else 0
-            size = os.fstat(self._handle).st_size
-            while end and (entry := _parsed(file.readline())):
-                at = file.tell()
-                if at + entry.n_bytes > size:
-                    break
-                self._places[entry.file] = KeptFrames(at, entry)
-                end = file.seek(at + entry.n_bytes)
-        os.ftruncate(self._handle, end)
-        if not end:
-            _append(self._handle, self.path, [memoryview(header)])
+        self._places = {entry.file: KeptFrames(at, entry) for at, entry in entries}
 
     def holds(self, file: str, stamp: str) -> bool:
         """Tell whether there are frames of a recording, without a look at them; see `frames_of`."""
@@ -158,16 +115,8 @@ class ExtractionJournal:
         if not self.holds(file, stamp):
             return None
         kept = self._places[file]
-        content = self._content(kept)
+        content = self._file.content(kept.at, kept.entry)
         return kept.read(content) if zlib.crc32(content) == kept.entry.checksum else None
-
-    def _content(self, kept: KeptFrames) -> bytes:
-        begin, end = kept.at, kept.at + kept.entry.n_bytes
-        content = os.pread(self._handle, end - begin, begin)
-        # The system gives at most 2 GB at once.
-        while part := os.pread(self._handle, end - begin - len(content), begin + len(content)):
-            content += part
-        return content
 
     def add(self, file: str, stamp: str, frames: FrameSet) -> None:
         """Keep the frames of a recording.
@@ -182,7 +131,7 @@ class ExtractionJournal:
     def take(self, kept: KeptFrames) -> FrameSet:
         """Learn what another process has appended, and give it."""
         self._places[kept.entry.file] = kept
-        return kept.read(self._content(kept))
+        return kept.read(self._file.content(kept.at, kept.entry))
 
     def __enter__(self) -> "ExtractionJournal":
         return self
@@ -194,18 +143,7 @@ class ExtractionJournal:
         trace: TracebackType | None,
     ) -> None:
         again = isinstance(error, VoicegmmError) and not isinstance(error, WorkerError)
-        if error is None or again or not self._places:
-            self.path.unlink(missing_ok=True)
-        # By word: a worker process that was forked holds the handle, and with it the lock, too.
-        fcntl.flock(self._handle, fcntl.LOCK_UN)
-        os.close(self._handle)
-
-
-def _parsed(line: bytes) -> JournalEntry | None:
-    try:
-        return msgspec.json.decode(line, type=JournalEntry) if line.endswith(b"\n") else None
-    except msgspec.MsgspecError:
-        return None
+        self._file.close(keep=not (error is None or again or not self._places))
 
 
 def append_entry(
@@ -250,21 +188,5 @@ def _appended(handle: int, path: Path, file: str, stamp: str, frames: FrameSet) 
         frames.content,
     )
     line = memoryview(msgspec.json.encode(entry) + b"\n")
-    end = _append(handle, path, [line, *numbers])
+    end = append(handle, path, [line, *numbers])
     return KeptFrames(end - entry.n_bytes, entry)
-
-
-def _append(handle: int, path: Path, parts: Sequence[memoryview]) -> int:
-    """Write at the end of a file, and give the new end."""
-    left = [part for part in parts if part]
-    try:
-        while left:
-            # In one go, so that no other process gets between.
-            written = os.writev(handle, left)
-            while left and written >= len(left[0]):
-                written -= len(left.pop(0))
-            if left:
-                left[0] = left[0][written:]
-    except OSError as error:
-        raise VoicegmmError(f"{path}: cannot be written: {error.strerror}") from error
-    return os.lseek(handle, 0, os.SEEK_CUR)
