@@ -6,9 +6,12 @@ today's numpy refuses them. The LFCC baseline of ASVspoof is Matlab: its steps a
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voicegmm._base.errors import OptionError
 from voicegmm.audio import Signal, triangular_filters
@@ -22,6 +25,8 @@ from voicegmm.features import (
     static_features,
 )
 from voicegmm.features.presets import load_front_end
+from voicegmm.features.speech import SpeechOptions, speech_weights
+from voicegmm.features.speech.voting import without_short_runs
 
 RATE = 16000
 
@@ -91,6 +96,56 @@ def test_spears_cepstra_and_energy(signal):
     ours = static_features(signal.samples, RATE, load_front_end("spear").static)
     assert len(ours) == 99
     np.testing.assert_allclose(ours[[0, 1, 50, 97]], SPEAR_STATIC, atol=3e-5)
+
+
+def test_spears_whole_chain(signal):
+    ours = Pipeline(load_front_end("spear")).extract(signal)
+    kept = [*range(20), *range(39, 60), *range(79, 99)]
+    np.testing.assert_array_equal(ours.positions, kept)
+    np.testing.assert_allclose(ours.frames[[0, 1, -2, -1]][:, COLUMNS], SPEAR, atol=5e-5)
+
+
+def spears_smoothing(speech, window):
+    """bob.bio.spear.utils.smoothing, told in loops over runs."""
+    if sum(speech) < window:
+        return list(speech)
+    line = "".join("1" if value else "0" for value in speech)
+    for k in range(1, len(line) - 1):
+        line = line[: k - 1] + line[k - 1 : k + 2].replace("101", "111") + line[k + 2 :]
+    for k in range(1, len(line) - 1):
+        line = line[: k - 1] + line[k - 1 : k + 2].replace("010", "000") + line[k + 2 :]
+    runs = ["".join(run) for _, run in itertools.groupby(line)]
+    if len(runs) < 2:
+        return [value == "1" for value in line]
+    result = ""
+    for before, run, after in zip([None, *runs], runs, [*runs[1:], None], strict=False):
+        around = [len(other) > window for other in (before, after) if other is not None]
+        turns = len(run) < window and all(around)
+        result += run.translate(str.maketrans("01", "10")) if turns else run
+    return [value == "1" for value in result]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 15)), max_size=12), st.integers(1, 10))
+def test_short_stretches_change_sides_by_spears_rule(stretches, shortest):
+    speech = [value for value, length in stretches for _ in range(length)]
+    ours = without_short_runs(np.array(speech, dtype=bool), shortest)
+    assert ours.tolist() == spears_smoothing(speech, shortest)
+
+
+# Runs of speech and of pause, in turn, as Energy_2Gauss gave them before and after its smoothing.
+RAW = [0, 1, 26, 27, 3, 1, 3, 2, 17, 3, 2, 2, 3, 18, 1, 8, 26, 27, 27, 26, 2, 2, 3, 3, 2, 1, 14, 2,
+       3, 1, 4, 2, 1, 24, 1, 1, 11]  # fmt: skip
+SMOOTH = [27, 27, 7, 2, 17, 3, 2, 2, 3, 27, 26, 27, 27, 26, 2, 2, 3, 3, 17, 2, 8, 27, 13]
+
+
+@pytest.mark.parametrize(("shortest", "lengths"), [(0, RAW), (10, SMOOTH)])
+def test_spears_detector_on_levels_that_wave(shortest, lengths):
+    t = np.arange(300)
+    energy = 15 + 4 * np.sin(0.11 * t) + 2 * np.sin(0.37 * t) + 1.5 * np.sin(1.3 * t)
+    options = dataclasses.replace(load_front_end("spear").speech, shortest_frames=shortest)
+    ours = speech_weights(energy, 320, 0.01, options)
+    speech = np.arange(len(lengths)) % 2 == 0
+    np.testing.assert_array_equal(ours == 1, np.repeat(speech, lengths))
 
 
 def test_sidekits_cepstra_and_energy(signal):
@@ -253,3 +308,10 @@ def test_the_frames_that_fill_rastas_filter_can_be_kept(signal):
 def test_options_of_other_toolkits_are_checked(changes, reason):
     with pytest.raises(OptionError, match=reason):
         StaticOptions(**changes)
+
+
+def test_a_rule_for_masks_is_refused_for_weights():
+    with pytest.raises(OptionError, match='shortest_frames must be 0 when output is "weight"'):
+        SpeechOptions(output="weight", shortest_frames=10)
+    with pytest.raises(OptionError, match="gaussian_fit must be one of converged, spear"):
+        SpeechOptions(gaussian_fit="sphere")

@@ -33,7 +33,7 @@ Rows = npt.NDArray[Any]
 # judge the whole recording.
 _GUARDS = {
     "none": (),
-    "kaldi": ("mean_scale", "min_range_db", "min_speech_seconds"),
+    "kaldi": ("mean_scale", "min_range_db", "min_speech_seconds", "shortest_frames"),
     "labels": ("min_speech_seconds",),
 }
 _NORMALIZATIONS = ("none", "sliding_mean", "sliding_mean_variance", "warping")
@@ -52,6 +52,7 @@ _REASONS = {
     "likelihood_ratio": _NOISE,
     "min_range_db": _THRESHOLD,
     "min_speech_seconds": "which cannot tell how much speech will have come",
+    "shortest_frames": "where a stretch may be longer than what is kept of it",
     "mean": _MOMENTS,
     "mean_variance": _MOMENTS,
     "gaussianization": _MOMENTS,
@@ -206,7 +207,8 @@ def check_streamable(options: PipelineOptions) -> None:
       thresholds follow from the levels of all frames;
     - "modulation" and "likelihood_ratio": they learn the noise from quantiles around each frame, in
       windows of audible frames that may never fill up;
-    - `min_range_db` and `min_speech_seconds`: they judge the recording;
+    - `min_range_db` and `min_speech_seconds`: they judge the recording; `shortest_frames`: whether
+      a stretch turns depends on how long its neighbors will be;
     - "mean", "mean_variance" and "gaussianization": their moments are those of all frames.
 
     Raises

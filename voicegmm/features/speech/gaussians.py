@@ -8,6 +8,14 @@ from voicegmm.mixture import ArraySource, DiagonalGMM, EmOptions, collector, fit
 
 # Levels of a class within less than a decibel say more of rounding than of the recording.
 _EM = EmOptions(n_iterations=30, tolerance=1e-4, variance_floor=1e-3, variance_floor_absolute=0.01)
+# Energy_2Gauss of bob.bio.spear, whose levels have the variance 1.
+_SPEAR_EM = EmOptions(
+    n_iterations=10,
+    tolerance=0.0,
+    tolerance_relative=5e-4,
+    variance_floor=0.0,
+    variance_floor_absolute=5e-4,
+)
 
 
 def gaussian_odds(
@@ -16,11 +24,12 @@ def gaussian_odds(
     """Fit two or three Gaussians to the level; all but the quietest are speech.
 
     The idea of ALIZE's EnergyDetector (Bonastre, Wils and Meignier, ICASSP 2005) and of
-    bob.bio.spear's Energy_2Gauss, with our own EM from fixed quantiles: the same recording always
-    gives the same answer. Where the quietest class and the others lie less than `separation` apart
-    by Ashman's D (Ashman, Bird and Zepf, Astronomical Journal 108, 1994, eq. 1) there is but one
-    class: steady noise has been refused before, so it is a word cut out, and speech. What is
-    shorter than `rise_min_seconds` is one, too.
+    bob.bio.spear's Energy_2Gauss, with our own EM from fixed quantiles, or from clusters as the
+    latter where `gaussian_fit` says so: the same recording always gives the same answer. Where the
+    quietest class and the others lie less than `separation` apart by Ashman's D (Ashman, Bird and
+    Zepf, Astronomical Journal 108, 1994, eq. 1) there is but one class: steady noise has been
+    refused before, so it is a word cut out, and speech. What is shorter than `rise_min_seconds` is
+    one, too.
 
     Parameters
     ----------
@@ -28,7 +37,8 @@ def gaussian_odds(
         Level of each audible frame, in dB.
     hop_seconds : float
     options : SpeechOptions
-        `method` ("two_gaussian" or "three_gaussian"), `separation` and `rise_min_seconds` count.
+        `method` ("two_gaussian" or "three_gaussian"), `gaussian_fit`, `separation` and
+        `rise_min_seconds` count.
 
     Returns
     -------
@@ -39,7 +49,11 @@ def gaussian_odds(
     level = np.asarray(level_db, dtype=np.float64)
     if len(level) * hop_seconds < options.rise_min_seconds:
         return np.full(len(level), np.inf)
-    gmm = _fitted(level, K)
+    if options.gaussian_fit == "spear":
+        level = (level - level.mean()) / max(float(level.std()), 1e-10)
+        gmm = _fitted_from_clusters(level, K)
+    else:
+        gmm = _fitted(level, K)
     order = np.argsort(gmm.means[:, 0], kind="stable")
     means, variances = gmm.means[order, 0], gmm.variances[order, 0]
     weights = gmm.weights[order]
@@ -65,6 +79,31 @@ def _fitted(level: Float64Array, n_components: int) -> DiagonalGMM:
         np.full((n_components, 1), spread),
     )
     return fit(start, collector(ArraySource(level[:, None])), _EM).gmm
+
+
+def _fitted_from_clusters(level: Float64Array, n_components: int) -> DiagonalGMM:
+    """Run k-means from quantiles, then EM from its clusters, both no longer than Spear does."""
+    centers = np.quantile(level, (np.arange(n_components) + 0.5) / n_components)
+    before = np.inf
+    for _ in range(_SPEAR_EM.n_iterations):
+        # Levels lie on a line: the nearest center is told by the middles between them.
+        nearest = np.searchsorted((centers[1:] + centers[:-1]) / 2, level)
+        distance = float(np.square(level - centers[nearest]).mean())
+        counts = np.bincount(nearest, minlength=n_components)
+        sums = np.bincount(nearest, level, n_components)
+        centers = np.where(counts > 0, sums / np.maximum(counts, 1), centers)
+        if before - distance <= _SPEAR_EM.tolerance_relative * before < np.inf:
+            break
+        before = distance
+    nearest = np.searchsorted((centers[1:] + centers[:-1]) / 2, level)
+    counts = np.bincount(nearest, minlength=n_components)
+    squares = np.bincount(nearest, np.square(level - centers[nearest]), n_components)
+    start = DiagonalGMM(
+        np.maximum(counts, 1e-3) / np.maximum(counts, 1e-3).sum(),
+        centers[:, None],
+        np.maximum(squares / np.maximum(counts, 1), _SPEAR_EM.variance_floor_absolute)[:, None],
+    )
+    return fit(start, collector(ArraySource(level[:, None])), _SPEAR_EM).gmm
 
 
 def _separation(weights: Float64Array, means: Float64Array, variances: Float64Array) -> float:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from voicegmm._base.checks import one_of, within
+from voicegmm._base.errors import OptionError
 from voicegmm.features.speech.likelihood_ratio import LikelihoodRatioOptions
 from voicegmm.features.speech.modulation import ModulationOptions
 from voicegmm.features.speech.noise import NoiseFloorOptions
@@ -66,6 +67,9 @@ class SpeechOptions:
         class and the others, 0 to 100; closer ones are one class, all of it speech. A single
         bell-shaped class has about 1.3 with two Gaussians and 1.8 with three, speech in as much
         noise as itself about 2.
+    gaussian_fit : {"converged", "spear"}
+        "converged": EM from quantiles. "spear": from the clusters of k-means, on standardized
+        levels, at most ten iterations; see `voicegmm.features.speech.gaussians`.
     modulation : ModulationOptions
     likelihood_ratio : LikelihoodRatioOptions
     noise : NoiseFloorOptions
@@ -75,6 +79,10 @@ class SpeechOptions:
         1000) before and after it passed the rule. 0 asks the frame alone; 0.5 with one frame or
         more is a median. Weights become their neighborhood's mean over twice the proportion, at
         most 1. Not for "labels" and "none".
+    shortest_frames : int
+        After that, stretches of speech or of pause shorter than this change sides where their
+        neighbors are longer than this (Spear: 10), 0 to 1000; 0 leaves them. For "mask" only, and
+        not for "labels" and "none".
     min_range_db : float
         A recording whose frames above the floor span less (5th to 95th percentile of their
         energy) is a steady noise or hum and has no speech; 0 admits it. Not for "labels" and
@@ -99,6 +107,8 @@ class SpeechOptions:
     min_weight: float = 0.05
     softness_db: float = 3.0
     separation: float = 1.5
+    gaussian_fit: str = "converged"
+    shortest_frames: int = 0
     modulation: ModulationOptions = field(default_factory=ModulationOptions)
     likelihood_ratio: LikelihoodRatioOptions = field(default_factory=LikelihoodRatioOptions)
     noise: NoiseFloorOptions = field(default_factory=NoiseFloorOptions)
@@ -115,6 +125,12 @@ class SpeechOptions:
         within("threshold", self.threshold, -1e3, 1e3)
         within("mean_scale", self.mean_scale, 0.0, 100.0)
         within("separation", self.separation, 0.0, 100.0)
+        one_of("gaussian_fit", self.gaussian_fit, ("converged", "spear"))
+        within("shortest_frames", self.shortest_frames, 0, 1000)
+        if self.shortest_frames and self.output != "mask":
+            raise OptionError(
+                f'shortest_frames must be 0 when output is "weight", got {self.shortest_frames}'
+            )
         within("context_frames", self.context_frames, 0, 1000)
         within("proportion", self.proportion, 1e-6, 1.0)
         within("min_range_db", self.min_range_db, 0.0, 200.0)

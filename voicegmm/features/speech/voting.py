@@ -13,17 +13,51 @@ def passed(log_odds: FloatArray, options: SpeechOptions) -> BoolArray:
     ----------
     log_odds : (n_frames,) float array
     options : SpeechOptions
-        `context_frames` and `proportion` count.
+        `context_frames`, `proportion` and `shortest_frames` count.
 
     Returns
     -------
     (n_frames,) bool array
     """
     speech = np.asarray(log_odds) > 0
-    if not options.context_frames:
-        return speech
-    total, n = _neighborhoods(speech, options.context_frames)
-    return np.asarray(total >= options.proportion * n)
+    if options.context_frames:
+        total, n = _neighborhoods(speech, options.context_frames)
+        speech = np.asarray(total >= options.proportion * n)
+    return (
+        without_short_runs(speech, options.shortest_frames) if options.shortest_frames else speech
+    )
+
+
+def without_short_runs(speech: BoolArray, shortest: int) -> BoolArray:
+    """Let short stretches of speech or of pause be what lies around them.
+
+    The rule of Spear's detectors (bob.bio.spear): pauses of one frame are filled, then single
+    frames of speech dropped; of what stretches there are then, those shorter than `shortest`
+    between two that are longer change sides, and so do the first and the last one beside a longer
+    one. Where all the speech is shorter than that, nothing changes.
+
+    Parameters
+    ----------
+    speech : (n_frames,) bool array
+    shortest : int
+        In frames.
+
+    Returns
+    -------
+    (n_frames,) bool array
+    """
+    result = np.array(speech, dtype=bool)
+    if np.count_nonzero(result) < shortest or len(result) < 2:
+        return result
+    result[1:-1] |= result[:-2] & result[2:]
+    result[1:-1] &= result[:-2] | result[2:]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(result)) + 1])
+    lengths = np.diff(np.append(starts, len(result)))
+    if len(lengths) < 2:
+        return result
+    longer = np.concatenate([[True], lengths > shortest, [True]])
+    flips = (lengths < shortest) & longer[:-2] & longer[2:]
+    return np.asarray(result ^ np.repeat(flips, lengths))
 
 
 def weighed(log_odds: FloatArray, options: SpeechOptions) -> Float64Array:
