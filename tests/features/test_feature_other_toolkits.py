@@ -7,6 +7,7 @@ today's numpy refuses them. The LFCC baseline of ASVspoof is Matlab: its steps a
 
 import dataclasses
 import itertools
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from voicegmm.features import (
     StaticOptions,
     deltas,
     frame_log_energy,
+    normalize,
     static_features,
 )
 from voicegmm.features.presets import load_front_end
@@ -196,6 +198,32 @@ def test_the_lfcc_of_asvspoof(signal, n_samples):
     expected = lfcc_of_matlab(samples.astype(np.float64))
     assert len(ours) == 1 + -(-(n_samples - 480) // 240)
     np.testing.assert_allclose(ours, expected, atol=2e-5)
+
+
+def warping_of_msr(frames, width=301):
+    """fea_warping.m for recordings of `width` frames or more, or of an odd number of them."""
+    n = len(frames)
+    width = min(width, n)
+    half = (width - 1) // 2
+    ranks = np.empty(frames.shape)
+    ranks[:half] = frames[:width].argsort(axis=0).argsort(axis=0)[:half]
+    for t in range(half, n - half):
+        ranks[t] = (frames[t - half : t + half + 1] < frames[t]).sum(axis=0)
+    ranks[n - half :] = frames[n - width :].argsort(axis=0).argsort(axis=0)[half + 1 :]
+    return np.vectorize(NormalDist().inv_cdf)((ranks + 0.5) / width)
+
+
+@pytest.mark.parametrize("n_frames", [1, 3, 151, 301, 302, 700])
+def test_the_warping_of_msr(n_frames):
+    t = np.arange(n_frames)
+    frames = np.stack([np.sin(0.37 * t * t % 7 + 0.01 * t), np.cos(0.05 * t) * np.sin(1.7 * t)], 1)
+    frames[:, 0] += 0.3 * np.sin(2.1 * t)
+    ours = normalize(frames, load_front_end("msr").normalization)
+    np.testing.assert_allclose(ours, warping_of_msr(frames.astype(np.float32)), atol=1e-6)
+    if n_frames == 700:
+        # SIDEKIT's `stg` is a port of the same program.
+        printed = [[-0.13364, 0], [0.47533, 2.93623], [-0.30443, -0.41101], [0.86197, -1.16870]]
+        np.testing.assert_allclose(ours[[0, 1, 350, 699]], printed, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_frames", [1, 255, 256, 257, 600])
