@@ -6,9 +6,11 @@ import pytest
 from voicegmm._base.errors import DataError
 from voicegmm.corpus import Enrollment
 from voicegmm.features import FrameSet, PipelineOptions
+from voicegmm.metrics import empirical_bounds
 from voicegmm.mixture import DiagonalGMM, EmOptions, InitialOptions, MapOptions
 from voicegmm.scoring import (
     BackgroundModel,
+    CalibrationOptions,
     FoldOptions,
     MemoryFrames,
     SpeakerModels,
@@ -19,6 +21,7 @@ from voicegmm.scoring import (
     promise_identification,
     rehearse,
     train_background,
+    train_calibration,
     with_speakers,
 )
 from voicegmm.scoring import folds as folds_module
@@ -104,6 +107,32 @@ def test_tests_are_never_among_what_enrolled_or_trained(monkeypatch):
     for design in ("insiders", "outsiders"):
         rehearse(frames, recordings, FoldOptions(design, 2), UBM, MapOptions(), seed=1)
     assert tried
+
+
+def test_each_kind_of_calibration_is_learned_from_the_folds():
+    frames, recordings = world(14, n_files=4, seed=2)
+    rng = np.random.default_rng(0)
+    for name, made in list(frames.sets.items()):
+        kept = int(rng.integers(25, 60))
+        frames.sets[name] = FrameSet(made.frames[:kept], np.ones(kept), np.arange(kept), kept, 0.01)
+    found = rehearse(frames, recordings, FoldOptions("outsiders", 4), UBM, MapOptions(), seed=0)
+    seconds = found.seconds[found.test]
+    assert np.ptp(seconds) > 0
+    kind = CalibrationOptions("pav", "offset", "empirical")
+    ratios = found.calibrated(0.2, kind)
+    for fold in range(4):
+        there, here = found.fold != fold, found.fold == fold
+        targets, nontargets = found.targets & there, found.nontargets & there
+        alone = train_calibration(
+            found.scores[targets], found.scores[nontargets], 0.2, kind, seconds[targets],
+            seconds[nontargets],
+        )  # fmt: skip
+        np.testing.assert_array_equal(ratios[here], alone.apply(found.scores[here], seconds[here]))
+    learned = found.calibration(0.2, kind)
+    held_out = found.calibrated(0.2, CalibrationOptions("pav", "offset"))
+    assert learned.bounds == empirical_bounds(held_out[found.targets], held_out[found.nontargets])
+    assert learned.steps
+    assert learned.duration is not None
 
 
 def test_the_promise_holds_for_new_strangers():

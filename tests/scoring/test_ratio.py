@@ -21,6 +21,7 @@ from voicegmm.mixture import (
 from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
+    DurationEffect,
     MemoryFrames,
     SpeakerModels,
     Status,
@@ -181,6 +182,20 @@ def test_a_calibration_is_applied(small_world):
     table = score_trials(voices, frames, Trials.of([("s0", "s0/2", 1), ("s0", "s0/bad", 1)]))
     assert table.llrs[0] == 2 * table.scores[0] - 1
     assert np.isnan(table.llrs[1])
+
+
+def test_a_calibration_by_duration_hears_the_seconds_of_the_test(small_world):
+    background, frames = small_world
+    voices = enrolled(background, frames)
+    effect = DurationEffect(0.5, 0.25, 0.01, 99.0)
+    known = Calibration(2.0, -1.0, duration=effect)
+    voices = Voices(voices.speakers, known, not_enrolled=voices.not_enrolled)
+    trials = Trials.of([("s0", "s0/2", 1), ("s0", "two", 1), ("s0", "s0/bad", 1)])
+    table = score_trials(voices, frames, trials, {"two": ("s0/2", "s0/1")})
+    seconds = [frames.seconds("s0/2"), frames.seconds("s0/2") + frames.seconds("s0/1")]
+    expected = (2 + 0.25 * np.log(seconds)) * table.scores[:2] - 1 + 0.5 * np.log(seconds)
+    np.testing.assert_allclose(table.llrs[:2], expected, rtol=1e-12)
+    assert np.isnan(table.llrs[2])
 
 
 def test_unknown_names_are_refused_before_any_work(small_world):

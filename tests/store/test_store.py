@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions
-from voicegmm.metrics import Estimate
+from voicegmm.metrics import Estimate, RatioBounds
 from voicegmm.mixture import DiagonalGMM, Iteration, MapOptions
 from voicegmm.scoring import (
     BackgroundModel,
     Calibration,
+    DurationEffect,
     IdentificationPromise,
     OpenSetTests,
     Rate,
@@ -58,7 +59,16 @@ def speakers(rng, names=("Zoë B", "al")):
     rate = Rate(0.05, 0.01, 0.1, 100, 20)
     return Voices(
         voices,
-        Calibration(2.0, -1.0, 10, 100),
+        Calibration(
+            2.0,
+            -1.0,
+            10,
+            100,
+            1.5,
+            DurationEffect(0.1, 0.2, 1.0, 9.5),
+            ((-1.0, -2.5), (0.5, 3.0)),
+            RatioBounds(-2.0, 2.5),
+        ),
         IdentificationPromise(1.5, 0.05, n, rate, rate),
         {"eer": Estimate(0.1, 0.05, 0.2), "n_targets": Estimate(10.0)},
         OpenSetTests(

@@ -228,7 +228,7 @@ class VoiceBank:
         doubts = self._doubts(made)
         speaker = None
         if ranking and promise and self.voices.calibration:
-            ratio = float(self.voices.calibration.apply(ranking[0].score))
+            ratio = float(self.voices.calibration.apply(ranking[0].score, made.speech_seconds))
             if ratio > promise.threshold and (force or not doubts):
                 speaker = ranking[0].name
         elif ranking and force and ranking[0].score > 0:
@@ -281,7 +281,7 @@ class VoiceBank:
         calibration = self.voices.calibration
         accepted = None
         if calibration and (force or not doubts):
-            accepted = bool(calibration.apply(candidate.score) > threshold)
+            accepted = bool(calibration.apply(candidate.score, made.speech_seconds) > threshold)
         elif force:
             accepted = candidate.score > threshold
         return Verification(
@@ -345,7 +345,7 @@ class VoiceBank:
         order = np.argsort(-scores, kind="stable")
         if calibration is None:
             return tuple(Candidate(chosen.ids[i], float(scores[i]), None) for i in order)
-        ratios, limit = calibration.apply(scores), calibration.limit
+        ratios, limit = calibration.apply(scores, made.speech_seconds), calibration.limit
         held = np.clip(ratios, -limit, limit)
         return tuple(
             Candidate(chosen.ids[i], float(scores[i]), float(held[i]), bool(held[i] != ratios[i]))

@@ -7,7 +7,14 @@ from voicegmm.scoring.alignment import (
     fused_held_out,
     learn_fusion_of,
 )
-from voicegmm.scoring.calibration import Calibration, train_calibration
+from voicegmm.scoring.calibration import (
+    Calibration,
+    CalibrationOptions,
+    DurationEffect,
+    calibrate_held_out,
+    isotonic_steps,
+    train_calibration,
+)
 from voicegmm.scoring.classes import (
     ClassModel,
     ClassModels,
@@ -78,6 +85,7 @@ __all__ = [
     "AlignedTables",
     "BackgroundModel",
     "Calibration",
+    "CalibrationOptions",
     "ClassCalibration",
     "ClassFigures",
     "ClassModel",
@@ -86,6 +94,7 @@ __all__ = [
     "ClassRehearsal",
     "Cohort",
     "CohortScores",
+    "DurationEffect",
     "EnrolledRecording",
     "Explanation",
     "FoldOptions",
@@ -109,6 +118,7 @@ __all__ = [
     "Voices",
     "align_tables",
     "calibrate",
+    "calibrate_held_out",
     "check_front_end",
     "class_figures",
     "class_posteriors",
@@ -123,6 +133,7 @@ __all__ = [
     "fuse_held_out",
     "fuse_tables",
     "fused_held_out",
+    "isotonic_steps",
     "judge_classes",
     "learn_fusion",
     "learn_fusion_of",

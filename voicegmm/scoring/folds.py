@@ -16,7 +16,7 @@ Two designs, by who will be enrolled in earnest:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -25,8 +25,9 @@ from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm._base.checks import at_least, one_of, within
 from voicegmm._base.errors import DataError
 from voicegmm.corpus import Enrollment, Trials
+from voicegmm.metrics import empirical_bounds
 from voicegmm.mixture import MapOptions
-from voicegmm.scoring.calibration import Calibration, train_calibration
+from voicegmm.scoring.calibration import Calibration, CalibrationOptions, train_calibration
 from voicegmm.scoring.cohort import cohort_size, make_cohort
 from voicegmm.scoring.frames import FrameLibrary, distinct_by_speaker
 from voicegmm.scoring.models import UbmOptions, enroll, train_background
@@ -54,6 +55,8 @@ class FoldOptions:
         With fewer speakers there is no calibration.
     p_target : float
         Prior that the calibration is trained for, in (0, 1).
+    map : CalibrationOptions
+        What kind of calibration.
     """
 
     design: str = "outsiders"
@@ -61,6 +64,7 @@ class FoldOptions:
     n_enroll: int = 0
     min_speakers: int = 10
     p_target: float = 0.5
+    map: CalibrationOptions = field(default_factory=CalibrationOptions)
 
     def __post_init__(self) -> None:
         one_of("design", self.design, ("outsiders", "insiders", "none"))
@@ -113,22 +117,43 @@ class Rehearsal:
         """Trials of a stranger with another's model, (n,)."""
         return self.stranger & ~self.targets
 
-    def calibration(self, p_target: float = 0.5) -> Calibration:
+    def calibration(
+        self, p_target: float = 0.5, options: CalibrationOptions | None = None
+    ) -> Calibration:
         """Learn the calibration from all folds; it is good from their shortest tests on."""
-        learned = train_calibration(
-            self.scores[self.targets], self.scores[self.nontargets], p_target
-        )
+        options = options or CalibrationOptions()
+        unbound = replace(options, bounds="none")
+        learned = self._learned(np.ones(len(self.scores), np.bool_), p_target, unbound)
+        if options.bounds != "none":
+            # Of ratios that their own fold had no part in: those in earnest will be such.
+            ratios = self.calibrated(p_target, unbound)
+            bounds = empirical_bounds(ratios[self.targets], ratios[self.nontargets])
+            learned = replace(learned, bounds=bounds)
         return replace(learned, min_seconds=float(np.percentile(self.seconds, _SHORT_PERCENT)))
 
-    def calibrated(self, p_target: float = 0.5) -> Float64Array:
+    def _learned(
+        self, known: BoolArray, p_target: float, options: CalibrationOptions
+    ) -> Calibration:
+        targets, nontargets = self.targets & known, self.nontargets & known
+        seconds = self.seconds[self.test]
+        return train_calibration(
+            self.scores[targets],
+            self.scores[nontargets],
+            p_target,
+            options,
+            seconds[targets],
+            seconds[nontargets],
+        )
+
+    def calibrated(
+        self, p_target: float = 0.5, options: CalibrationOptions | None = None
+    ) -> Float64Array:
         """Calibrate each fold by the others: what calibrated scores will be worth, (n,)."""
         ratios = np.empty_like(self.scores)
         for fold in np.unique(self.fold):
             others = self.fold != fold
-            map_ = train_calibration(
-                self.scores[self.targets & others], self.scores[self.nontargets & others], p_target
-            )
-            ratios[~others] = map_.apply(self.scores[~others])
+            learned = self._learned(others, p_target, options or CalibrationOptions())
+            ratios[~others] = learned.apply(self.scores[~others], self.seconds[self.test[~others]])
         return ratios
 
 

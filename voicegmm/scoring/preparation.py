@@ -91,7 +91,7 @@ def calibrate(
             progress=progress,
             scoring=options.scoring,
         )
-        return rehearsal.calibration(folds.p_target), ""
+        return rehearsal.calibration(folds.p_target, folds.map), ""
     except DataError as error:
         log.warning("the scores are uncalibrated: %s", error)
         return None, str(error)

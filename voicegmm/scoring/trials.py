@@ -98,11 +98,27 @@ def score_trials(
         scores = _normalized(
             scores, good, voices, frames, trials, files, options, n_workers, keeper
         )
-    llrs = voices.calibration.apply(scores) if voices.calibration else None
+    llrs = _calibrated(scores, voices, frames, trials, files)
     statuses, reasons = [OK] * len(trials), [""] * len(trials)
     for place, status in failed.items():
         statuses[place], reasons[place] = status.status, status.reason
     return ScoreTable(trials, scores, tuple(statuses), tuple(reasons), llrs)
+
+
+def _calibrated(
+    scores: Float64Array,
+    voices: Voices,
+    frames: FrameLibrary,
+    trials: Trials,
+    files: Sequence[tuple[str, ...]],
+) -> Float64Array | None:
+    calibration = voices.calibration
+    if calibration is None:
+        return None
+    if calibration.duration is None:
+        return calibration.apply(scores)
+    seconds = np.array([sum(map(frames.seconds, each)) for each in files])
+    return calibration.apply(scores, seconds[trials.test_index])
 
 
 def _mark(
