@@ -10,11 +10,13 @@ from voicegmm.cli.console import (
     cores,
     debug_option,
     json_option,
+    now,
     print_json,
     settings_option,
     warn,
     workers_option,
 )
+from voicegmm.cli.explaining import check_explanations, explain_table
 
 _PATH = click.Path(path_type=Path)
 _OUT = click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
@@ -135,6 +137,14 @@ def train(
     "means are Reynolds'.  [default: reynolds]",
 )
 @click.option("--alpha", type=float, help="Share of the speech, 0 to 1, with --rule fixed.")
+@click.option(
+    "--background",
+    type=_PATH,
+    help="List of recordings of other people, named <speaker>/..., as a recipe's: they calibrate "
+    "the scores, and are the cohort where scores are normalized.",
+)
+@settings_option("scoring.normalization.method=s or calibration.n_folds=10")
+@click.option("--force", is_flag=True, help="Even from less than a second of speech.")
 @workers_option
 @debug_option
 def adapt(
@@ -145,32 +155,74 @@ def adapt(
     relevance: float | None,
     rule: str | None,
     alpha: float | None,
+    background: Path | None,
+    settings: tuple[str, ...],
+    force: bool,
     workers: int | None,
 ) -> None:
-    """Make speaker models: adapt the means of a background model to each enrollment."""
-    from voicegmm._base.options import from_mapping
+    """Make speaker models: adapt the means of a background model to each enrollment.
+
+    With --background they are calibrated, as in a recipe, by folds over these speakers.
+    """
+    from voicegmm._base.errors import VoicegmmError
+    from voicegmm._base.options import from_mapping, to_mapping
+    from voicegmm._base.presets import Config, with_overrides
     from voicegmm._base.progress import counting
-    from voicegmm.corpus import read_enrollments
-    from voicegmm.mixture import MapOptions
-    from voicegmm.scoring import Voices, enroll
+    from voicegmm.corpus import read_enrollments, read_speakers
+    from voicegmm.scoring import SpeakerOptions, calibrate, make_voices
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, load_background, save_voices
 
-    check_output(out, ubm, store, enrollments)
+    check_output(out, ubm, store, enrollments, background)
     asked = {"relevance": relevance, "rule": rule, "alpha": alpha}
-    options = from_mapping(MapOptions, {k: v for k, v in asked.items() if v is not None})
+    given = [f"adaptation.{name}={value}" for name, value in asked.items() if value is not None]
+    least = ["min_enroll_seconds=0.0"] if force else []
+    start = Config(to_mapping(SpeakerOptions()), {})
+    config = with_overrides(start, [*settings, *given, *least])
+    options = from_mapping(SpeakerOptions, config.values, sources=config.sources)
+    idle = [key for key in config.sources if key.startswith(("calibration.", "scoring.norm"))]
+    if idle and not background:
+        raise click.UsageError(f"{idle[0]} needs other people's speech: give --background LIST")
     enrolled = read_enrollments(enrollments)
+    others = read_speakers(background) if background else {}
     model = load_background(ubm)
     with FeatureStore(store) as frames, bars() as progress:
         files = [file for enrollment in enrolled for file in enrollment.files]
         check_files(frames, files, str(enrollments))
-        counted = counting(progress, "speakers", len(enrolled))
-        models, failures = enroll(model, frames, enrolled, options, cores(workers), counted)
-    reason = "made by `voicegmm adapt`, which does not calibrate"
-    save_voices(out, Voices(models, uncalibrated_because=reason, not_enrolled=failures))
-    for name, why in failures.items():
+        check_files(frames, [file for each in others.values() for file in each], str(background))
+        n_workers = cores(workers)
+        learned = (
+            calibrate(
+                frames,
+                others,
+                options,
+                model.options,
+                model.seed,
+                enrolled,
+                n_workers,
+                lambda done, total: progress("calibration", done, total),
+            )
+            if background
+            else (None, "made by `voicegmm adapt` without --background")
+        )
+        voices = make_voices(
+            model,
+            frames,
+            enrolled,
+            others,
+            options,
+            learned,
+            n_workers,
+            counting(progress, "speakers", len(enrolled)),
+            now(),
+        )
+    for name, why in voices.not_enrolled.items():
         warn(f"{name} was not enrolled: {why}")
-    click.echo(f"{out}: {len(models.ids)} speakers")
+    if not voices.speakers.ids:
+        raise VoicegmmError(f"{enrollments}: nobody could be enrolled")
+    save_voices(out, voices)
+    kind = ", calibrated" if voices.calibration else ""
+    click.echo(f"{out}: {len(voices.speakers.ids)} speakers{kind}")
 
 
 @click.command(short_help="Score a list of trials.")
@@ -193,6 +245,15 @@ def adapt(
     default=None,
     help="Whether scores are per frame.  [default: they are]",
 )
+@settings_option("normalization.method=none or normalization.n_top=50")
+@click.option(
+    "--explain",
+    "explained",
+    type=_PATH,
+    metavar="DIR",
+    help="For a short list: write into DIR, for each trial, which seconds spoke for the speaker "
+    "and which against, as a figure (.svg) and frame by frame (.tsv).",
+)
 @workers_option
 @debug_option
 def score(
@@ -204,6 +265,8 @@ def score(
     method: str | None,
     top: int | None,
     length_normalization: bool | None,
+    settings: tuple[str, ...],
+    explained: Path | None,
     workers: int | None,
 ) -> None:
     """Score trials: the mean log-likelihood ratio of each, calibrated where SPEAKERS can.
@@ -213,6 +276,7 @@ def score(
     with the same table.
     """
     from voicegmm._base.options import from_mapping, to_mapping
+    from voicegmm._base.presets import Config, with_overrides
     from voicegmm._base.progress import counting
     from voicegmm.corpus import read_segments, read_trials
     from voicegmm.scoring import ScoringOptions, score_trials, write_scores
@@ -227,9 +291,13 @@ def score(
     voices = load_voices(speakers)
     asked = {"method": method, "n_top": top, "length_normalization": length_normalization}
     given = {name: value for name, value in asked.items() if value is not None}
-    # Another method starts from its own defaults.
-    known = {} if method else to_mapping(voices.scoring)
-    options = from_mapping(ScoringOptions, known | given)
+    known = to_mapping(voices.scoring)
+    if method:  # another method starts from its own defaults
+        known = {"normalization": known["normalization"]}
+    config = with_overrides(Config(known | given, {}), settings)
+    options = from_mapping(ScoringOptions, config.values, sources=config.sources)
+    if explained:
+        check_explanations(explained, len(tried))
     with FeatureStore(store) as frames, ScoreJournal(out) as journal, bars() as progress:
         parts = [file for test in tried.tests for file in made_of.get(test, ())]
         check_files(frames, parts, str(segments))
@@ -238,6 +306,8 @@ def score(
             voices, frames, tried, made_of, cores(workers), counted, options, journal
         )
         write_scores(out, table)
+        if explained:
+            explain_table(explained, voices.speakers, frames, table, made_of)
     for status, reason, count in table.failures().values():
         warn(f"{count} trials not scored ({status}): {reason}")
     n_scored = int(table.scored.sum())

@@ -28,7 +28,13 @@ from voicegmm.corpus.lists import (
     write_paths,
     write_segments,
 )
-from voicegmm.corpus.protocol import Protocol, by_speaker, leakage_warnings, speaker_of
+from voicegmm.corpus.protocol import (
+    Protocol,
+    by_speaker,
+    leakage_warnings,
+    read_speakers,
+    speaker_of,
+)
 from voicegmm.corpus.trials import Trials, read_trials, write_trials
 
 __all__ = [
@@ -52,6 +58,7 @@ __all__ = [
     "read_paths",
     "read_rttm",
     "read_segments",
+    "read_speakers",
     "read_trials",
     "scan_classes",
     "scan_speakers",

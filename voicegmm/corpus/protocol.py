@@ -99,6 +99,24 @@ def by_speaker(files: Iterable[str]) -> dict[str, list[str]]:
     return speakers
 
 
+def read_speakers(path: str | Path) -> dict[str, list[str]]:
+    """Read a plain list of recordings, named <speaker>/..., and sort them by speaker.
+
+    Raises
+    ------
+    ListError
+        Naming the first recording whose name does not tell its speaker.
+    """
+    files = read_files(path)
+    nameless = [file for file in files if not speaker_of(file)]
+    if nameless:
+        raise ListError(
+            f"{path}: {nameless[0]} does not tell whose voice it is: name recordings "
+            "<speaker>/<recording>"
+        )
+    return by_speaker(files)
+
+
 def leakage_warnings(protocol: Protocol) -> tuple[str, ...]:
     """Tell where training, enrollment and test are not apart.
 

@@ -53,6 +53,8 @@ def evidence(
             (y >= 0, COLORS[0], "", "for the speaker"),
             (y < 0, COLORS[1], "///", "against"),
         ):
+            if not chosen.any():  # nor does the legend tell of it
+                continue
             axes.bar(
                 x[chosen],
                 y[chosen],
@@ -66,7 +68,7 @@ def evidence(
         axes.axhline(0.0, color=GRAY, linewidth=0.8)
         axes.legend(loc="best")
         axes.set_xlabel("Time in the recording (seconds)")
-        axes.set_ylabel("Share of the log-likelihood ratio (nats per frame)")
+        axes.set_ylabel("Share of the log ratio (nats per frame)")
         axes.set_title(title)
     n_for = int((y >= 0).sum())
     return finish(

@@ -17,6 +17,10 @@ from voicegmm.scoring.frames import FrameLibrary, check_front_end
 from voicegmm.scoring.models import SpeakerModels
 
 
+_SPANS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
+_MOST_SPANS = 40
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """A mean log-likelihood ratio as a sum over frames, and as a sum over components.
@@ -54,6 +58,12 @@ class Explanation:
         for name in ("seconds", "weights", "frame_ratios", "component_ratios"):
             object.__setattr__(self, name, frozen(getattr(self, name), np.float64))
         object.__setattr__(self, "components", frozen(self.components, np.int64))
+
+    @property
+    def span_seconds(self) -> float:
+        """A round span that cuts the recording into some forty at most, 0.1 s and longer."""
+        length = float(self.seconds[-1]) + self.hop_seconds
+        return next((span for span in _SPANS if length / span <= _MOST_SPANS), _SPANS[-1])
 
     def over_time(self, span_seconds: float = 1.0) -> tuple[Float64Array, Float64Array]:
         """Give what each span of the recording brings to the ratio.

@@ -45,7 +45,7 @@ def score_recording(
     normalization = options.normalization
     if normalization.method == "none" or not len(scores):
         return scores
-    cohort = voices.needed_cohort(normalization)
+    cohort = voices.needed_cohort(options)
     found = CohortScores(
         cohort.of_models(chosen.ids) if normalization.needs_recordings else None,
         log_likelihood_ratios(cohort.models, frames, frame_weights, options=options)[None]

@@ -191,7 +191,7 @@ def _normalized(
     keeper: ScoreKeeper | None,
 ) -> Float64Array:
     """Put each good trial's score beside those of the cohort, without the trial's own speakers."""
-    cohort = voices.needed_cohort(options.normalization)
+    cohort = voices.needed_cohort(options)
     models, rows = np.unique(trials.model_index[good], return_inverse=True)
     tests, columns = np.unique(trials.test_index[good], return_inverse=True)
     own = [speaker_of(files[test][0]) for test in tests]

@@ -1,14 +1,14 @@
 """Everything that is needed to judge a voice: speakers, calibration, what to expect."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm._base.errors import MismatchError
+from voicegmm._base.options import differences
 from voicegmm.metrics import Estimate
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.cohort import Cohort
 from voicegmm.scoring.models import SpeakerModels
-from voicegmm.scoring.normalization import ScoreNormalizationOptions
 from voicegmm.scoring.options import ScoringOptions
 
 
@@ -115,17 +115,30 @@ class Voices:
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
     cohort: Cohort | None = None
 
-    def needed_cohort(self, normalization: ScoreNormalizationOptions) -> Cohort:
-        """Give the cohort.
+    def needed_cohort(self, options: ScoringOptions) -> Cohort:
+        """Give the cohort that scores are normalized by.
 
         Raises
         ------
         MismatchError
-            If there is none.
+            If there is none, or it keeps scores that were made otherwise.
         """
+        normalization = options.normalization
         if self.cohort is None:
             raise MismatchError(
                 f"normalization {normalization.method!r} needs a cohort, and these speakers were "
                 "made without one; make them anew with it, or score without normalization"
+            )
+        raw, asked = (replace(one, normalization=normalization) for one in (self.scoring, options))
+        if normalization.needs_recordings and raw != asked:
+            name, (kept, wanted) = next(iter(differences(raw, asked).items()))
+            raise MismatchError(
+                f"the cohort was scored with {name} {kept!r}, which does not hold for {wanted!r}; "
+                "make the speakers anew with it, or normalize by 't'"
+            )
+        if normalization.method == "zt" and self.scoring.normalization.method != "zt":
+            raise MismatchError(
+                "normalization 'zt' needs a cohort that met itself, and this one was made for "
+                f"{self.scoring.normalization.method!r}; make the speakers anew"
             )
         return self.cohort
