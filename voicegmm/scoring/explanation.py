@@ -16,7 +16,6 @@ from voicegmm.mixture.statistics import checked_weights
 from voicegmm.scoring.frames import FrameLibrary, check_front_end
 from voicegmm.scoring.models import SpeakerModels
 
-
 _SPANS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 _MOST_SPANS = 40
 
