@@ -19,8 +19,10 @@ from voicegmm.audio import Signal, triangular_filters
 from voicegmm.features import (
     DeltaOptions,
     Pipeline,
+    PipelineOptions,
     RastaOptions,
     StaticOptions,
+    Stream,
     deltas,
     frame_log_energy,
     normalize,
@@ -238,6 +240,25 @@ def test_preemphasis_that_looks_before_the_frame(n_frames):
     frames = np.array([y[160 * t : 160 * t + 400] for t in range(n_frames)])
     ours = static_features(x, RATE, options)
     np.testing.assert_allclose(ours[:, 0], np.log((frames**2).sum(axis=1)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "static",
+    [
+        StaticOptions(preemphasis_start="signal", dc_divisor="n_fft", energy="both"),
+        StaticOptions(snip_edges=False, padding="zeros_after"),
+        StaticOptions(dither=3.0, dither_generator="mt19937"),
+    ],
+)
+def test_pieces_of_a_signal_give_the_frames_of_the_whole(signal, static):
+    options = PipelineOptions(
+        static=static, speech=SpeechOptions("none"), deltas=DeltaOptions(rule="sidekit")
+    )
+    stream = Stream(options)
+    pieces = [stream.push(signal.samples[i : i + 777]) for i in range(0, 16000, 777)]
+    frames = np.concatenate([piece.frames for piece in (*pieces, stream.flush())])
+    # Float32, of numbers up to 100.
+    np.testing.assert_allclose(frames, Pipeline(options).extract(signal).frames, atol=2e-4)
 
 
 def test_a_mean_over_the_transform_leaves_some_of_the_offset():
