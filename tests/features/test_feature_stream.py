@@ -137,7 +137,7 @@ def front_ends(draw):
     st.lists(st.integers(0, 16_000), max_size=12),
     st.integers(0, 2**32 - 1),
 )  # fmt: skip
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_any_cutting_gives_the_frames_of_the_whole(options, segments, n_samples, cuts, seed):
     segments = segments if options.speech.method == "labels" else None
     samples = voice(n_samples, seed)

@@ -51,8 +51,7 @@ class Signal:
                 f"sample_rate must be between {LOWEST_RATE} and {HIGHEST_RATE} Hz, "
                 f"got {self.sample_rate}"
             )
-        if (bad := first_not_finite(samples)) is not None:
-            raise DataError(f"samples must be finite: number {bad} (counting from 0) is not")
+        check_finite(samples)
         view = samples.view()
         view.flags.writeable = False
         object.__setattr__(self, "samples", view)
@@ -82,7 +81,18 @@ def in_blocks(samples: FloatArray) -> Iterator[Any]:
         yield samples[start : start + _BLOCK_SAMPLES]
 
 
-def first_not_finite(samples: Float32Array) -> int | None:
+def check_finite(samples: FloatArray, n_before: int = 0) -> None:
+    """Refuse a NaN or an infinity, telling its number, counted on from the samples before these.
+
+    Raises
+    ------
+    DataError
+    """
+    if (bad := first_not_finite(samples)) is not None:
+        raise DataError(f"samples must be finite: number {n_before + bad} (counting from 0) is not")
+
+
+def first_not_finite(samples: FloatArray) -> int | None:
     """Give the index along the first axis of the first NaN or infinity, or None."""
     # A sum is finite if its terms are (float32 terms cannot overflow a float64 sum).
     with np.errstate(invalid="ignore"):

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, FloatArray
-from voicegmm._base.checks import one_of, within
-from voicegmm._base.errors import DataError, OptionError
+from voicegmm._base.checks import finite_frames, one_of, within
+from voicegmm._base.errors import OptionError
 
 RULES = ("kaldi", "htk", "sidekit")
 # Of x_(t+j) - x_(t-j), j = 1, 2, 3: sidekit's default filter.
@@ -93,7 +93,7 @@ def with_deltas(frames: FloatArray, options: DeltaOptions | None = None) -> Floa
     Raises
     ------
     DataError
-        When the frames are no matrix.
+        When the frames are no matrix, or hold a NaN or an infinity.
     """
     options = options or DeltaOptions()
     if options.rule != "shifted":
@@ -137,7 +137,7 @@ def deltas(
     Raises
     ------
     DataError
-        When the frames are no matrix.
+        When the frames are no matrix, or hold a NaN or an infinity.
     OptionError
         For an option outside its range.
     """
@@ -202,7 +202,7 @@ def shifted_deltas(
     Raises
     ------
     DataError
-        When the frames are no matrix.
+        When the frames are no matrix, or hold a NaN or an infinity.
     OptionError
         For an option outside its range.
     """
@@ -218,10 +218,7 @@ def shifted_deltas(
 
 
 def _matrix(frames: FloatArray) -> Float32Array:
-    base = np.asarray(frames, dtype=np.float32)
-    if base.ndim != 2:
-        raise DataError(f"frames must be a matrix (n_frames, n_dims), got {base.ndim} axes")
-    return base
+    return finite_frames(np.asarray(frames, dtype=np.float32)).astype(np.float32, copy=False)
 
 
 def _edges_repeated(frames: Float32Array, before: int, after: int) -> Float32Array:

@@ -6,7 +6,8 @@ import numpy as np
 
 from voicegmm._base.arrays import Float32Array, FloatArray
 from voicegmm._base.checks import one_of, within
-from voicegmm._base.errors import OptionError
+from voicegmm._base.errors import DataError, OptionError
+from voicegmm.audio.signal import check_finite
 
 N_COLUMNS = 2
 
@@ -90,8 +91,16 @@ def pitch(
         Natural logarithm of the pitch in hertz, and the probability that the frame is voiced.
         Frames without voice lie on the line between their voiced neighbors, before the first and
         after the last at its pitch; without any voice, at the geometric mean of the band.
+
+    Raises
+    ------
+    DataError
+        For samples that are not finite or not mono.
     """
     options = options or PitchOptions("pyin")
+    if np.ndim(samples) != 1:
+        raise DataError(f"samples must have one axis (mono), got {np.ndim(samples)} axes")
+    check_finite(np.asarray(samples))
     if not n_frames:
         return np.zeros((0, N_COLUMNS), dtype=np.float32)
     import librosa

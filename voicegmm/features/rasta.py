@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array, FloatArray
-from voicegmm._base.checks import one_of, within
-from voicegmm._base.errors import DataError
+from voicegmm._base.checks import finite_frames, one_of, within
 
 # The first frames fill the filter; what comes out of it is zero there and no feature.
 RASTA_START = 4
@@ -58,12 +57,12 @@ def rasta(frames: FloatArray, pole: float = 0.94) -> FloatArray:
     Returns
     -------
     (n_frames, n_dims) float array
-        Of the same type. All zeros when there are four frames or fewer.
+        float32 stays float32. All zeros when there are four frames or fewer.
 
     Raises
     ------
     DataError
-        When the frames are no matrix.
+        When the frames are no matrix, or hold a NaN or an infinity.
     """
     return RastaFilter(pole).push(frames)
 
@@ -88,11 +87,9 @@ class RastaFilter:
         Raises
         ------
         DataError
-            When the frames are no matrix.
+            When the frames are no matrix, or hold a NaN or an infinity.
         """
-        frames = np.asarray(frames)
-        if frames.ndim != 2:
-            raise DataError(f"frames must be a matrix (n_frames, n_dims), got {frames.ndim} axes")
+        frames = finite_frames(frames)
         joined = frames if self._before is None else np.concatenate([self._before, frames])
         self._before = joined[-RASTA_START:]
         result = np.zeros_like(frames)

@@ -14,7 +14,7 @@ import scipy.fft
 from voicegmm._base.arrays import FloatArray
 from voicegmm._base.errors import DataError
 from voicegmm.audio.framing import FrameCutter
-from voicegmm.audio.signal import first_not_finite, in_blocks
+from voicegmm.audio.signal import check_finite, in_blocks
 from voicegmm.features.plan import Plan, precision, prepare
 from voicegmm.features.static_options import EPSILON, INT16_SCALE, StaticOptions
 
@@ -304,8 +304,7 @@ def _checked(samples: FloatArray, options: StaticOptions, n_before: int) -> Floa
         lowest, highest = float(array.min()), float(array.max())
     # Either is NaN if a sample is.
     if not (math.isfinite(lowest) and math.isfinite(highest)):
-        place = n_before + (first_not_finite(array) or 0)
-        raise DataError(f"samples must be finite: number {place} (counting from 0) is not")
+        check_finite(array, n_before)
     if max(-lowest, highest) > _LOUDEST:
         raise DataError("samples must be fractions of full scale, between -1 and 1")
     return array

@@ -10,7 +10,7 @@ from voicegmm._base.arrays import BoolArray, Float32Array, Float64Array, FloatAr
 from voicegmm._base.checks import within
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.audio.framing import FrameCutter, analysis_window
-from voicegmm.audio.signal import in_blocks
+from voicegmm.audio.signal import check_finite, in_blocks
 from voicegmm.features.static_options import INT16_SCALE
 
 _BLOCK_FRAMES = 256
@@ -151,6 +151,7 @@ def block_spectra(
     def blocks() -> Iterator[FloatArray]:
         cutter = FrameCutter(n_window, n_hop, snip_edges, padding, _BLOCK_FRAMES)
         for samples in sound():
+            check_finite(samples, cutter.n_samples)
             yield from powers(cutter.push(np.asarray(samples, dtype=np.float32)))
         yield from powers(cutter.push(np.zeros(0, dtype=np.float32), end=True))
 
