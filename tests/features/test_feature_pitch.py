@@ -101,3 +101,13 @@ def test_options_are_checked():
             static=StaticOptions(high_hertz=0, n_filters=8, n_cepstra=8),
             pitch=PitchOptions("pyin", high_hertz=600),
         )
+
+
+@pytest.mark.slow
+def test_a_hop_in_which_the_pitch_could_cross_the_band():
+    t = np.arange(16_000) / 16_000
+    samples = 0.3 * np.sign(np.sin(2 * np.pi * 200 * t))
+    for low, high in ((150.0, 400.0), (195.0, 205.0)):
+        options = PitchOptions("pyin", low_hertz=low, high_hertz=high)
+        found = pitch(samples, 16_000, 1600, 8, 800.0, options)
+        np.testing.assert_allclose(np.exp(found[:, 0]), 200, rtol=0.02)

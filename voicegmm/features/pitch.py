@@ -10,6 +10,8 @@ from voicegmm._base.errors import DataError, OptionError
 from voicegmm.audio.signal import check_finite
 
 N_COLUMNS = 2
+# The fastest that the pitch moves: librosa's default, Mauch & Dixon's.
+_OCTAVES_PER_SECOND = 35.92
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def pitch(
     stop = start + (n_frames - 1) * n_hop + length
     signal = np.asarray(samples, dtype=np.float64)
     signal = np.pad(signal[max(start, 0) :], (max(-start, 0), max(stop - len(signal), 0)))
+    # No frame moves the pitch across more than the band: librosa refuses a path that could.
+    band = np.floor(12 * np.log2(options.high_hertz / options.low_hertz))
     hertz, _, voiced = librosa.pyin(
         signal[: stop - start],
         fmin=options.low_hertz,
@@ -119,6 +123,7 @@ def pitch(
         frame_length=length,
         hop_length=n_hop,
         center=False,
+        max_transition_rate=min(_OCTAVES_PER_SECOND, band * sample_rate / (12 * n_hop)),
     )
     known = np.isfinite(hertz)
     logs = np.full(n_frames, np.log(options.low_hertz * options.high_hertz) / 2)
