@@ -21,6 +21,7 @@ def system(d, n=400, seed=0):
 
 FIGURES = {
     "det": lambda: plots.det({"one": system(4), "two": system(9)}),
+    "cross_entropy": lambda: plots.cross_entropy(*system(8)),
     "tippett": lambda: plots.tippett(*system(6)),
     "histogram": lambda: plots.score_histogram(*system(6)),
     "training": lambda: plots.training_curve([-60.0, -58.0, -59.0, -57.5]),
@@ -244,3 +245,18 @@ def test_matplotlib_is_loaded_by_the_first_figure_and_pyplot_never():
         "p.to_svg(p.training_curve([1, 2])); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_curves_over_priors_are_those_of_the_metrics():
+    t, n = system(3)
+    for draw, curve in (
+        (plots.cross_entropy, metrics.cross_entropy(t, n)),
+        (plots.bayes_error, metrics.bayes_error(t, n)),
+    ):
+        (axes,) = draw(t, n).axes
+        actual, least, neutral = (line.get_ydata() for line in axes.lines[:3])
+        np.testing.assert_array_equal(actual, curve.actual)
+        np.testing.assert_array_equal(least, curve.minimum)
+        assert (least <= neutral + 1e-12).all()
+        np.testing.assert_allclose(axes.lines[0].get_xdata() * np.log(10), curve.prior_log_odds)
+    plots.to_svg(plots.cross_entropy([-np.inf, 1.0], [0.0]))

@@ -1,4 +1,4 @@
-"""Figures: DET, Tippett, score histograms, training curves, a recording and its features.
+"""Figures: DET, Tippett, cross-entropy, Bayes error, histograms, training, a recording.
 
 Each function takes plain arrays and returns a `matplotlib.figure.Figure` of its own, without
 pyplot, a display or a setting left behind: they can run in threads. `save` and `to_svg` write one
@@ -8,6 +8,7 @@ The colors are those of Okabe and Ito, which people with color-deficient vision 
 line styles and markers repeat what a color says.
 """
 
+from voicegmm.plots.calibration import bayes_error, cross_entropy
 from voicegmm.plots.canvas import save, to_svg
 from voicegmm.plots.det import det
 from voicegmm.plots.explanation import evidence
@@ -16,6 +17,8 @@ from voicegmm.plots.scores import score_histogram, tippett
 from voicegmm.plots.training import training_curve
 
 __all__ = [
+    "bayes_error",
+    "cross_entropy",
     "det",
     "evidence",
     "recording",
