@@ -39,7 +39,7 @@ from voicegmm.scoring.classes_rehearsal import (
 )
 from voicegmm.scoring.cohort import Cohort, cohort_size, make_cohort
 from voicegmm.scoring.explanation import Explanation, explain, explain_trial, write_explanation
-from voicegmm.scoring.folds import FoldOptions, Rehearsal, rehearse
+from voicegmm.scoring.folds import FoldOptions, FoldTests, Rehearsal, rehearse
 from voicegmm.scoring.frames import (
     OK,
     FrameLibrary,
@@ -70,14 +70,24 @@ from voicegmm.scoring.normalization import (
     ScoreNormalizationOptions,
     normalize_scores,
 )
-from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.options import ScoringOptions, SequentialOptions, check_running
 from voicegmm.scoring.preparation import SpeakerOptions, calibrate, make_voices
 from voicegmm.scoring.ratio import ScoreKeeper, log_likelihood_ratios
 from voicegmm.scoring.recording import score_recording
 from voicegmm.scoring.records import EnrolledRecording
+from voicegmm.scoring.running import RunningScore, RunningTrials, looks_of, running_trials
+from voicegmm.scoring.running_calibration import RunningCalibration, train_running_calibration
+from voicegmm.scoring.sequential import learn_sequential
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
 from voicegmm.scoring.trials import score_trials
-from voicegmm.scoring.voices import IdentificationPromise, OpenSetTests, Rate, Voices
+from voicegmm.scoring.voices import (
+    IdentificationPromise,
+    OpenSetTests,
+    Rate,
+    SequentialRates,
+    SequentialTest,
+    Voices,
+)
 from voicegmm.scoring.words import support
 
 __all__ = [
@@ -98,6 +108,7 @@ __all__ = [
     "EnrolledRecording",
     "Explanation",
     "FoldOptions",
+    "FoldTests",
     "FrameLibrary",
     "Fusion",
     "FusionOptions",
@@ -107,10 +118,16 @@ __all__ = [
     "OpenSetTests",
     "Rate",
     "Rehearsal",
+    "RunningCalibration",
+    "RunningScore",
+    "RunningTrials",
     "ScoreKeeper",
     "ScoreNormalizationOptions",
     "ScoreTable",
     "ScoringOptions",
+    "SequentialOptions",
+    "SequentialRates",
+    "SequentialTest",
     "SpeakerModels",
     "SpeakerOptions",
     "Status",
@@ -120,6 +137,7 @@ __all__ = [
     "calibrate",
     "calibrate_held_out",
     "check_front_end",
+    "check_running",
     "class_figures",
     "class_posteriors",
     "class_priors",
@@ -137,8 +155,10 @@ __all__ = [
     "judge_classes",
     "learn_fusion",
     "learn_fusion_of",
+    "learn_sequential",
     "linear_scores",
     "log_likelihood_ratios",
+    "looks_of",
     "make_cohort",
     "make_voices",
     "normalize_scores",
@@ -149,6 +169,7 @@ __all__ = [
     "read_scores",
     "rehearse",
     "rehearse_classes",
+    "running_trials",
     "score_classes",
     "score_recording",
     "score_trials",
@@ -158,6 +179,7 @@ __all__ = [
     "train_calibration",
     "train_class_calibration",
     "train_classes",
+    "train_running_calibration",
     "usable",
     "with_speakers",
     "write_explanation",

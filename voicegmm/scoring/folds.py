@@ -30,7 +30,7 @@ from voicegmm.mixture import MapOptions
 from voicegmm.scoring.calibration import Calibration, CalibrationOptions, train_calibration
 from voicegmm.scoring.cohort import cohort_size, make_cohort
 from voicegmm.scoring.frames import FrameLibrary, distinct_by_speaker
-from voicegmm.scoring.models import UbmOptions, enroll, train_background
+from voicegmm.scoring.models import SpeakerModels, UbmOptions, enroll, train_background
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.trials import score_trials
 from voicegmm.scoring.voices import Voices
@@ -166,6 +166,26 @@ class _Fold:
     n_met: int  # models of others that a stranger meets
 
 
+@dataclass(frozen=True, eq=False)
+class FoldTests:
+    """Models of a fold, and what is tried on them.
+
+    Parameters
+    ----------
+    fold : int
+    models : SpeakerModels
+    tests : tuple of (str, str)
+        Recording, and whose voice.
+    strangers : frozenset of str
+        Speakers whom the background model does not know, nor any model but their own.
+    """
+
+    fold: int
+    models: SpeakerModels
+    tests: tuple[tuple[str, str], ...]
+    strangers: frozenset[str]
+
+
 @dataclass(frozen=True)
 class _Parts:
     """A speaker's recordings: those that enroll, those that are tried, and any others."""
@@ -265,6 +285,7 @@ def rehearse(
     n_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     scoring: ScoringOptions | None = None,
+    witness: Callable[[FoldTests], None] | None = None,
 ) -> Rehearsal:
     """Train, enroll and score in folds that leave speakers out.
 
@@ -288,6 +309,8 @@ def rehearse(
         Called with the folds done and their number.
     scoring : ScoringOptions, optional
         How recordings will be scored in earnest.
+    witness : callable, optional
+        Shown the models of each fold and what is tried on them, while they are there.
 
     Returns
     -------
@@ -329,6 +352,7 @@ def rehearse(
             seed,
             n_workers,
             scoring or ScoringOptions(),
+            witness,
         )
         if progress:
             progress(number + 1, n_folds)
@@ -357,6 +381,7 @@ def _fold_scores(
     seed: int,
     n_workers: int,
     scoring: ScoringOptions,
+    witness: Callable[[FoldTests], None] | None,
 ) -> list[_Part]:
     background, _ = train_background(frames, fold.background, ubm, seed, n_workers)
     parts = []
@@ -377,6 +402,8 @@ def _fold_scores(
         seconds = np.array([frames.seconds(file) for file in trials.tests])
         whose = tuple(dict(tests)[file] for file in trials.tests)
         parts.append(_Part(number, trials, whose, scores, seconds, fold.strangers))
+        if witness:
+            witness(FoldTests(number, models, tests, fold.strangers))
     return parts
 
 

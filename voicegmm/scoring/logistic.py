@@ -16,7 +16,11 @@ _LEAST_STEP = 1e-12
 
 
 def learn_logistic(
-    columns: Float64Array, targets: BoolArray, p_target: float = 0.5, ridge: float = 0.0
+    columns: Float64Array,
+    targets: BoolArray,
+    p_target: float = 0.5,
+    ridge: float = 0.0,
+    evidence: Float64Array | None = None,
 ) -> tuple[Float64Array, float]:
     """Learn the affine map from columns to natural-log likelihood ratios.
 
@@ -36,6 +40,8 @@ def learn_logistic(
     p_target : float in (0, 1)
     ridge : float >= 0
         Makes the loss strictly convex where columns say the same.
+    evidence : (n_trials,) float64 array, optional
+        Positive factors of what the map gives; 1 by default.
 
     Returns
     -------
@@ -70,6 +76,8 @@ def learn_logistic(
             "nothing can be learned from it"
         )
     design = np.column_stack([(columns - center) / spread, np.ones(len(columns))])
+    if evidence is not None:
+        design *= evidence[:, None]
     wanted = np.where(targets, (n_targets + 1) / (n_targets + 2), 1 / (n_nontargets + 2))
     shares = np.where(targets, p_target / n_targets, (1 - p_target) / n_nontargets)
     prior_log_odds = float(np.log(p_target / (1 - p_target)))

@@ -15,6 +15,9 @@ from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.supervectors import Batch, SupervectorProducts, Test
 from voicegmm.scoring.top_components import TopShifts
 
+Ratios = Callable[[Sequence[Test], IntArray], Float64Array]
+"""From tests and the rows of the models to mean ratios per frame, (n_tests, n_rows)."""
+
 _SIDE_BY_SIDE = 16  # models a test, and tests: from here on it is repaid to lay models together
 
 
@@ -57,7 +60,7 @@ class Job:
 class _ByFrames:
     """Scores of a batch by one function of its frames."""
 
-    function: Callable[[Sequence[Test], IntArray], Float64Array]
+    function: Ratios
     batch_limits: tuple[int, int]
 
     def scores(
@@ -71,19 +74,13 @@ class _ByFrames:
 
 def ready(models: SpeakerModels, options: ScoringOptions, job: Job) -> Scorer:
     """Make models ready for a job: work that all its tests share."""
-    gmm = models.background.gmm
     if options.method == "exact":
-        exact = MeanShifts.of(gmm, models.means, job.dtype, job.n_tried)
-        return _ByFrames(
-            lambda tests, rows: np.stack([exact.mean_ratios(*test, rows) for test in tests]),
-            (1, 0),
-        )
+        return _ByFrames(ratios(models, options, job), (1, 0))
     if options.method == "top":
-        together = min(job.n_trials / max(job.n_tests, 1), job.n_tests) >= _SIDE_BY_SIDE
-        top = TopShifts.of(gmm, models.means, job.dtype, job.n_tried, options.n_top, together)
-        return _ByFrames(top.scores, (top_components.BATCH, top_components.BATCH))
+        limits = top_components.BATCH, top_components.BATCH
+        return _ByFrames(ratios(models, options, job), limits)
     return SupervectorProducts.of(
-        gmm,
+        models.background.gmm,
         models.means,
         models.counts,
         models.adaptation,
@@ -92,3 +89,14 @@ def ready(models: SpeakerModels, options: ScoringOptions, job: Job) -> Scorer:
         # A trial's product takes as long as half a frame's pass.
         job.n_frames + job.n_trials // 2,
     )
+
+
+def ratios(models: SpeakerModels, options: ScoringOptions, job: Job) -> Ratios:
+    """Make models ready for log-likelihood ratios, by the method "exact" or "top"."""
+    gmm = models.background.gmm
+    if options.method == "exact":
+        exact = MeanShifts.of(gmm, models.means, job.dtype, job.n_tried)
+        return lambda tests, rows: np.stack([exact.mean_ratios(*test, rows) for test in tests])
+    together = min(job.n_trials / max(job.n_tests, 1), job.n_tests) >= _SIDE_BY_SIDE
+    top = TopShifts.of(gmm, models.means, job.dtype, job.n_tried, options.n_top, together)
+    return top.scores

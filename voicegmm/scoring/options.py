@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from voicegmm._base.checks import at_least, one_of
+from voicegmm._base.checks import above, at_least, one_of, within
 from voicegmm._base.errors import OptionError
 from voicegmm.scoring.normalization import ScoreNormalizationOptions
 
 METHODS = ("exact", "top", "linear", "symmetric", "kl", "bhattacharyya")
 _PER_FRAME = ("exact", "top", "linear")
+_RATIOS = ("exact", "top")
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,55 @@ class ScoringOptions:
                 f"length_normalization must be true with the method {self.method!r}; "
                 f"it can be false with {', '.join(_PER_FRAME)}"
             )
+
+
+@dataclass(frozen=True)
+class SequentialOptions:
+    """How a voice is verified while it speaks.
+
+    Parameters
+    ----------
+    false_accept : float
+        Share of strangers who may be accepted, at whichever look, in (0, 0.5).
+    miss : float
+        Share of true speakers who may be rejected, at whichever look, in (0, 0.5).
+    first_seconds : float
+        Speech before the first look, positive.
+    step_seconds : float
+        Speech from one look to the next, at least 0.05.
+    max_seconds : float
+        Speech after which it stays undecided; sooner, where less than half of the speakers that
+        thresholds are learned from speak for so long. At least `first_seconds`.
+    """
+
+    false_accept: float = 0.01
+    miss: float = 0.05
+    first_seconds: float = 0.5
+    step_seconds: float = 0.25
+    max_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("false_accept", "miss"):
+            within(name, getattr(self, name), 1e-6, 0.5)
+        above("first_seconds", self.first_seconds, 0)
+        at_least("step_seconds", self.step_seconds, 0.05)
+        at_least("max_seconds", self.max_seconds, self.first_seconds)
+
+
+def check_running(options: ScoringOptions) -> None:
+    """Refuse scores that cannot be told while somebody speaks.
+
+    Raises
+    ------
+    OptionError
+        Naming the option, its value and what would be right.
+    """
+    method, normalization = options.method, options.normalization.method
+    if method not in _RATIOS:
+        raise OptionError(
+            f"method must be one of {', '.join(_RATIOS)} for a running score, got {method!r}"
+        )
+    if normalization != "none":
+        raise OptionError(
+            f"normalization.method must be 'none' for a running score, got {normalization!r}"
+        )

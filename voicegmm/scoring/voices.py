@@ -3,13 +3,15 @@
 from dataclasses import dataclass, field, replace
 
 from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
+from voicegmm._base.checks import at_least
 from voicegmm._base.errors import MismatchError
 from voicegmm._base.options import differences
 from voicegmm.metrics import Estimate
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.cohort import Cohort
 from voicegmm.scoring.models import SpeakerModels
-from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.options import ScoringOptions, SequentialOptions
+from voicegmm.scoring.running_calibration import RunningCalibration
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,59 @@ class IdentificationPromise:
     n_enrolled: int
     false_accept: Rate
     miss: Rate
+
+
+@dataclass(frozen=True)
+class SequentialRates:
+    """What became of the voices that a sequential test was tried on.
+
+    Parameters
+    ----------
+    false_accept : Rate
+        Of strangers who were accepted, at whichever look.
+    miss : Rate
+        Of true speakers who were rejected, at whichever look.
+    stranger_undecided, speaker_undecided : Rate
+        Of those who were neither, when they fell silent or after the last look.
+    stranger_seconds, speaker_seconds : float
+        Speech until the decision, or the end, in the mean.
+    """
+
+    false_accept: Rate
+    miss: Rate
+    stranger_undecided: Rate
+    speaker_undecided: Rate
+    stranger_seconds: float
+    speaker_seconds: float
+
+
+@dataclass(frozen=True)
+class SequentialTest:
+    """When a voice that is still speaking is accepted or rejected.
+
+    Parameters
+    ----------
+    calibration : RunningCalibration
+    accept, reject : float
+        Calibrated natural-log ratios to reach at a look: `accept` at least 0, `reject` at most 0.
+    max_seconds : float
+        Speech at the last look.
+    options : SequentialOptions
+        The rates that were asked for, and when the looks are.
+    achieved : SequentialRates
+        The rates that thresholds learned in this way did achieve, on speakers left out.
+    """
+
+    calibration: RunningCalibration
+    accept: float
+    reject: float
+    max_seconds: float
+    options: SequentialOptions
+    achieved: SequentialRates
+
+    def __post_init__(self) -> None:
+        at_least("accept", self.accept, 0)
+        at_least("-reject", -self.reject, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +158,8 @@ class Voices:
         scores.
     cohort : Cohort, optional
         What scores are normalized by, where they are.
+    sequential : SequentialTest, optional
+        Thresholds for a voice that is still speaking, where the front end takes sound in pieces.
     """
 
     speakers: SpeakerModels
@@ -114,6 +171,7 @@ class Voices:
     not_enrolled: dict[str, str] = field(default_factory=dict)
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
     cohort: Cohort | None = None
+    sequential: SequentialTest | None = None
 
     def needed_cohort(self, options: ScoringOptions) -> Cohort:
         """Give the cohort that scores are normalized by.
