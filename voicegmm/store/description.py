@@ -134,6 +134,7 @@ def _speakers(path: str | os.PathLike[str]) -> dict[str, Any]:
         "calibration": to_mapping(voices.calibration) if voices.calibration else None,
         "identification": to_mapping(voices.promise) if voices.promise else None,
         "expected": {name: to_mapping(value) for name, value in voices.expected.items()},
+        "sequential": to_mapping(voices.sequential) if voices.sequential else None,
         "uncalibrated_because": voices.uncalibrated_because,
         "not_enrolled": voices.not_enrolled,
         "front_end": to_mapping(speakers.background.front_end),

@@ -20,6 +20,7 @@ from voicegmm.scoring import (
     IdentificationPromise,
     OpenSetTests,
     ScoringOptions,
+    SequentialTest,
     SpeakerModels,
     UbmOptions,
     Voices,
@@ -110,6 +111,7 @@ def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
             "uncalibrated_because": voices.uncalibrated_because,
             "not_enrolled": voices.not_enrolled,
             "scoring": voices.scoring,
+            "sequential": voices.sequential,
         }
         file.attrs["judgment"] = canonical_json(judgment)
         if voices.open_set:
@@ -203,4 +205,5 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             # Files from before there was a choice say nothing of it.
             from_mapping(ScoringOptions, judgment.get("scoring", {}), str(path)),
             _read_cohort(file["cohort"], background, adaptation) if "cohort" in file else None,
+            msgspec.convert(judgment.get("sequential"), SequentialTest | None),
         )
