@@ -7,6 +7,7 @@ from voicegmm.bank.classifier import (
     ClassifierTraining,
     VoiceClassifier,
 )
+from voicegmm.bank.streaming import StreamState, StreamVerifier
 from voicegmm.bank.training import BankOptions, Training
 from voicegmm.bank.voicebank import VoiceBank
 
@@ -16,6 +17,8 @@ __all__ = [
     "ClassifierOptions",
     "ClassifierTraining",
     "Identification",
+    "StreamState",
+    "StreamVerifier",
     "Training",
     "Verification",
     "VoiceBank",

@@ -11,15 +11,19 @@ import numpy as np
 from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import DataError, ListError, OptionError, VoicegmmError
 from voicegmm._base.progress import Progress, counting, silent
+from voicegmm.bank.streaming import can_stream, learned_from
 from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers, shared_recordings
 from voicegmm.features import Pipeline, PipelineOptions, front_end_for
 from voicegmm.metrics import Estimate, evaluate
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring import (
     FoldOptions,
+    FoldTests,
     FrameLibrary,
     Rehearsal,
+    RunningTrials,
     ScoringOptions,
+    SequentialOptions,
     UbmOptions,
     Voices,
     cohort_size,
@@ -28,6 +32,7 @@ from voicegmm.scoring import (
     open_set_tests,
     promise_identification,
     rehearse,
+    running_trials,
     train_background,
     usable,
 )
@@ -68,6 +73,8 @@ class BankOptions:
         How recordings are scored. Normalization by "t" or none: "t" needs a `background`, whose
         speakers are the cohort; the others would need the cohort's recordings again whenever
         somebody is enrolled.
+    sequential : SequentialOptions
+        Of `VoiceBank.verifier`, where the front end takes sound in pieces.
     seed : int
     """
 
@@ -81,6 +88,7 @@ class BankOptions:
     max_false_accept: float = 0.05
     min_enroll_seconds: float = 1.0
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
+    sequential: SequentialOptions = field(default_factory=SequentialOptions)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -288,6 +296,12 @@ def _judge(
         n_folds=options.n_folds,
         min_speakers=options.min_speakers,
     )
+    streams: list[RunningTrials] = []
+
+    def listen(group: FoldTests) -> None:
+        chosen = options.sequential, voices.scoring, options.seed, n_workers
+        streams.append(running_trials(group, frames, *chosen))
+
     try:
         rehearsal = rehearse(
             frames,
@@ -300,6 +314,7 @@ def _judge(
             n_workers=n_workers,
             progress=lambda done, total: progress("calibration", done, total),
             scoring=voices.scoring,
+            witness=listen if can_stream(frames.front_end, voices.scoring) else None,
         )
         calibration = rehearsal.calibration()
         ratios = rehearsal.calibrated()
@@ -312,7 +327,12 @@ def _judge(
     )
     expected = expected_figures(rehearsal, ratios, options.seed)
     return replace(
-        voices, calibration=calibration, promise=promise, expected=expected, open_set=tests
+        voices,
+        calibration=calibration,
+        promise=promise,
+        expected=expected,
+        open_set=tests,
+        sequential=learned_from(streams, options.sequential, options.seed),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from voicegmm._base.errors import OptionError, VoicegmmError
 from voicegmm._base.progress import Progress, silent
 from voicegmm.bank.answers import Candidate, Identification, Verification
+from voicegmm.bank.streaming import StreamVerifier
 from voicegmm.bank.training import BankOptions, Training, train_voices
 from voicegmm.corpus.lists import checked_name
 from voicegmm.features import FrameSet, Pipeline
@@ -320,6 +321,18 @@ class VoiceBank:
             f"{name} was enrolled from this very recording: the ratio to {name} proves nothing"
             for name in owners
         )
+
+    def verifier(self, name: str) -> StreamVerifier:
+        """Get ready to verify a speaker while sound arrives; see `StreamVerifier`.
+
+        Raises
+        ------
+        ListError
+            If nobody of that name is enrolled.
+        VoicegmmError
+            If the bank was not trained for it, saying how to do that.
+        """
+        return StreamVerifier(self.voices, name)
 
     def _doubts(self, made: FrameSet) -> tuple[str, ...]:
         """Say why nothing should be decided from a recording."""

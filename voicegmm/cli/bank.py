@@ -126,6 +126,7 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
                     key: value for key, value in voices.expected.items() if key[:2] != "n_"
                 },
                 "identification": voices.promise,
+                "sequential": voices.sequential,
                 "left_out": training.left_out,
                 "failures": training.failures,
                 "warnings": training.warnings,
@@ -152,6 +153,8 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
     ):
         interval = f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
         click.echo(f"  identify: {text}: {100 * rate.value:.1f} %  {interval}")
+    if voices.sequential:
+        _print_sequential(voices.sequential)
     if found > 1.5 * asked:
         click.echo(
             f"  {100 * asked:g} % was asked for; so few recordings of strangers cannot settle a "
@@ -159,6 +162,19 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
         )
     if promise.miss.value > 0.5:
         warn("more than half of the enrolled speakers' recordings will get no name")
+
+
+def _print_sequential(test: Any) -> None:
+    achieved, options = test.achieved, test.options
+    for text, rate, asked, seconds in (
+        ("strangers accepted", achieved.false_accept, options.false_accept, "stranger_seconds"),
+        ("speakers rejected", achieved.miss, options.miss, "speaker_seconds"),
+    ):
+        interval = f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+        click.echo(
+            f"  verify --stream: {text}: {100 * rate.value:.1f} %  {interval}, {100 * asked:g} % "
+            f"asked for; {getattr(achieved, seconds):.1f} s of speech in the mean"
+        )
 
 
 def _print_promise(bank: Any) -> None:
@@ -302,6 +318,11 @@ def _unit(bank: Any) -> str:
     help="Write which seconds spoke for the speaker and which against: a figure (.png, .svg), or "
     "each frame and its component (.tsv).",
 )
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Listen only until it is certain enough, as to somebody who is speaking.",
+)
 @json_option
 @debug_option
 def verify(
@@ -311,9 +332,17 @@ def verify(
     threshold: float,
     force: bool,
     explained: Path | None,
+    stream: bool,
     as_json: bool,
 ) -> int:
     """Say whether the voice in FILE is the speaker NAME's: yes or no, with the evidence."""
+    if stream:
+        if threshold or force or explained:
+            raise click.UsageError(
+                "--stream has thresholds of its own and tells no more than its decision: no "
+                "--threshold, --force or --explain"
+            )
+        return _verify_stream(bank, name, file, as_json)
     import math
 
     from voicegmm._base.options import to_mapping
@@ -343,6 +372,32 @@ def verify(
     click.echo(f"{verdict}: {figures}  ({answer.seconds:.1f} s of speech)")
     for note in answer.notes:
         click.echo(f"  note: {note}")
+    return 0
+
+
+def _verify_stream(bank: Path, name: str, file: Path, as_json: bool) -> int:
+    from voicegmm._base.options import to_mapping
+    from voicegmm.audio import Recording
+    from voicegmm.bank import VoiceBank
+
+    verifier = VoiceBank.open(bank).verifier(name)
+    step = verifier.sample_rate // 10
+    pieces = (
+        block[start : start + step]
+        for block in Recording(file, verifier.sample_rate).blocks()
+        for start in range(0, len(block), step)
+    )
+    for piece in pieces:
+        state = verifier.push(piece)
+        if state.decision != "undecided":
+            break
+    else:
+        state = verifier.flush()
+    if as_json:
+        print_json({"file": str(file), **to_mapping(state)})
+        return 0
+    verdict = {"accept": "yes", "reject": "no", "undecided": "undecided"}[state.decision]
+    click.echo(f"{verdict}: {state.reason}, {state.seconds:.1f} s of sound")
     return 0
 
 
