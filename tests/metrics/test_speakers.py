@@ -1,6 +1,7 @@
 """Speakers inferred from trial lists, and identification."""
 
 import gzip
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegmm import metrics
-from voicegmm._base.errors import DataError
+from voicegmm._base.errors import DataError, OptionError
 
 
 def test_target_trials_link_models_and_tests():
@@ -105,3 +106,69 @@ def test_identification_refuses_open_or_doubled_tests():
         metrics.identification_rate(["p"], [1, 1], [1.0, 2.0])
     with pytest.raises(DataError, match="at least one trial"):
         metrics.identification_rate([], [], [])
+
+
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_ranks_and_the_open_set_against_their_definitions(n_models, n_tests, rank, random):
+    """Each probe sorted in every order that its ties allow, each threshold tried."""
+    table = [[random.randint(0, 3) for _ in range(n_models)] for _ in range(n_tests + 2)]
+    truth = [0, None, *(random.choice([*range(n_models), None]) for _ in range(n_tests))]
+
+    def chance(row, own):
+        orders = [
+            order
+            for order in permutations(range(n_models))
+            if all(row[a] >= row[b] for a, b in pairwise(order))
+        ]
+        return np.mean([order.index(own) < rank for order in orders])
+
+    trials = [(t, m) for t in range(len(table)) for m in range(n_models)]
+    random.shuffle(trials)
+    tests, labels = [t for t, _ in trials], [truth[t] == m for t, m in trials]
+    scores = [float(table[t][m]) for t, m in trials]
+    known = [t for t, own in enumerate(truth) if own is not None]
+    strangers = [t for t, own in enumerate(truth) if own is None]
+    curve = metrics.open_set_curve(tests, labels, scores, rank)
+    assert (curve.n_known, curve.n_strangers) == (len(known), len(strangers))
+    for threshold, found, alarm in zip(
+        curve.thresholds, curve.detection, curve.false_alarm, strict=True
+    ):
+        detected = [chance(table[t], truth[t]) * (table[t][truth[t]] >= threshold) for t in known]
+        assert found == pytest.approx(np.mean(detected))
+        assert alarm == np.mean([max(table[t]) >= threshold for t in strangers])
+    assert (np.diff(curve.thresholds) < 0).all()
+    values = {s for t, s in zip(tests, scores, strict=True)}
+    assert set(curve.thresholds[1:]) <= values
+    closed = [i for i, t in enumerate(tests) if t in known]
+    rate = metrics.identification_rate(
+        [tests[i] for i in closed], [labels[i] for i in closed], [scores[i] for i in closed], rank
+    )
+    assert rate == pytest.approx(np.mean([chance(table[t], truth[t]) for t in known]))
+    assert curve.detection[-1] <= rate + 1e-12
+    at = random.random()
+    assert curve.detection_at(at) == max(
+        d for d, f in zip(curve.detection, curve.false_alarm, strict=True) if f <= at
+    )
+
+
+def test_failed_attempts_of_an_open_set_are_neither_detected_nor_alarms():
+    nan = np.nan
+    tests, labels = list("ppqqrr"), [1, 0, 1, 0, 0, 0]
+    curve = metrics.open_set_curve(tests, labels, [nan, 1.0, 2.0, nan, nan, nan])
+    assert curve.thresholds.tolist() == [np.inf, 2.0]
+    assert curve.detection.tolist() == [0.0, 0.5]
+    assert curve.false_alarm.tolist() == [0.0, 0.0]
+
+
+def test_what_is_no_open_set():
+    with pytest.raises(DataError, match="of known speakers and of strangers; no strangers"):
+        metrics.open_set_curve([0, 1], [1, 1], [1.0, 2.0])
+    with pytest.raises(DataError, match="no known speakers"):
+        metrics.open_set_curve([0, 1], [0, 0], [1.0, 2.0])
+    with pytest.raises(DataError, match="at most one target trial; p has 2"):
+        metrics.open_set_curve(["p", "p", "q"], [1, 1, 0], [1.0, 2.0, 3.0])
+    with pytest.raises(OptionError, match="rank must be at least 1, got 0"):
+        metrics.identification_rate([0, 0], [1, 0], [1.0, 0.0], rank=0)
+    curve = metrics.open_set_curve([0, 1], [1, 0], [1.0, 2.0])
+    with pytest.raises(OptionError, match="false_alarm must be between 0 and 1, got 2"):
+        curve.detection_at(2)

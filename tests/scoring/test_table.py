@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegmm._base.errors import DataError, ListError
+from voicegmm.cli.console import print_figures
 from voicegmm.corpus import Trials
 from voicegmm.scoring import ScoreTable, read_scores, write_scores
-from voicegmm.scoring.evaluation import EvaluationOptions, evaluate_table, with_key
+from voicegmm.scoring.evaluation import EvaluationOptions, as_mapping, evaluate_table, with_key
 
 
 def table_of(scores, llrs=None, labels=None):
@@ -83,15 +84,51 @@ def closed_set_table(llrs=False):
 
 def test_uncalibrated_scores_have_no_cllr():
     options = EvaluationOptions(n_bootstrap=50)
-    evaluation, closed = evaluate_table(closed_set_table(), options)
+    evaluation, found = evaluate_table(closed_set_table(), options)
+    closed = found["closed_set"]
     assert "eer" in evaluation.metrics
     assert not [name for name in evaluation.metrics if name.startswith(("cllr", "act_dcf"))]
     assert "not calibrated" in evaluation.warnings[-1]
     assert closed["n_tests"] == 50
-    assert 0.8 < closed["identification_rate"] <= 1
+    assert 0.8 < closed["identification_rate"] <= closed["rank_5_rate"] <= 1
     calibrated, _ = evaluate_table(closed_set_table(llrs=True), options)
     assert calibrated.metrics["eer"] == evaluation.metrics["eer"]
     assert calibrated.metrics["cllr"].low < calibrated.metrics["cllr"].value
+
+
+def test_strangers_among_the_tests_make_an_open_set(capsys):
+    closed = closed_set_table()
+    known = np.array([name not in ("m0", "m7") for name in closed.trials.models])
+    chosen = np.flatnonzero(known[closed.trials.model_index])
+    trials = closed.trials
+    rows = [
+        (trials.models[trials.model_index[i]], trials.tests[trials.test_index[i]], trials.labels[i])
+        for i in chosen
+    ]
+    ok = ("ok",) * len(rows)
+    table = ScoreTable(Trials.of(rows), closed.scores[chosen], ok, ("",) * len(rows))
+    evaluation, found = evaluate_table(table, EvaluationOptions(n_bootstrap=0))
+    (name,) = found
+    told = found[name]
+    assert (name, told["n_known"], told["n_strangers"]) == ("open_set", 46, 4)
+    rates = list(told["detection_identification"].values())
+    assert rates == sorted(rates)
+    best: dict[str, float] = {}
+    for (_, test, _), value in zip(rows, table.scores, strict=True):
+        best[test] = max(best.get(test, -np.inf), value)
+    strangers = [best[f"t{number}"] for number in (0, 1, 14, 15)]
+    named = [
+        s > max(strangers) and s == best[t]
+        for (_, t, label), s in zip(rows, table.scores, strict=True)
+        if label
+    ]
+    assert rates[0] == np.mean(named)
+    print_figures(as_mapping(evaluation, found))
+    out = capsys.readouterr().out
+    assert "open set, 46 tests of known speakers, 4 of strangers: detected and identified" in out
+    assert f"{100 * rates[0]:.2f} %  with false alarms on 1 %" in out
+    partial = ScoreTable(Trials.of(rows[1:]), table.scores[1:], ok[1:], ("",) * (len(rows) - 1))
+    assert evaluate_table(partial, EvaluationOptions(n_bootstrap=0))[1] == {}
 
 
 def test_failures_are_counted_beside_the_figures():

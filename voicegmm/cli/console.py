@@ -171,6 +171,14 @@ def print_figures(results: Mapping[str, Any]) -> None:
         closed = results["closed_set"]
         rate, tests = closed["identification_rate"], closed["n_tests"]
         click.echo(f"{'identified':14} {100 * rate:.2f} %  of {tests} tests, closed set")
+        if "rank_5_rate" in closed:
+            click.echo(f"{'among five':14} {100 * closed['rank_5_rate']:.2f} %")
+    if results.get("open_set"):
+        found = results["open_set"]
+        tests = f"{found['n_known']} tests of known speakers, {found['n_strangers']} of strangers"
+        click.echo(f"open set, {tests}: detected and identified")
+        for alarm, rate in found["detection_identification"].items():
+            click.echo(f"{'':14} {100 * rate:.2f} %  with false alarms on {100 * float(alarm):g} %")
     for warning in results["warnings"]:
         warn(warning)
 

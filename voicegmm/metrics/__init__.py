@@ -41,7 +41,7 @@ from voicegmm.metrics.curves import (
 )
 from voicegmm.metrics.evaluation import Estimate, Evaluation, evaluate
 from voicegmm.metrics.hull import Rocch, rocch, rocch_points
-from voicegmm.metrics.identification import identification_rate
+from voicegmm.metrics.identification import OpenSetCurve, identification_rate, open_set_curve
 from voicegmm.metrics.likelihood_ratios import cllr, cllr_of, min_cllr, min_cllr_of
 from voicegmm.metrics.operating_points import POINTS_OF, read_points
 from voicegmm.metrics.pooling import SortedScores, sort_scores
@@ -79,6 +79,7 @@ __all__ = [
     "Difference",
     "Estimate",
     "Evaluation",
+    "OpenSetCurve",
     "OperatingPoint",
     "RatioBounds",
     "Rocch",
@@ -115,6 +116,7 @@ __all__ = [
     "min_dcf",
     "min_dcf_of",
     "min_t_dcf",
+    "open_set_curve",
     "percentile_interval",
     "rates_at",
     "read_points",

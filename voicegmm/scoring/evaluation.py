@@ -22,6 +22,7 @@ from voicegmm.metrics import (
     identification_rate,
     infer_speakers,
     min_cllr_of,
+    open_set_curve,
     read_points,
     rocch,
     rocch_eer,
@@ -31,6 +32,7 @@ from voicegmm.scoring.alignment import AlignedTables, trial_pairs
 from voicegmm.scoring.table import ScoreTable, read_scores
 
 Figure = TypeVar("Figure", Estimate, Difference)
+_FALSE_ALARMS = (0.01, 0.05, 0.1)
 _OF_RATIOS = ("cllr", "act_dcf", "act_c_primary", "calibration_loss")
 
 
@@ -127,7 +129,7 @@ def plain_figures(table: ScoreTable) -> dict[str, float]:
 
 def evaluate_table(
     table: ScoreTable, options: EvaluationOptions | None = None
-) -> tuple[Evaluation, dict[str, float]]:
+) -> tuple[Evaluation, dict[str, dict[str, Any]]]:
     """Evaluate a score table.
 
     Parameters
@@ -140,9 +142,11 @@ def evaluate_table(
     -------
     evaluation : Evaluation
         Without cllr and act_dcf where the scores are not calibrated.
-    closed_set : dict of str to float
-        identification_rate and n_tests, where each test was tried on several models of which one
-        is its own; empty otherwise.
+    identification : dict of str to dict
+        "closed_set": identification_rate, rank_5_rate and n_tests, where each test was tried on
+        several models of which one is its own. "open_set": detection_identification (of rank 1, by
+        the rate of false alarms), n_known and n_strangers, where each test was tried on all models
+        and some on none of their own. Empty otherwise.
 
     Raises
     ------
@@ -176,7 +180,7 @@ def evaluate_table(
                 "out",
             ),
         )
-    return evaluation, _closed_set(table)
+    return evaluation, _identification(table)
 
 
 def compare_tables(aligned: AlignedTables, options: EvaluationOptions | None = None) -> Comparison:
@@ -225,18 +229,27 @@ def _without_ratios(metrics: dict[str, Figure]) -> dict[str, Figure]:
     return {name: value for name, value in metrics.items() if not name.startswith(_OF_RATIOS)}
 
 
-def _closed_set(table: ScoreTable) -> dict[str, float]:
-    trials = table.trials
+def _identification(table: ScoreTable) -> dict[str, dict[str, Any]]:
+    trials, labels = table.trials, table.trials.labels == 1
     n_tests = len(trials.tests)
     tried = np.bincount(trials.test_index, minlength=n_tests)
-    own = np.bincount(trials.test_index, trials.labels == 1, n_tests)
-    if not ((tried > 1) & (own == 1)).all():
-        return {}
-    rate = identification_rate(trials.test_index, trials.labels == 1, table.best)
-    return {"identification_rate": rate, "n_tests": n_tests}
+    own = np.bincount(trials.test_index, labels, n_tests)
+    if (tried > 1).all() and (own == 1).all():
+        rates = {
+            name: identification_rate(trials.test_index, labels, table.best, rank)
+            for name, rank in (("identification_rate", 1), ("rank_5_rate", 5))
+            if rank < tried.min()
+        }
+        return {"closed_set": {**rates, "n_tests": n_tests}}
+    # An open set: every test meets all models, and some are of none of them.
+    if len(trials) == n_tests * len(trials.models) > n_tests and own.max() == 1 > own.min():
+        curve = open_set_curve(trials.test_index, labels, table.best)
+        detection = {f"{alarm:g}": curve.detection_at(alarm) for alarm in _FALSE_ALARMS}
+        counts = {"n_known": curve.n_known, "n_strangers": curve.n_strangers}
+        return {"open_set": {"detection_identification": detection, **counts}}
+    return {}
 
 
-def as_mapping(evaluation: Evaluation, closed_set: dict[str, float]) -> dict[str, Any]:
+def as_mapping(evaluation: Evaluation, identification: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Give the figures as plain JSON types: what ``--json`` prints."""
-    mapping = to_mapping(evaluation.to_mapping())
-    return mapping | ({"closed_set": closed_set} if closed_set else {})
+    return to_mapping(evaluation.to_mapping()) | identification
