@@ -11,20 +11,32 @@ scores for each trial, as one writes it down, and with the background's kept for
 test. It is timed on some trials and scaled.
 
 Machines are seldom idle: ours and the peer take turns, and what is printed are medians of the
-ratios of neighbors. Seconds and rates are medians too.
+ratios of neighbors. Seconds and rates are medians too. With --cpu the seconds are those that the
+process had, for a machine that others use; the gain of two workers is always of the clock's.
+
+    python recipes/benchmarks/scoring.py --memory 200 2000
+
+gives the peak memory of whole jobs, each in a process of its own, with so many tests against all
+models: a list of trials read from a file, scored with a journal, and written.
 """
 
 import argparse
 import json
+import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from voicegmm.corpus import Trials
+from voicegmm.corpus import Trials, read_trials
 from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import DiagonalGMM, MapOptions, adapt_means
 from voicegmm.scoring import (
@@ -34,7 +46,9 @@ from voicegmm.scoring import (
     SpeakerModels,
     Voices,
     score_trials,
+    write_scores,
 )
+from voicegmm.store import ScoreJournal
 
 METHODS = ("exact", "top", "linear", "symmetric", "kl", "bhattacharyya")
 
@@ -101,11 +115,40 @@ def peer(gmm: DiagonalGMM, means: np.ndarray) -> Any:
     return model
 
 
-def seconds(run: Callable[[], Any]) -> float:
+def seconds(run: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
     """Give the seconds of a call."""
-    begun = time.perf_counter()
+    begun = clock()
     run()
-    return time.perf_counter() - begun
+    return clock() - begun
+
+
+def peak_memory(options: argparse.Namespace, n_tests: int) -> dict[str, float]:
+    """Give the peak memory of a job, in a process of its own, and that before the scoring."""
+    arguments = [f"--{name}={getattr(options, name)}" for name in ("models", "components", "dims")]
+    command = [sys.executable, __file__, *arguments, "--memory-of", str(n_tests)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout), trials=n_tests * options.models)
+
+
+def score_lists(options: argparse.Namespace) -> dict[str, float]:
+    """Read trials, score and write them, and give the megabytes this took at most."""
+    options.tests = 20
+    voices, frames = world(options)
+    names = [f"t{number}" for number in range(options.memory_of)]
+    same = dict(zip(names, islice(cycle(frames.sets.values()), len(names)), strict=True))
+    frames = MemoryFrames(frames.front_end, same)
+    with tempfile.TemporaryDirectory() as folder:
+        listed, out = Path(folder) / "trials.tsv", Path(folder) / "scores.tsv"
+        with listed.open("w") as file:
+            file.write("model\ttest\n")
+            file.writelines(f"{m}\t{t}\n" for t in names for m in voices.speakers.ids)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        trials = read_trials(listed)
+        with ScoreJournal(out) as journal:
+            scoring = ScoringOptions("linear")
+            table = score_trials(voices, frames, trials, options=scoring, keeper=journal)
+            write_scores(out, table)
+    return {"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "mb_before": before}
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -118,12 +161,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     some = [peer(gmm, speakers.means[m]) for m in rng.integers(options.models, size=4)]
     tests = [one.frames for one in list(frames.sets.values())[: options.peer_trials]]
 
+    clock = time.process_time if options.cpu else time.perf_counter
+
     def theirs() -> tuple[float, float]:
         """Give the seconds of a speaker's and of the background's score of a test."""
         pairs = [(some[i % len(some)], tests[i % len(tests)]) for i in range(options.peer_trials)]
         with threadpool_limits(1):
-            speaker = seconds(lambda: [model.score(x) for model, x in pairs])
-            world = seconds(lambda: [background.score(x) for _, x in pairs])
+            speaker = seconds(lambda: [model.score(x) for model, x in pairs], clock)
+            world = seconds(lambda: [background.score(x) for _, x in pairs], clock)
         return speaker / len(pairs), world / len(pairs)
 
     def ours(method: str, n_workers: int = 1) -> Any:
@@ -147,9 +192,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         times, ratios, ratios_kept, gains = [], [], [], []
         for _ in range(options.repeats):
             before = theirs()
-            begun = time.perf_counter()
+            begun, begun_clock = time.perf_counter(), clock()
             scores[method] = ours(method)
-            times.append(time.perf_counter() - begun)
+            elapsed = time.perf_counter() - begun
+            times.append(clock() - begun_clock)
             after = theirs()
             all_theirs += [before, after]
             speaker, world_ = np.mean([before, after], axis=0)
@@ -157,7 +203,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             kept = speaker * len(trials) + world_ * options.tests
             ratios_kept.append(kept / times[-1])
             if method in options.two_workers:
-                gains.append(times[-1] / seconds(partial(ours, method, 2)))
+                gains.append(elapsed / seconds(partial(ours, method, 2)))
         result[method] = {
             "seconds": float(np.median(times)),
             "trials_per_second": len(trials) / float(np.median(times)),
@@ -196,7 +242,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer-trials", type=int, default=100, help="that are timed at a time")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
-    parser.add_argument("--two-workers", nargs="*", default=["exact", "top"], choices=METHODS)
+    parser.add_argument(
+        "--two-workers", nargs="*", default=["exact", "top", "linear"], choices=METHODS
+    )
+    parser.add_argument("--cpu", action="store_true", help="time of the process, not of the clock")
+    parser.add_argument("--memory", nargs="+", type=int, metavar="N", help="numbers of tests")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
@@ -205,7 +256,14 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = parsed(arguments)
-    result = measure(options)
+    if options.memory_of:
+        print(json.dumps(score_lists(options)))
+        return
+    if options.memory:
+        each = {f"memory_{n}": peak_memory(options, n) for n in options.memory}
+        result: dict[str, Any] = dict(each)
+    else:
+        result = measure(options)
     if options.json:
         print(json.dumps(result))
         return

@@ -5,7 +5,7 @@ A plain list of files has one name a line and no header. All are UTF-8; a byte-o
 blank lines are accepted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category
@@ -32,12 +32,12 @@ class Enrollment:
     files: tuple[str, ...]
 
 
-def read_lines(path: str | Path) -> list[tuple[int, str]]:
-    """Read a text list.
+def each_line(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Read a text list line by line: it may be longer than memory.
 
-    Returns
-    -------
-    list of (int, str)
+    Yields
+    ------
+    (int, str)
         Line number (from 1) and text of each line that is not blank, without its line end.
 
     Raises
@@ -46,24 +46,35 @@ def read_lines(path: str | Path) -> list[tuple[int, str]]:
         If the file is missing, empty, or not UTF-8 text.
     """
     path = Path(path)
+    at, empty = 0, True
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                at += len(raw)
+                line = line.removesuffix("\n").removesuffix("\r")
+                if not line.strip():
+                    continue
+                if "\x00" in line or "\r" in line:
+                    raise ListError(f"{path}: line {number}: not a text list (a control character)")
+                empty = False
+                yield number, line
     except FileNotFoundError:
         raise ListError(f"{path}: no such list; check the path") from None
     except IsADirectoryError:
         raise ListError(f"{path} is a folder; a list is a text file") from None
     except UnicodeDecodeError as error:
-        raise ListError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+        place = at + error.start
+        raise ListError(f"{path}: not UTF-8 text (byte {place}); save it as UTF-8") from None
     except OSError as error:
         raise ListError(f"{path}: cannot be read: {error.strerror}") from None
-    lines = text.replace("\r\n", "\n").split("\n")
-    found = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    for number, line in found:
-        if "\x00" in line or "\r" in line:
-            raise ListError(f"{path}: line {number}: not a text list (a control character)")
-    if not found:
+    if empty:
         raise ListError(f"{path}: the list is empty")
-    return found
+
+
+def read_lines(path: str | Path) -> list[tuple[int, str]]:
+    """Read a text list whole: all that `each_line` gives."""
+    return list(each_line(path))
 
 
 def read_table(path: str | Path, *columns: str) -> list[tuple[int, list[str]]]:

@@ -7,8 +7,10 @@ Three kinds of list are recognized, and each line is checked against the kind of
 - NIST's and Kaldi's: ``model test`` or ``model test target|nontarget``.
 """
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import numpy.typing as npt
 from voicegmm._base.arrays import frozen
 from voicegmm._base.errors import ListError
 from voicegmm._base.files import write_text
-from voicegmm.corpus.lists import checked_name, read_lines
+from voicegmm.corpus.lists import checked_name, each_line
 
 TARGET, NONTARGET, UNKNOWN = 1, 0, -1
 _LABELS = {"target": TARGET, "nontarget": NONTARGET, "1": TARGET, "0": NONTARGET}
@@ -66,18 +68,41 @@ class Trials:
         """
         models: dict[str, int] = {}
         tests: dict[str, int] = {}
-        seen: dict[tuple[int, int], int] = {}
-        n_duplicates = 0
+        model_index, test_index, labels = array("q"), array("q"), array("b")
         for model, test, label in rows:
-            pair = models.setdefault(model, len(models)), tests.setdefault(test, len(tests))
-            if pair in seen:
-                if seen[pair] != label:
-                    raise ListError(f"the trial of {model} and {test} stands with both labels")
-                n_duplicates += 1
-            seen[pair] = label
-        pairs = np.array(list(seen), dtype=np.int64).reshape(-1, 2)
-        labels = np.fromiter(seen.values(), np.int8, len(seen))
-        return Trials(tuple(models), tuple(tests), pairs[:, 0], pairs[:, 1], labels, n_duplicates)
+            model_index.append(models.setdefault(model, len(models)))
+            test_index.append(tests.setdefault(test, len(tests)))
+            labels.append(label)
+        trials = Trials(
+            tuple(models),
+            tuple(tests),
+            np.frombuffer(model_index, np.int64),
+            np.frombuffer(test_index, np.int64),
+            np.frombuffer(labels, np.int8),
+        )
+        return trials._without_duplicates()
+
+    def _without_duplicates(self) -> "Trials":
+        """Keep the first of trials that stand twice."""
+        pairs = self.model_index * len(self.tests) + self.test_index
+        if np.diff(np.sort(pairs)).all():  # as nearly always, and in little memory
+            return self
+        _, first, which = np.unique(pairs, return_index=True, return_inverse=True)
+        both = np.flatnonzero(self.labels != self.labels[first][which])
+        if both.size:
+            model, test = self.model_index[both[0]], self.test_index[both[0]]
+            raise ListError(
+                f"the trial of {self.models[model]} and {self.tests[test]} stands with both labels"
+            )
+        kept = np.sort(first)
+        return Trials(
+            self.models,
+            self.tests,
+            self.model_index[kept],
+            self.test_index[kept],
+            self.labels[kept],
+            len(self) - len(kept),
+        )
 
     def check_known(self, models: Iterable[str], tests: Iterable[str], where: str) -> None:
         """Refuse trials that name a model or a test that does not exist.
@@ -101,11 +126,11 @@ class Trials:
             raise ListError(f"{where} names {'; '.join(problems)}. Mend the list or add them")
 
 
-def _parse(path: Path, lines: list[tuple[int, str]]) -> Iterable[tuple[str, str, int]]:
-    number, first = lines[0]
+def _parse(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[str, str, int]]:
+    number, first = next(lines)
     header = [field.strip() for field in first.split("\t")]
     if header[:2] == ["model", "test"] and header[2:] in ([], ["label"]):
-        for number, line in lines[1:]:
+        for number, line in lines:
             fields = [field.strip() for field in line.split("\t")]
             if len(fields) != len(header) or not all(fields):
                 raise _malformed(path, number, line, "<TAB>".join(header))
@@ -126,7 +151,8 @@ def _parse(path: Path, lines: list[tuple[int, str]]) -> Iterable[tuple[str, str,
         names, wanted, allowed = ("model", "test"), "model test", ("",)
     else:
         raise _malformed(path, number, first, "a trial list (see the README for the three kinds)")
-    for number, line in lines:
+    everything = chain([(number, first)], lines)
+    for number, line in everything:
         fields = line.split()
         trial = dict(zip(names, fields, strict=False))
         label = trial.get("label", "")
@@ -148,9 +174,8 @@ def read_trials(path: str | Path) -> Trials:
         Naming the line that does not fit, or a trial that stands with both labels.
     """
     path = Path(path)
-    lines = read_lines(path)
     try:
-        trials = Trials.of(_parse(path, lines))
+        trials = Trials.of(_parse(path, each_line(path)))
     except ListError as error:
         message = str(error)
         place = "" if message.startswith(str(path)) else f"{path}: "

@@ -114,7 +114,8 @@ def raw_scores(
     if len(names) < len(models.ids):  # models without a trial are not made ready
         models = models.chosen([name for name in models.ids if name in names])
     row_of = {name: row for row, name in enumerate(models.ids)}
-    rows = np.array([row_of.get(name, -1) for name in trials.models])[trials.model_index[good]]
+    row = np.array([row_of.get(name, -1) for name in trials.models], np.int32)
+    rows = row[trials.model_index[good]]
     n_models = np.bincount(trials.test_index[good], minlength=len(files))
     counts = np.array([sum(map(frames.count, each)) for each in files])
     job = Job(
@@ -127,7 +128,11 @@ def raw_scores(
     scorer = ready(models, options, job)
     by_name = np.empty(len(files), np.int64)
     by_name[sorted(range(len(files)), key=trials.tests.__getitem__)] = np.arange(len(files))
-    order = np.argsort(by_name[trials.test_index[good]] * len(models.ids) + rows, kind="stable")
+    key = by_name[trials.test_index[good]]
+    key *= len(models.ids)
+    key += rows
+    order = np.argsort(key, kind="stable")
+    del key
     batches = list(_batches(trials.test_index[good], rows, order, counts, scorer.batch_limits))
     lengths = np.ones(len(files))
 

@@ -1,7 +1,9 @@
 """The score table: every trial with its score, or with the reason why it has none."""
 
 import math
-from collections.abc import Sequence
+import sys
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +11,9 @@ import numpy as np
 
 from voicegmm._base.arrays import BoolArray, Float64Array, frozen
 from voicegmm._base.errors import DataError, ListError
-from voicegmm._base.files import write_text
+from voicegmm._base.files import whole_file
 from voicegmm.corpus import Trials
-from voicegmm.corpus.lists import checked_name, read_lines
+from voicegmm.corpus.lists import checked_name, each_line
 from voicegmm.scoring.frames import OK
 
 _COLUMNS = ("model", "test", "label", "score", "llr", "status", "reason")
@@ -75,26 +77,30 @@ class ScoreTable:
 
 def write_scores(path: str | Path, table: ScoreTable) -> None:
     """Write a score table as TSV, whole or not at all; numbers read back to the same bits."""
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write("\t".join(_COLUMNS) + "\n")
+        file.writelines(_lines(table))
+
+
+def _lines(table: ScoreTable) -> Iterator[str]:
     trials = table.trials
     models = [checked_name(name, "the model") for name in trials.models]
     tests = [checked_name(name, "the test") for name in trials.tests]
     llrs = np.full(len(table), np.nan) if table.llrs is None else table.llrs
-    lines = ["\t".join(_COLUMNS)]
     for model, test, label, score, llr, status, reason in zip(
         trials.model_index,
         trials.test_index,
         trials.labels,
-        table.scores.tolist(),
-        llrs.tolist(),
+        table.scores,
+        llrs,
         table.statuses,
         table.reasons,
         strict=True,
     ):
-        numbers = ("" if math.isnan(number) else repr(number) for number in (score, llr))
+        numbers = ("" if math.isnan(number) else repr(float(number)) for number in (score, llr))
         reason = " ".join(reason.split())
         fields = (models[model], tests[test], _NAMES[int(label)], *numbers, status, reason)
-        lines.append("\t".join(fields))
-    write_text(path, "\n".join(lines) + "\n")
+        yield "\t".join(fields) + "\n"
 
 
 def read_scores(path: str | Path) -> ScoreTable:
@@ -106,46 +112,40 @@ def read_scores(path: str | Path) -> ScoreTable:
         Naming the line that does not fit.
     """
     path = Path(path)
-    lines = read_lines(path)
-    if tuple(lines[0][1].split("\t")) != _COLUMNS:
-        raise ListError(
-            f"{path}: line {lines[0][0]}: not a score table; "
-            f"the header must be {'<TAB>'.join(_COLUMNS)}"
-        )
-    rows, scores, llrs, statuses, reasons = [], [], [], [], []
-    for number, line in lines[1:]:
-        fields = line.split("\t")
-        if len(fields) != len(_COLUMNS) or fields[2] not in _LABELS:
-            raise ListError(f"{path}: line {number}: expected 7 fields, got {line!r}")
-        model, test, label, score, llr, status, reason = fields
-        rows.append((model, test, _LABELS[label]))
-        scores.append(_number(score, path, number))
-        llrs.append(_number(llr, path, number))
-        statuses.append(status)
-        reasons.append(reason)
-        if (status == OK) != math.isfinite(scores[-1]):
+    scores, llrs = array("d"), array("d")
+    statuses: list[str] = []
+    reasons: list[str] = []
+
+    def rows() -> Iterator[tuple[str, str, int]]:
+        lines = each_line(path)
+        number, header = next(lines)
+        if tuple(header.split("\t")) != _COLUMNS:
             raise ListError(
-                f"{path}: line {number}: a score belongs to the status ok alone: {line!r}"
+                f"{path}: line {number}: not a score table; "
+                f"the header must be {'<TAB>'.join(_COLUMNS)}"
             )
-    return _assembled(path, rows, scores, llrs, statuses, reasons)
+        for number, line in lines:
+            fields = line.split("\t")
+            if len(fields) != len(_COLUMNS) or fields[2] not in _LABELS:
+                raise ListError(f"{path}: line {number}: expected 7 fields, got {line!r}")
+            model, test, label, score, llr, status, reason = fields
+            scores.append(_number(score, path, number))
+            llrs.append(_number(llr, path, number))
+            statuses.append(sys.intern(status))
+            reasons.append(sys.intern(reason))
+            if (status == OK) != math.isfinite(scores[-1]):
+                raise ListError(
+                    f"{path}: line {number}: a score belongs to the status ok alone: {line!r}"
+                )
+            yield model, test, _LABELS[label]
 
-
-def _assembled(
-    path: Path,
-    rows: Sequence[tuple[str, str, int]],
-    scores: Sequence[float],
-    llrs: Sequence[float],
-    statuses: Sequence[str],
-    reasons: Sequence[str],
-) -> ScoreTable:
-    if not rows:
+    trials = Trials.of(rows())
+    if not scores:
         raise ListError(f"{path}: the score table holds a header and nothing else")
-    trials = Trials.of(rows)
     if trials.n_duplicates:
         raise ListError(f"{path}: {trials.n_duplicates} trials stand twice; a table has each once")
     calibrated = np.array(llrs)
-    scored = np.isfinite(scores)
-    if np.isfinite(calibrated).any() and not np.isfinite(calibrated[scored]).all():
+    if np.isfinite(calibrated).any() and not np.isfinite(calibrated[np.isfinite(scores)]).all():
         raise ListError(f"{path}: some scored trials have a calibrated ratio and some have none")
     return ScoreTable(
         trials,

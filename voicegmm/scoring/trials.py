@@ -81,7 +81,7 @@ def score_trials(
     trials.check_known({*models.ids, *voices.not_enrolled}, known_tests, "the trial list")
     files = [segments.get(test, (test,)) for test in trials.tests]
     failed = _obstacles(voices, frames, trials, files)
-    good = np.delete(np.arange(len(trials)), list(failed))
+    good = np.delete(np.arange(len(trials), dtype=np.int32), list(failed))
     scores = np.full(len(trials), np.nan)
     done = len(failed)
     if keeper:
@@ -99,10 +99,18 @@ def score_trials(
             scores, good, voices, frames, trials, files, options, n_workers, keeper
         )
     llrs = _calibrated(scores, voices, frames, trials, files)
-    statuses, reasons = [OK] * len(trials), [""] * len(trials)
-    for place, status in failed.items():
-        statuses[place], reasons[place] = status.status, status.reason
-    return ScoreTable(trials, scores, tuple(statuses), tuple(reasons), llrs)
+    statuses = _spread({place: status.status for place, status in failed.items()}, OK, len(trials))
+    reasons = _spread({place: status.reason for place, status in failed.items()}, "", len(trials))
+    return ScoreTable(trials, scores, statuses, reasons, llrs)
+
+
+def _spread(exceptions: dict[int, str], usual: str, n: int) -> tuple[str, ...]:
+    if not exceptions:
+        return (usual,) * n
+    words = [usual] * n
+    for place, word in exceptions.items():
+        words[place] = word
+    return tuple(words)
 
 
 def _calibrated(
