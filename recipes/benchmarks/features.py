@@ -2,6 +2,7 @@
 
     python recipes/benchmarks/features.py [--minutes M] [--repeats R] [--json]
     python recipes/benchmarks/features.py --files [--minutes M] [--repeats R] [--json]
+    python recipes/benchmarks/features.py --memory [--minutes M] [--json]
 
 The first measures, in one process and on one thread, with speech-like noise of 16 kHz in memory,
 by interleaved repeats:
@@ -19,6 +20,9 @@ The second writes recordings of 10 s (after half an hour the same ones again) an
 feature store with one worker and with two: by the function, whose workers are there from the run
 before where they are processes, and by `voicegmm features extract`, whose are not. It also takes
 the time of that command for one recording.
+
+The third writes one recording of M minutes, of 16 kHz and of 44.1 kHz in stereo, and has processes
+of their own extract it: how far does their memory rise above what it is after a recording of 10 s?
 
 In memory it is the processor's time that is taken (user and system), from disk the clock's. Ratios
 are medians of the ratios of neighboring repeats, which a busy machine disturbs less than times.
@@ -265,15 +269,68 @@ def measure_files(minutes: float, repeats: int) -> dict[str, Any]:
     }
 
 
+# Prints MB: the peak of this process's memory over what it was before the recording.
+EXTRACT_ONE = """
+import sys
+from voicegmm.features import Pipeline, load_front_end
+
+def mega(name):
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+short, path, *settings = sys.argv[1:]
+pipeline = Pipeline(load_front_end("voicegmm-16k", settings))
+pipeline.extract_file(short)
+before = mega("VmRSS:")
+frames = pipeline.extract_file(path).frames
+print(mega("VmHWM:") - before, frames.nbytes / 2**20)
+"""
+
+
+def measure_memory(minutes: float, repeats: int) -> dict[str, Any]:
+    """Measure what the extraction of one long recording takes (on Linux)."""
+    del repeats  # what memory rises to is much the same each time
+    cases: dict[str, tuple[str, ...]] = {
+        "default": (),
+        "mean_variance": ("normalization.method=mean_variance",),
+        "likelihood_ratio": ("speech.method=likelihood_ratio",),
+    }
+    result: dict[str, Any] = {"minutes": minutes, "megabytes": {}, "megabytes_of_frames": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        for rate, n_channels in ((RATE, 1), (44_100, 2)):
+            paths = Path(folder, "short.wav"), Path(folder, "long.wav")
+            for path, length in zip(paths, (10 / 60, minutes), strict=True):
+                _write_slowly(path, rate, n_channels, round(60 * length))
+            for name, settings in cases.items():
+                command = [sys.executable, "-c", EXTRACT_ONE, *map(str, paths), *settings]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                peak, frames = map(float, done.stdout.split())
+                result["megabytes"][f"{name}_{rate}_{n_channels}"] = peak
+                result["megabytes_of_frames"][f"{name}_{rate}_{n_channels}"] = frames
+    return result
+
+
+def _write_slowly(path: Path, rate: int, n_channels: int, n_seconds: int) -> None:
+    """Write noise whose loudness changes each quarter of a second, a second at a time."""
+    rng = np.random.default_rng(1)
+    with soundfile.SoundFile(path, "w", rate, n_channels) as file:
+        for _ in range(n_seconds):
+            loudness = np.repeat(10 ** rng.uniform(-3.5, -1.0, 4), -(-rate // 4))[:rate, None]
+            file.write(loudness * rng.standard_normal((rate, n_channels)))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="of sound")
     parser.add_argument("--repeats", type=int, default=7, metavar="R")
     parser.add_argument("--files", action="store_true", help="from disk to a store")
+    parser.add_argument("--memory", action="store_true", help="of one long recording")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     measure = measure_files if options.files else measure_in_memory
+    if options.memory:
+        measure = measure_memory
     result = measure(options.minutes, options.repeats)
     if options.json:
         print(json.dumps(result))
