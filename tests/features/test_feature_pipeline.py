@@ -25,6 +25,7 @@ from voicegmm.features import (
     mfcc,
     normalize,
 )
+from voicegmm.features import pipeline as pipeline_module
 
 
 def voice(seconds=2.0, rate=16000, seed=0):
@@ -194,3 +195,19 @@ def test_the_first_use_loads_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("method", ["energy", "likelihood_ratio"])
+def test_a_file_in_blocks_and_its_signal_give_the_same_bits(tmp_path, monkeypatch, method):
+    """Longer than a block of the reader, and read again by the detector that looks twice."""
+    monkeypatch.setattr(pipeline_module, "_MOST_HELD", 0)
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.stack([voice(8.0, 22050).samples] * 2, axis=1), 22050)
+    static = StaticOptions(dither=1.0, snip_edges=False)
+    options = PipelineOptions(
+        static=static, speech=SpeechOptions(method), rasta=RastaOptions("static")
+    )
+    from_file = Pipeline(options).extract_file(path)
+    from_signal = Pipeline(options).extract(read_signal(path, 16000))
+    for name in ("frames", "weights", "positions", "notes", "source"):
+        np.testing.assert_array_equal(getattr(from_file, name), getattr(from_signal, name))
