@@ -19,6 +19,7 @@ from prepare import prepare
 from voicegmm import VoiceBank
 from voicegmm.compute import available_cores
 from voicegmm.corpus import Protocol, speaker_of
+from voicegmm.metrics import identification_rate, open_set_curve
 from voicegmm.scoring import Rate
 from voicegmm.scoring.identification import rate_of
 
@@ -55,6 +56,7 @@ def measure(protocol: Protocol, work: Path, background: bool) -> None:
     tried = {file for e in protocol.enrollments for file in e.files}
     tried |= {file for test in protocol.trials.tests for file in protocol.test_files(test)}
     voices, wrong = [], []
+    trials: list[tuple[str, bool, float]] = []
     for file in sorted(tried - set(enrolled)):
         answer = bank.identify(protocol.paths[file])
         if answer.status != "ok":
@@ -62,6 +64,7 @@ def measure(protocol: Protocol, work: Path, background: bool) -> None:
             continue
         voices.append(speaker_of(file))
         wrong.append(answer.speaker != (voices[-1] if voices[-1] in known else None))
+        trials += [(file, one.name == voices[-1], one.score) for one in answer.ranking]
     stranger = np.array([voice not in known for voice in voices])
     rng = np.random.default_rng(0)
     numbers = np.unique(voices, return_inverse=True)[1]
@@ -71,6 +74,14 @@ def measure(protocol: Protocol, work: Path, background: bool) -> None:
     print(f"{len(bank.names)} speakers enrolled, {how}:")
     print(shown("strangers who are given a name", promise.false_accept, rates[0]))
     print(shown("enrolled, but none or another", promise.miss, rates[1]))
+    curve = open_set_curve(*zip(*trials, strict=True))
+    for alarm in (0.01, 0.05, 0.1):
+        share, alarmed = 100 * curve.detection_at(alarm), 100 * alarm
+        print(f"  at a threshold with {alarmed:g} % false alarms: detected and first {share:.1f} %")
+    rows = [row for row in trials if speaker_of(row[0]) in known]
+    for rank in (1, 5):
+        rate = 100 * identification_rate(*zip(*rows, strict=True), rank)
+        print(f"  enrolled speakers among the first {rank}: {rate:.1f} %")
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from voicegmm._base.errors import DataError, ListError, OptionError, VoicegmmErr
 from voicegmm._base.files import content_hash
 from voicegmm.bank import BankOptions
 from voicegmm.bank.training import choose_components
-from voicegmm.mixture import EmOptions, InitialOptions
+from voicegmm.features import Pipeline, load_front_end
+from voicegmm.mixture import EmOptions, InitialOptions, accumulate, adapt, log_density
 from voicegmm.scoring import ScoreNormalizationOptions, ScoringOptions, UbmOptions
 
 QUICK = BankOptions(
@@ -390,3 +391,28 @@ def test_a_normalized_bank_is_calibrated_from_normalized_scores(speaker_folders,
     ratios = np.array([[c.llr for c in answer.ranking] for answer in answers])
     assert (ratios[:, 0] > 0).mean() > 0.8
     assert (ratios[:, 1:] < 0).mean() > 0.8
+
+
+def test_a_bank_weighs_frames_in_enrollment_and_test(voices, tmp_path):
+    for name in ("v001", "v002"):
+        (tmp_path / name).symlink_to(voices / "wavs" / name)
+    soft = load_front_end("voicegmm-16k", ["speech.output=weight", "speech.rise=0"])
+    bank = VoiceBank.train(tmp_path, replace(QUICK, features=soft))
+    file = file_of(voices, "b001")
+    bank = bank.enroll("zoe", [file])
+    speakers = bank.voices.speakers
+    made = Pipeline(soft).extract_file(file)
+    assert 0 < made.weights.min() < made.weights.max()
+    heard = accumulate(speakers.background.gmm, made.frames, made.weights)
+    np.testing.assert_allclose(speakers.counts[-1], heard.counts)
+    model = adapt(speakers.background.gmm, heard, speakers.adaptation)
+    np.testing.assert_allclose(speakers.means[-1], model.means, rtol=1e-6, atol=1e-6)
+    assert speakers.seconds[-1] == pytest.approx(made.weights.sum() * 0.01, rel=1e-6)
+    other = Pipeline(soft).extract_file(file_of(voices, "b001", 1))
+    ratios = log_density(model, other.frames.astype(float))
+    ratios -= log_density(speakers.background.gmm, other.frames.astype(float))
+    expected = np.average(ratios, weights=other.weights)
+    answer = bank.verify("zoe", file_of(voices, "b001", 1))
+    assert answer.score == pytest.approx(expected, abs=1e-4)
+    assert abs(ratios.mean() - expected) > 1e-3
+    assert answer.seconds == pytest.approx(other.speech_seconds)
