@@ -12,19 +12,6 @@ import soundfile
 from voicegmm.cli import main
 
 
-@pytest.fixture
-def typed(capsys):
-    """Give typed("list", "x.h5") -> (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def bank(speaker_folders, tmp_path_factory):
     path = tmp_path_factory.mktemp("bank") / "voices.h5"

@@ -10,19 +10,6 @@ from voicegmm import VoiceClassifier
 from voicegmm.cli import main
 
 
-@pytest.fixture
-def typed(capsys):
-    """Give typed("classify", "x.h5", ...) -> (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def folder(voices, tmp_path_factory):
     """Six women and six men: of the corpus's voices the odd ones are female."""

@@ -6,21 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from voicegmm.cli import main
-
-
-@pytest.fixture
-def typed(capsys):
-    """Give typed("info", "x.h5") -> (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
-
 
 @pytest.fixture
 def wavs(tmp_path):

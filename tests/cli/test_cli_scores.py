@@ -5,22 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from voicegmm.cli import main
 from voicegmm.corpus import Trials
 from voicegmm.metrics import eer
 from voicegmm.scoring import ScoreTable, align_tables, read_scores, write_scores
 from voicegmm.scoring.evaluation import EvaluationOptions, compare_tables
-
-
-@pytest.fixture
-def typed(capsys):
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
 
 
 def written(folder, names, seed, labels=True, n_speakers=12):

@@ -9,25 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voicegmm.cli import main
 from voicegmm.experiment import load_recipe, run_recipe
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions
 from voicegmm.mixture import DiagonalGMM
 from voicegmm.scoring import BackgroundModel, UbmOptions, read_scores
 from voicegmm.store import load_voices, new_store, save_background
-
-
-@pytest.fixture
-def typed(capsys):
-    """Give typed("list", "x.h5") -> (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")

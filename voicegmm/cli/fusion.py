@@ -16,7 +16,7 @@ from voicegmm.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from voicegmm.scoring import AlignedTables, Fusion
+    from voicegmm.scoring import AlignedTables, Fusion, ScoreTable
 
 _PATH = click.Path(path_type=Path)
 
@@ -72,7 +72,7 @@ def fuse(
 
     A trial that one of the systems could not score has no fused score, and the reason.
     """
-    from voicegmm._base.options import from_mapping
+    from voicegmm._base.options import from_mapping, to_mapping
     from voicegmm.scoring import (
         FusionOptions,
         align_tables,
@@ -91,9 +91,9 @@ def fuse(
         )
     if known and (learn or save or key or p_target is not None):
         raise click.UsageError("--fusion goes without --learn, --save, --key and --p-target")
-    for path in (out, save):
-        if path:
-            check_output(path, *scores, *learn, key, known)
+    check_output(out, *scores, *learn, key, known, save)
+    if save:
+        check_output(save, *scores, *learn, key)
     options = from_mapping(FusionOptions, {} if p_target is None else {"p_target": p_target})
 
     def aligned(paths: tuple[Path, ...], labels: Path | None) -> "AlignedTables":
@@ -106,30 +106,26 @@ def fuse(
     write_scores(out, fused)
     if save:
         save_fusion(save, fusion)
+    _warn_of(fused, fusion)
+    named = zip((*tables.systems, str(out)), (*tables.tables, fused), strict=True)
+    figures = {name: plain_figures(table) for name, table in named}
+    if as_json:
+        learned = to_mapping(fusion)
+        weights = dict(zip(fusion.systems, fusion.weights, strict=True))
+        kept = {name: learned[name] for name in ("offset", "n_targets", "n_nontargets")}
+        print_json({"scores": str(out), "weights": weights, **kept, "metrics": figures})
+        return
+    click.echo(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
+    _print_weights(fusion)
+    _print_comparison(figures)
+
+
+def _warn_of(fused: "ScoreTable", fusion: "Fusion") -> None:
     for status, reason, count in fused.failures().values():
         warn(f"{count} trials not scored ({status}): {reason}")
     for system, weight in zip(fusion.systems, fusion.weights, strict=True):
         if weight < 0:
             warn(f"{system} weighs {weight:.3g}: it speaks against its own scores")
-    figures = {
-        name: plain_figures(table)
-        for name, table in zip((*tables.systems, str(out)), (*tables.tables, fused), strict=True)
-    }
-    if as_json:
-        print_json(
-            {
-                "scores": str(out),
-                "weights": dict(zip(fusion.systems, fusion.weights, strict=True)),
-                "offset": fusion.offset,
-                "n_targets": fusion.n_targets,
-                "n_nontargets": fusion.n_nontargets,
-                "metrics": figures,
-            }
-        )
-        return
-    click.echo(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
-    _print_weights(fusion)
-    _print_comparison(figures)
 
 
 def _print_weights(fusion: "Fusion") -> None:

@@ -192,7 +192,7 @@ def evaluate(
             f"{failed_t} target and {failed_n} non-target trials failed and are not in the metrics"
         )
     estimates = _estimates(reading.names, values, intervals)
-    warnings += _warnings(scores, hull, points, trials, estimates, bool(intervals))
+    warnings += _warnings(scores, hull, points, trials, estimates)
     return Evaluation(
         metrics=estimates,
         n_targets=len(t),
@@ -344,7 +344,6 @@ def _warnings(
     points: Sequence[OperatingPoint],
     trials: SpeakerTrials | None,
     estimates: Mapping[str, Estimate],
-    has_intervals: bool,
 ) -> list[str]:
     warnings = []
     if trials is not None and trials.n_speakers < FEW_SPEAKERS:
