@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from voicegmm._base.errors import DataError
+from voicegmm._base.errors import DataError, MismatchError
 from voicegmm.corpus import Enrollment, Trials
 from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import DiagonalGMM, EmOptions, InitialOptions, MapOptions, accumulate
@@ -17,11 +17,16 @@ from voicegmm.scoring import (
     EnrolledRecording,
     FoldOptions,
     MemoryFrames,
+    ScoreNormalizationOptions,
+    ScoringOptions,
     Status,
     UbmOptions,
     Voices,
     enroll,
+    explain_trial,
+    make_cohort,
     rehearse,
+    score_recording,
     score_trials,
 )
 from voicegmm.scoring.frames import distinct, distinct_by_speaker
@@ -219,3 +224,29 @@ def test_records_of_nobody_are_refused(world):
     models = made(frames, background, a=["a/0"])
     with pytest.raises(DataError, match="records must be of speakers, 'z' is none"):
         replace(models, records={"z": ()})
+
+
+def test_what_does_not_belong_together_is_refused_with_both_sides_named(world):
+    frames, background = world
+    narrow = PipelineOptions(sample_rate=8000)
+    telephone = MemoryFrames(narrow, frames.sets, frames.failures)
+    sides = "sample_rate is 8000 in the frames, 16000 in the model"
+    with pytest.raises(MismatchError, match=f"enrollment: .* different front ends: {sides}"):
+        made(telephone, background, a=["a/0"])
+    models = made(frames, background, a=["a/0"])
+    with pytest.raises(MismatchError, match=f"scoring: .* different front ends: {sides}"):
+        score_trials(Voices(models), telephone, Trials.of([("a", "a/1", 1)]))
+    with pytest.raises(MismatchError, match=f"explanation: .* different front ends: {sides}"):
+        explain_trial(models, "a", telephone, ["a/1"])
+    few = frames.sets["a/1"].frames[:, :20]
+    with pytest.raises(DataError, match="frames must have 60 columns, got 20"):
+        score_recording(Voices(models), few)
+    other = BackgroundModel(
+        DiagonalGMM([0.5, 0.5], np.ones((2, 60)), np.full((2, 60), 4.0)), PipelineOptions()
+    )
+    options = ScoringOptions(normalization=ScoreNormalizationOptions("t"))
+    cohorts = {name: [f"{name}/{i}" for i in range(3)] for name in "bc"}
+    cohort = make_cohort(made(frames, other, a=["a/0"]), frames, cohorts, 1, options)
+    both = f"background model {background.fingerprint}, the cohort from {other.fingerprint}"
+    with pytest.raises(MismatchError, match=both):
+        Voices(models, scoring=options, cohort=cohort)

@@ -41,6 +41,12 @@ def did_you_mean(word: str, allowed: Collection[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
+def listed(names: Collection[str], most: int = 100) -> str:
+    """Give names in a row: all of them, unless there are more than one would read."""
+    shown = ", ".join(list(names)[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
 def finite_frames(
     frames: Any, n_dims: int | None = None, name: str = "frames", first: int = 0
 ) -> FloatArray:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from voicegmm._base.checks import listed
 from voicegmm._base.errors import ListError
 from voicegmm.corpus.lists import (
     Enrollment,
@@ -75,8 +76,8 @@ class Protocol:
         missing = [file for file, path in where.items() if not path.exists()]
         if missing:
             raise ListError(
-                f"{len(missing)} of {len(where)} recordings that {lists} names are not in {data}, "
-                f"the first is {missing[0]}; check --data, or mend the list"
+                f"{len(missing)} of {len(where)} recordings that {lists} names are not in {data}: "
+                f"{listed(missing)}; check --data, or mend the list"
             )
         return Protocol(training, enrolled, tried, made_of, where)
 

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from voicegmm._base.arrays import frozen
+from voicegmm._base.checks import listed
 from voicegmm._base.errors import ListError
 from voicegmm._base.files import write_text
 from voicegmm.corpus.lists import checked_name, each_line
 
 TARGET, NONTARGET, UNKNOWN = 1, 0, -1
 _LABELS = {"target": TARGET, "nontarget": NONTARGET, "1": TARGET, "0": NONTARGET}
-_SHOWN = 5  # names shown of many
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class Trials:
         Raises
         ------
         ListError
-            Telling how many there are and the first of them.
+            Naming all of them.
         """
         problems = []
         for what, named, known in (
@@ -119,9 +119,7 @@ class Trials:
         ):
             missing = [name for name in named if name not in known]
             if missing:
-                more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-                shown = ", ".join(missing[:_SHOWN])
-                problems.append(f"{len(missing)} {what}: {shown}{more}")
+                problems.append(f"{len(missing)} {what}: {listed(missing)}")
         if problems:
             raise ListError(f"{where} names {'; '.join(problems)}. Mend the list or add them")
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from voicegmm._base.arrays import FloatArray, IntArray
+from voicegmm._base.checks import listed
 from voicegmm._base.errors import AudioError, ListError, MismatchError
 from voicegmm._base.options import differences
 from voicegmm.features import FrameSet, PipelineOptions
@@ -217,13 +218,12 @@ def check_files(frames: FrameLibrary, files: Sequence[str], where: str) -> None:
     Raises
     ------
     ListError
-        Telling how many there are and the first of them.
+        Naming all of them.
     """
     known = set(frames.ids)
     missing = [file for file in dict.fromkeys(files) if file not in known]
     if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise ListError(
-            f"{where} names {len(missing)} recordings that the features do not hold: {shown}; "
-            "extract their features too, or mend the list"
+            f"{where} names {len(missing)} recordings that the features do not hold: "
+            f"{listed(missing)}; extract their features too, or mend the list"
         )

@@ -173,6 +173,16 @@ class Voices:
     cohort: Cohort | None = None
     sequential: SequentialTest | None = None
 
+    def __post_init__(self) -> None:
+        if self.cohort is None:
+            return
+        one, other = self.speakers.background, self.cohort.models.background
+        if one is not other and one.fingerprint != other.fingerprint:
+            raise MismatchError(
+                f"the speakers were made from the background model {one.fingerprint}, the cohort "
+                f"from {other.fingerprint}; make the cohort anew"
+            )
+
     def needed_cohort(self, options: ScoringOptions) -> Cohort:
         """Give the cohort that scores are normalized by.
 
