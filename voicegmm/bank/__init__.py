@@ -2,6 +2,7 @@
 
 from voicegmm.bank.answers import Identification, Verification
 from voicegmm.bank.classifier import (
+    ClassEvaluation,
     Classification,
     ClassifierOptions,
     ClassifierTraining,
@@ -13,6 +14,7 @@ from voicegmm.bank.voicebank import VoiceBank
 
 __all__ = [
     "BankOptions",
+    "ClassEvaluation",
     "Classification",
     "ClassifierOptions",
     "ClassifierTraining",

@@ -2,32 +2,38 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from voicegmm._base.checks import at_least
-from voicegmm._base.errors import VoicegmmError
+from voicegmm._base.errors import ListError, VoicegmmError
 from voicegmm._base.progress import Progress, counting, silent
 from voicegmm.bank.training import choose_components
 from voicegmm.corpus import ClassRecordings, scan_classes
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions, front_end_for
 from voicegmm.scoring import (
     OK,
+    ClassFigures,
     ClassOptions,
     FrameLibrary,
     JudgedClasses,
+    class_figures,
     class_posteriors,
     class_priors,
     class_ratios,
     class_scores,
     judge_classes,
+    pooled_by_voice,
+    score_classes,
     train_classes,
     usable,
 )
 from voicegmm.store import (
+    ExtractionSummary,
     FeatureStore,
     extract_to_memory,
     extract_to_store,
@@ -139,6 +145,26 @@ class Classification:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ClassEvaluation:
+    """What a classifier did with recordings whose class is known.
+
+    Parameters
+    ----------
+    recordings : ClassFigures
+        Each by itself.
+    speakers : ClassFigures, optional
+        Each speaker by the mean of the log-likelihoods of their recordings; None where speakers are
+        not known.
+    failures : dict of str to str
+        Recordings that could not be judged, with the reason; they are in no figure.
+    """
+
+    recordings: ClassFigures
+    speakers: ClassFigures | None
+    failures: dict[str, str]
+
+
 @dataclass(frozen=True, eq=False)
 class VoiceClassifier:
     """Classes of voices in one file: which of them is this?
@@ -231,6 +257,57 @@ class VoiceClassifier:
             return Classification(str(file), failure.status, failure.reason, prior=stated)
         return self._judged(str(file), made.sets[str(file)], priors, stated)
 
+    def evaluate(
+        self,
+        folder: str | os.PathLike[str],
+        n_workers: int = 1,
+        progress: Progress = silent,
+    ) -> "ClassEvaluation":
+        """Measure how well the classes of other recordings are told, laid out as for `train`.
+
+        Parameters
+        ----------
+        folder : path
+            Of the same classes. Speakers that trained the classifier would flatter it.
+        n_workers : int
+        progress : callable
+            See `voicegmm._base.progress`.
+
+        Raises
+        ------
+        VoicegmmError
+            If the folder has other classes, or one of them no usable recording.
+        """
+        recordings = scan_classes(Path(folder))
+        if recordings.names != self.names:
+            raise ListError(
+                f"{folder}: its classes are {', '.join(recordings.names)}; those that were "
+                f"trained are {', '.join(self.names)}"
+            )
+        with (
+            tempfile.TemporaryDirectory(prefix="voicegmm-") as work,
+            _extracted(
+                recordings, self.classes.models.front_end, Path(work), n_workers, progress
+            ) as (frames, summary),
+        ):
+            kept = recordings.usable(lambda file: frames.status(file).ok)
+            scores = score_classes(self.classes.models, frames, kept.files, n_workers)
+        return self._evaluation(kept, scores, _reasons(summary))
+
+    def _evaluation(
+        self, recordings: ClassRecordings, scores: np.ndarray, failures: dict[str, str]
+    ) -> "ClassEvaluation":
+        calibration = self.classes.calibration
+        values = calibration.apply(scores) if calibration else scores
+        judged = values, recordings.labels, recordings.voices()
+        sets = [judged]
+        if recordings.speakers_known:
+            sets.append(pooled_by_voice(*judged))
+        found = [class_figures(*one, np.random.default_rng(0)) for one in sets]
+        if not calibration:
+            found = [replace(one, cllr=None) for one in found]
+        return ClassEvaluation(found[0], found[1] if len(found) > 1 else None, failures)
+
     def _judged(
         self, file: str, made: FrameSet, priors: np.ndarray, stated: dict[str, float]
     ) -> Classification:
@@ -280,6 +357,27 @@ class VoiceClassifier:
         return tuple(doubts)
 
 
+@contextmanager
+def _extracted(
+    recordings: ClassRecordings,
+    features: PipelineOptions,
+    work: Path,
+    n_workers: int,
+    progress: Progress,
+) -> Iterator[tuple[FeatureStore, ExtractionSummary]]:
+    """Give the frames of recordings, in a store that lies in `work`."""
+    paths = {file: Path(file) for file in recordings.files}
+    told = counting(progress, "features", len(paths))
+    store = work / "features.h5"
+    summary = extract_to_store(paths, Pipeline(features), store, n_workers, told)
+    with FeatureStore(store) as frames:
+        yield frames, summary
+
+
+def _reasons(summary: ExtractionSummary) -> dict[str, str]:
+    return {file: status.reason for file, status in summary.failures.items()}
+
+
 def _trained(
     recordings: ClassRecordings,
     work: Path,
@@ -287,12 +385,8 @@ def _trained(
     n_workers: int,
     progress: Progress,
 ) -> VoiceClassifier:
-    paths = {file: Path(file) for file in recordings.files}
-    pipeline = Pipeline(options.features or front_end_for(list(paths.values())))
-    summary = extract_to_store(
-        paths, pipeline, work / "features.h5", n_workers, counting(progress, "features", len(paths))
-    )
-    with FeatureStore(work / "features.h5") as frames:
+    features = options.features or front_end_for(recordings.files)
+    with _extracted(recordings, features, work, n_workers, progress) as (frames, summary):
         n_frames = _fewest_frames(frames, recordings)
         n_components = options.n_components or choose_components(
             n_frames, options.frames_per_component
@@ -319,8 +413,7 @@ def _trained(
             "the speakers of some recordings are not known: if one speaker made several, what to "
             "expect is flattered; lay them out as <class>/<speaker>/<recording>",
         )
-    failures = {file: status.reason for file, status in summary.failures.items()}
-    training = ClassifierTraining(summary.n_files, summary.seconds, failures, warnings)
+    training = ClassifierTraining(summary.n_files, summary.seconds, _reasons(summary), warnings)
     return VoiceClassifier(judged, training)
 
 

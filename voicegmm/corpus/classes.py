@@ -1,5 +1,6 @@
 """Folders of labeled recordings: one sub-folder a class and, in it, one a speaker where known."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,10 @@ class ClassRecordings:
         """Count the speakers of each class, (n_classes,)."""
         pairs = {*zip(self.labels.tolist(), self.speakers, strict=True)}
         return np.bincount([label for label, _ in pairs], minlength=len(self.names))
+
+    def usable(self, ok: Callable[[str], bool]) -> "ClassRecordings":
+        """Give the recordings that pass."""
+        return self.chosen(np.array([ok(file) for file in self.files], bool))
 
     def chosen(self, which: BoolArray) -> "ClassRecordings":
         """Give some of the recordings; the classes stay."""

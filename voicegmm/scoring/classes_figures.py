@@ -31,16 +31,17 @@ class ClassFigures:
         Share of the recordings whose class came out first, at equal priors.
     confusion : tuple of tuple of int
         Recordings of each class (rows) that were given each (columns).
-    cllr : Estimate
+    cllr : Estimate, optional
         Cost of the log-likelihoods at equal priors, in units of what no evidence costs: 0 is
-        perfect, 1 worth nothing. Of two classes, the Cllr of the ratio.
+        perfect, 1 worth nothing. Of two classes, the Cllr of the ratio. None where nothing is
+        calibrated.
     eer, min_cllr : Estimate, optional
         Of two classes: what the ratio could do with the best threshold, and the best calibration.
     """
 
     accuracy: Rate
     confusion: tuple[tuple[int, ...], ...]
-    cllr: Estimate
+    cllr: Estimate | None = None
     eer: Estimate | None = None
     min_cllr: Estimate | None = None
 

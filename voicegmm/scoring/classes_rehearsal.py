@@ -113,7 +113,7 @@ def rehearse_classes(
     DataError
         If a class has too few speakers, or all of them lie in one fold, or too few frames.
     """
-    kept = recordings.chosen(np.array([frames.status(file).ok for file in recordings.files], bool))
+    kept = recordings.usable(lambda file: frames.status(file).ok)
     n_voices = kept.n_voices()
     few = int(n_voices.argmin())
     if n_voices[few] < options.min_speakers:

@@ -1,5 +1,6 @@
 """Artificial voices and degradations: seeded, fast, with everything known about them."""
 
+from voicegmm.synthesis.attack import Attack, AttackRanges, Place, draw_attack, draw_place, heard
 from voicegmm.synthesis.condition import ConditionOptions, degraded
 from voicegmm.synthesis.corpus import CorpusOptions, corpus_voice, write_corpus
 from voicegmm.synthesis.degradation import (
@@ -28,10 +29,13 @@ __all__ = [
     "NOISE_KINDS",
     "PHONES",
     "VOWELS",
+    "Attack",
+    "AttackRanges",
     "ChannelOptions",
     "ConditionOptions",
     "CorpusOptions",
     "NoiseOptions",
+    "Place",
     "ReplayOptions",
     "RoomOptions",
     "Segment",
@@ -42,10 +46,13 @@ __all__ = [
     "channel_filter",
     "corpus_voice",
     "degraded",
+    "draw_attack",
+    "draw_place",
     "draw_voice",
     "g711",
     "g711_decode",
     "g711_encode",
+    "heard",
     "make_noise",
     "pronounce",
     "replay",
