@@ -78,6 +78,35 @@ def test_strangers_get_their_sex(typed, classes, voices):
     assert "closed set: a voice that is none of female, male gets one of these names too" in out
 
 
+def test_other_recordings_measure_it(typed, classes, voices, folder, tmp_path):
+    for speaker in sorted((voices / "wavs").glob("b*"))[:6]:
+        sex = "female" if int(speaker.name[1:]) % 2 else "male"
+        (tmp_path / sex).mkdir(exist_ok=True)
+        (tmp_path / sex / speaker.name).symlink_to(speaker)
+    (tmp_path / "male/b999").mkdir()
+    (tmp_path / "male/b999/x.wav").write_text("no sound")
+    code, out, err = typed("classify", "evaluate", classes, tmp_path)
+    assert code == 0
+    assert "x.wav" in err
+    assert "24 recordings (95 % intervals), equal priors:" in out
+    assert "6 speakers (95 % intervals), equal priors:" in out
+    code, out, _ = typed("classify", "evaluate", classes, tmp_path, "--json")
+    found = json.loads(out)
+    # The same answers as one by one.
+    answers = [
+        VoiceClassifier.open(classes).classify(file).label == file.parts[-3]
+        for file in tmp_path.glob("*/b0*/*.wav")
+    ]
+    assert found["recordings"]["accuracy"]["value"] == pytest.approx(np.mean(answers))
+    assert sum(map(sum, found["speakers"]["confusion"])) == 6
+    assert len(found["failures"]) == 1
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/1.wav").symlink_to(next(folder.glob("male/*/*.wav")))
+    code, _, err = typed("classify", "evaluate", classes, tmp_path)
+    assert code == 1
+    assert "its classes are female, male, other; those that were trained are female, male" in err
+
+
 def test_a_prior_moves_the_posterior_and_not_the_ratio(typed, classes, voices):
     file = next((voices / "wavs/b001").glob("*.wav"))
     _, plain, _ = typed("classify", classes, file, "--json")
