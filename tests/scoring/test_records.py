@@ -1,6 +1,7 @@
 """What a speaker was enrolled from: kept, and never tried on its own model."""
 
 import hashlib
+import json
 import logging
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from voicegmm._base.errors import DataError, MismatchError
+from voicegmm._base.errors import DataError, FormatError, MismatchError
+from voicegmm._base.options import canonical_json
 from voicegmm.corpus import Enrollment, Trials
 from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import DiagonalGMM, EmOptions, InitialOptions, MapOptions, accumulate
@@ -30,6 +32,7 @@ from voicegmm.scoring import (
     score_trials,
 )
 from voicegmm.scoring.frames import distinct, distinct_by_speaker
+from voicegmm.scoring.models import digest_of
 from voicegmm.store import load_voices, save_voices
 
 NOON = "2026-01-31T12:00:00Z"
@@ -250,3 +253,24 @@ def test_what_does_not_belong_together_is_refused_with_both_sides_named(world):
     both = f"background model {background.fingerprint}, the cohort from {other.fingerprint}"
     with pytest.raises(MismatchError, match=both):
         Voices(models, scoring=options, cohort=cohort)
+
+
+def test_a_file_from_before_an_option_of_the_front_end_opens(world, tmp_path):
+    frames, background = world
+    path = tmp_path / "v.h5"
+    models = made(frames, background, a=["a/0"])
+    save_voices(path, Voices(models))
+    with h5py.File(path, "r+") as file:
+        options = json.loads(file["ubm"].attrs["front_end"])
+        del options["static"]["lifter"]
+        text = canonical_json(options)
+        gmm = background.gmm
+        mark = digest_of(text, gmm.weights, gmm.means, gmm.variances)
+        file["ubm"].attrs["front_end"], file["ubm"].attrs["fingerprint"] = text, mark
+        whole = digest_of(canonical_json([mark, models.ids]), models.means, models.counts)
+        file.attrs["fingerprint"] = whole
+    assert load_voices(path).speakers.background.front_end == PipelineOptions()
+    with h5py.File(path, "r+") as file:
+        file["ubm"].attrs["front_end"] = text.replace("16000", "8000")
+    with pytest.raises(FormatError, match="does not fit its fingerprint"):
+        load_voices(path)

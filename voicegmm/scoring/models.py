@@ -59,6 +59,14 @@ class UbmOptions:
         at_least("n_components", self.n_components, 1)
 
 
+def digest_of(text: str, *arrays: FloatArray) -> str:
+    """Give the first 32 hex digits of the SHA-256 of a text and the numbers of some arrays."""
+    digest = hashlib.sha256(text.encode())
+    for array in arrays:
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:32]
+
+
 @dataclass(frozen=True, eq=False)
 class BackgroundModel:
     """A universal background model, with the front end its frames must come from.
@@ -84,10 +92,8 @@ class BackgroundModel:
     @cached_property
     def fingerprint(self) -> str:
         """First 32 hex digits of the SHA-256 of front end, weights, means and variances."""
-        digest = hashlib.sha256(canonical_json(self.front_end).encode())
-        for array in (self.gmm.weights, self.gmm.means, self.gmm.variances):
-            digest.update(array.tobytes())
-        return digest.hexdigest()[:32]
+        gmm = self.gmm
+        return digest_of(canonical_json(self.front_end), gmm.weights, gmm.means, gmm.variances)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +141,8 @@ class SpeakerModels:
     @cached_property
     def fingerprint(self) -> str:
         """First 32 hex digits of the SHA-256 of background model, names, means and counts."""
-        digest = hashlib.sha256(canonical_json([self.background.fingerprint, self.ids]).encode())
-        for array in (self.means, self.counts):
-            digest.update(array.tobytes())
-        return digest.hexdigest()[:32]
+        text = canonical_json([self.background.fingerprint, self.ids])
+        return digest_of(text, self.means, self.counts)
 
     def owners(self, content: str) -> dict[str, EnrolledRecording]:
         """Give who was enrolled from a recording of this content, and the record that tells."""

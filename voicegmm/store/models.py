@@ -25,6 +25,7 @@ from voicegmm.scoring import (
     UbmOptions,
     Voices,
 )
+from voicegmm.scoring.models import digest_of
 from voicegmm.store.hdf5 import (
     damage_named,
     new_file,
@@ -60,7 +61,11 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
         read_record(group["record"]),
         float(group.attrs["n_frames"]),
     )
-    if model.fingerprint != group.attrs["fingerprint"]:
+    # By the text as it stands: options that came after the file was written are not in it.
+    front_end = str(group.attrs["front_end"])
+    gmm = model.gmm
+    found = digest_of(front_end, gmm.weights, gmm.means, gmm.variances)
+    if found != group.attrs["fingerprint"]:
         raise FormatError(f"{where}: damaged: the background model does not fit its fingerprint")
     return model
 
@@ -187,7 +192,8 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
         background = _read_background(file["ubm"], str(path))
         adaptation = read_options(file, "options", MapOptions, str(path))
         speakers = _read_speakers(file["speakers"], background, adaptation)
-        if speakers.fingerprint != file.attrs["fingerprint"]:
+        text = canonical_json([str(file["ubm"].attrs["fingerprint"]), speakers.ids])
+        if digest_of(text, speakers.means, speakers.counts) != file.attrs["fingerprint"]:
             raise FormatError(f"{path}: damaged: the speakers do not fit their fingerprint")
         judgment = msgspec.json.decode(file.attrs["judgment"])
         tests = None
