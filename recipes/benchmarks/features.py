@@ -1,8 +1,8 @@
 """How fast recordings become frames, beside librosa, Kaldi's code and the bare Fourier transform.
 
     python recipes/benchmarks/features.py [--minutes M] [--repeats R] [--json]
-    python recipes/benchmarks/features.py --files [--minutes M] [--repeats R] [--json]
-    python recipes/benchmarks/features.py --memory [--minutes M] [--json]
+    python recipes/benchmarks/features.py --files [--minutes M ...] [--repeats R] [--json]
+    python recipes/benchmarks/features.py --memory [--minutes M ...] [--json]
 
 The first measures, in one process and on one thread, with speech-like noise of 16 kHz in memory,
 by interleaved repeats:
@@ -17,26 +17,30 @@ by interleaved repeats:
 - each normalization alone, on the 60 dimensions.
 
 The second writes recordings of 10 s (after half an hour the same ones again) and extracts them to a
-feature store with one worker and with two: by the function, whose workers are there from the run
-before where they are processes, and by `voicegmm features extract`, whose are not. It also takes
-the time of that command for one recording.
+feature store with one worker and with two, by the function and by `voicegmm features extract`. What
+two cores of this machine give at the most is measured beside it: two processes that know nothing of
+each other, each with one worker and every other recording; and two such commands. It also takes the
+time of the command for one recording.
 
 The third writes one recording of M minutes, of 16 kHz and of 44.1 kHz in stereo, and has processes
 of their own extract it: how far does their memory rise above what it is after a recording of 10 s?
 
-In memory it is the processor's time that is taken (user and system), from disk the clock's. Ratios
-are medians of the ratios of neighboring repeats, which a busy machine disturbs less than times.
+In memory it is the processor's time that is taken (user and system), from disk the clock's, and as
+`processor` that of all processes together. Ratios are medians of the ratios of neighboring
+repeats, which a busy machine disturbs less than times. `work_of_one_worker_to_half_of_two` is what
+the second worker can gain at the most where no other job runs.
 """
 
 import argparse
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -183,20 +187,29 @@ RATIOS = {
 }
 
 
-def interleaved(runs: Runs, repeats: int, clock: Callable[[], float]) -> dict[str, list[float]]:
-    """Take the times of all runs in turn.
+def interleaved(
+    runs: Runs, repeats: int, *clocks: Callable[[], float]
+) -> list[dict[str, list[float]]]:
+    """Take the times of all runs in turn, by each clock.
 
     Each time a run goes before that does not count: some systems take freed memory away at once,
     and the next to ask for it waits, whoever that is.
     """
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: list[dict[str, list[float]]] = [{name: [] for name in runs} for _ in clocks]
     for _ in range(repeats):
         for name, run in runs.items():
             run()
-            begun = clock()
+            begun = [clock() for clock in clocks]
             run()
-            times[name].append(clock() - begun)
+            for clock, taken, start in zip(clocks, times, begun, strict=True):
+                taken[name].append(clock() - start)
     return times
+
+
+def processor_time() -> float:
+    """Give the seconds that this process and those it has waited for have worked."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def ratio(times: Mapping[str, Sequence[float]], upper: str, lower: str) -> float:
@@ -221,7 +234,7 @@ def measure_in_memory(minutes: float, repeats: int) -> dict[str, Any]:
         options = NormalizationOptions(method)
         runs[f"normalize_{method}"] = lambda options=options: normalize(frames, options)
     with threadpool_limits(1):
-        times = interleaved(runs, repeats, time.process_time)
+        (times,) = interleaved(runs, repeats, time.process_time)
     return {
         "minutes": minutes,
         "frames": len(frames),
@@ -234,37 +247,78 @@ def measure_in_memory(minutes: float, repeats: int) -> dict[str, Any]:
     }
 
 
+def write_recordings(folder: Path, minutes: float) -> dict[str, Path]:
+    """Write recordings into two folders in turn."""
+    samples = speech_like(min(minutes, DIFFERENT_MINUTES), seed=1)
+    paths = {}
+    for number, second in enumerate(range(0, round(60 * minutes), FILE_SECONDS)):
+        name = f"{number % 2}/{second:06d}.wav"
+        paths[name] = folder / name
+        paths[name].parent.mkdir(parents=True, exist_ok=True)
+        start = second * RATE % len(samples)
+        soundfile.write(paths[name], samples[start : start + FILE_SECONDS * RATE], RATE)
+    return paths
+
+
+def apart(work: Callable[[int], Any]) -> None:
+    """Call ``work(0)`` and ``work(1)`` at once, in processes that know nothing of each other."""
+    context = get_context("fork")
+    processes = [context.Process(target=work, args=(half,)) for half in (0, 1)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        if process.exitcode:
+            raise RuntimeError("an extraction failed")
+
+
+FILE_RATIOS = {
+    "one_worker_to_two": ("one_worker", "two_workers"),
+    "one_worker_to_two_processes_apart": ("one_worker", "apart"),
+    "command_one_worker_to_two": ("command_one_worker", "command_two_workers"),
+    "command_one_worker_to_two_commands_apart": ("command_one_worker", "commands_apart"),
+}
+
+
 def measure_files(minutes: float, repeats: int) -> dict[str, Any]:
     """Measure extraction from files to a feature store, and the start of the command."""
     pipeline = Pipeline(PipelineOptions(normalization=NormalizationOptions("mean_variance")))
-    with tempfile.TemporaryDirectory() as folder:
-        samples = speech_like(min(minutes, DIFFERENT_MINUTES), seed=1)
-        paths = {}
-        for second in range(0, round(60 * minutes), FILE_SECONDS):
-            name = f"{second:06d}.wav"
-            paths[name] = Path(folder, name)
-            start = second * RATE % len(samples)
-            soundfile.write(paths[name], samples[start : start + FILE_SECONDS * RATE], RATE)
-        store, one = Path(folder, "features.h5"), Path(folder, "one.txt")
-        one.write_text(next(iter(paths)) + "\n")
-        command = [sys.executable, "-m", "voicegmm", "features", "extract", "-o", f"{folder}/c.h5"]
-        command += ["--set", "normalization.method=mean_variance"]
-        run = partial(subprocess.run, check=True, capture_output=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = write_recordings(folder / "all", minutes)
+        halves = [{n: p for n, p in paths.items() if n.startswith(f"{half}/")} for half in (0, 1)]
+        one = folder / "one.txt"
+        one.write_text(f"all/{next(iter(paths))}\n")
+
+        def extract(recordings: Mapping[str, Path], n_workers: int, out: str) -> None:
+            extract_to_store(recordings, pipeline, folder / out, n_workers)
+
+        def command(what: Path, n_workers: int, out: str) -> None:
+            program = [sys.executable, "-m", "voicegmm", "features", "extract", what]
+            program += ["-o", folder / out, "--workers", str(n_workers)]
+            program += ["--set", "normalization.method=mean_variance"]
+            subprocess.run(program, check=True, capture_output=True)
+
         runs: Runs = {
-            "one_worker": lambda: extract_to_store(paths, pipeline, store, 1),
-            "two_workers": lambda: extract_to_store(paths, pipeline, store, 2),
-            "command_one_worker": lambda: run([*command, folder, "--workers", "1"]),
-            "command_two_workers": lambda: run([*command, folder, "--workers", "2"]),
-            "command_one_recording": lambda: run([*command, str(one)]),
+            "one_worker": lambda: extract(paths, 1, "f.h5"),
+            "two_workers": lambda: extract(paths, 2, "f.h5"),
+            "apart": lambda: apart(lambda half: extract(halves[half], 1, f"{half}.h5")),
+            "command_one_worker": lambda: command(folder / "all", 1, "f.h5"),
+            "command_two_workers": lambda: command(folder / "all", 2, "f.h5"),
+            "commands_apart": lambda: apart(
+                lambda half: command(folder / "all" / str(half), 1, f"{half}.h5")
+            ),
+            "command_one_recording": lambda: command(one, 1, "f.h5"),
         }
-        times = interleaved(runs, repeats, time.perf_counter)
+        times, worked = interleaved(runs, repeats, time.perf_counter, processor_time)
     return {
         "minutes": minutes,
         "files": len(paths),
         "seconds": {name: float(np.median(taken)) for name, taken in times.items()},
+        "processor": {name: float(np.median(taken)) for name, taken in worked.items()},
         "ratios": {
-            "one_worker_to_two": ratio(times, "one_worker", "two_workers"),
-            "command_one_worker_to_two": ratio(times, "command_one_worker", "command_two_workers"),
+            **{name: ratio(times, *pair) for name, pair in FILE_RATIOS.items()},
+            "work_of_one_worker_to_half_of_two": 2 * ratio(worked, "one_worker", "two_workers"),
         },
     }
 
@@ -322,25 +376,31 @@ def _write_slowly(path: Path, rate: int, n_channels: int, n_seconds: int) -> Non
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="of sound")
+    parser.add_argument(
+        "--minutes", type=float, nargs="+", default=[30.0], metavar="M", help="of sound"
+    )
     parser.add_argument("--repeats", type=int, default=7, metavar="R")
     parser.add_argument("--files", action="store_true", help="from disk to a store")
     parser.add_argument("--memory", action="store_true", help="of one long recording")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="an object a line for each length")
     options = parser.parse_args(arguments)
     measure = measure_files if options.files else measure_in_memory
     if options.memory:
         measure = measure_memory
-    result = measure(options.minutes, options.repeats)
-    if options.json:
-        print(json.dumps(result))
-        return
+    for minutes in options.minutes:
+        result = measure(minutes, options.repeats)
+        print(json.dumps(result) if options.json else as_text(result), flush=True)
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """Give a line for each number."""
+    lines = []
     for name, value in result.items():
         if isinstance(value, dict):
-            for inner, number in value.items():
-                print(f"{name:8} {inner:32} {number:.4g}")
+            lines += [f"{name:25} {inner:40} {number:.4g}" for inner, number in value.items()]
         else:
-            print(f"{name:41} {value}")
+            lines.append(f"{name:66} {value}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
