@@ -1,14 +1,12 @@
 """Against HTK's and Kaldi's own numbers (shared/oracles), through the presets users load."""
 
 import dataclasses
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from voicegmm._base.errors import AudioError
-from voicegmm._base.options import from_mapping
 from voicegmm.audio import Signal, read_signal
 from voicegmm.features import (
     NormalizationOptions,
@@ -19,6 +17,7 @@ from voicegmm.features import (
     deltas,
     detection_energy,
     filterbank,
+    load_front_end,
     mfcc,
     normalize,
 )
@@ -28,8 +27,7 @@ PRESETS = Path(__file__).parents[2] / "conf" / "features"
 
 
 def preset(name):
-    mapping = tomllib.loads((PRESETS / f"{name}.toml").read_text())
-    return from_mapping(PipelineOptions, mapping, f"{name}.toml")
+    return load_front_end(str(PRESETS / f"{name}.toml"))
 
 
 def htk_file(path):

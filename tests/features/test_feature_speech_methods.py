@@ -379,3 +379,16 @@ def test_finite_weights_or_a_named_error(samples, method, output, span, context,
 
 def _narrow(rate):
     return {} if rate == RATE else {"static": StaticOptions(n_filters=24, high_hertz=3800)}
+
+
+@pytest.mark.parametrize("fit", ["converged", "spear"])
+@pytest.mark.parametrize("method", ["two_gaussian", "three_gaussian"])
+def test_a_class_that_loses_its_last_frame_decides_nothing(method, fit):
+    options = SpeechOptions(method, gaussian_fit=fit, separation=0, rise_min_seconds=0)
+    rng = np.random.default_rng(8)
+    for n in range(2, 8):
+        for _ in range(10):
+            level = np.where(rng.uniform(size=n) < 0.5, -80.0, rng.uniform(-30, -20, n))
+            odds = gaussian_odds(level, 0.01, options)
+            assert not np.isnan(odds).any()
+            assert (np.diff(odds[np.argsort(level)]) >= 0).all()

@@ -63,7 +63,9 @@ def gaussian_odds(
     # instead, and louder is never less likely speech.
     rank = np.argsort(level, kind="stable")
     x = np.maximum(level[rank], means[0])
-    joint = np.log(weights) - 0.5 * (np.log(variances) + (x[:, None] - means) ** 2 / variances)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)  # a class that has lost its last frame has no weight
+    joint = log_weights - 0.5 * (np.log(variances) + (x[:, None] - means) ** 2 / variances)
     odds = np.logaddexp.reduce(joint[:, 1:], axis=1) - joint[:, 0]
     result = np.empty(len(level))
     result[rank] = np.maximum.accumulate(odds)
