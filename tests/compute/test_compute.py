@@ -91,7 +91,7 @@ for items, kind, told in failing:
         raise AssertionError("no error")
 
 def wait(item):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # at once, unlike print
     time.sleep(100)
 
 list(ordered_map(wait, range(2), 2, "forks"))
@@ -99,10 +99,10 @@ list(ordered_map(wait, range(2), 2, "forks"))
 
 
 def test_forks_do_the_same_and_end_with_their_parent():
-    process = subprocess.Popen([sys.executable, "-c", FORKING], stdout=subprocess.PIPE, text=True)
-    children = [int(process.stdout.readline()) for _ in range(2)]
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    command = [sys.executable, "-c", FORKING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        children = [int(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 10
     while (left := [pid for pid in children if alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.01)
