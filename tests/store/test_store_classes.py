@@ -1,8 +1,10 @@
 import h5py
+import msgspec
 import numpy as np
 import pytest
 
 from voicegmm._base.errors import FormatError
+from voicegmm._base.options import canonical_json
 from voicegmm.features import DeltaOptions, PipelineOptions, StaticOptions
 from voicegmm.metrics import Estimate
 from voicegmm.mixture import DiagonalGMM, Iteration, MapOptions
@@ -107,3 +109,14 @@ def test_damage_and_other_files_are_told(judged, tmp_path):
         file.attrs["format_version"] = 2
     with pytest.raises(FormatError, match="version 2 .* upgrade voicegmm"):
         load_classes(path)
+
+
+def test_a_file_from_before_an_option_came_is_read(judged, tmp_path):
+    path = tmp_path / "c.h5"
+    save(path, judged)
+    with h5py.File(path, "a") as file:
+        stated = msgspec.json.decode(file.attrs["front_end"])
+        del stated["pitch"]
+        file.attrs["front_end"] = canonical_json(stated)
+        file.attrs["fingerprint"] = judged.models.fingerprint_with(stated)
+    assert load_classes(path).models.front_end == FRONT_END

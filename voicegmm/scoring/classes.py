@@ -1,9 +1,10 @@
 """Classes of voices: a mixture of each, and how likely it makes a recording."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,15 @@ class ClassModels:
     @cached_property
     def fingerprint(self) -> str:
         """First 32 hex digits of the SHA-256 of front end, names and mixtures."""
-        digest = hashlib.sha256(canonical_json([self.front_end, self.names]).encode())
+        return self.fingerprint_with(self.front_end)
+
+    def fingerprint_with(self, front_end: PipelineOptions | Mapping[str, Any]) -> str:
+        """Give the fingerprint for a front end as a file states it.
+
+        An older file does not state the options that came later: its fingerprint is of what it
+        states.
+        """
+        digest = hashlib.sha256(canonical_json([front_end, self.names]).encode())
         for one in self.classes:
             for array in (one.gmm.weights, one.gmm.means, one.gmm.variances):
                 digest.update(array.tobytes())

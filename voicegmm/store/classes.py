@@ -77,7 +77,8 @@ def load_classes(path: str | os.PathLike[str]) -> JudgedClasses:
             read_options(file, "front_end", PipelineOptions, str(path)),
             read_options(file, "options", ClassOptions, str(path)),
         )
-        if models.fingerprint != file.attrs["fingerprint"]:
+        stated = msgspec.json.decode(file.attrs["front_end"])
+        if models.fingerprint_with(stated) != file.attrs["fingerprint"]:
             raise FormatError(f"{path}: damaged: the classes do not fit their fingerprint")
         judgment = msgspec.json.decode(file.attrs["judgment"])
         return JudgedClasses(
