@@ -1,6 +1,5 @@
 """Classes of voices: a mixture of each, and how likely it makes a recording."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +24,7 @@ from voicegmm.mixture import (
     log_density,
 )
 from voicegmm.scoring.frames import FrameLibrary, check_front_end, usable
-from voicegmm.scoring.models import UbmOptions, train_background
+from voicegmm.scoring.models import UbmOptions, digest_of, train_background
 
 
 @dataclass(frozen=True)
@@ -126,11 +125,9 @@ class ClassModels:
         An older file does not state the options that came later: its fingerprint is of what it
         states.
         """
-        digest = hashlib.sha256(canonical_json([front_end, self.names]).encode())
-        for one in self.classes:
-            for array in (one.gmm.weights, one.gmm.means, one.gmm.variances):
-                digest.update(array.tobytes())
-        return digest.hexdigest()[:32]
+        gmms = [one.gmm for one in self.classes]
+        arrays = [array for gmm in gmms for array in (gmm.weights, gmm.means, gmm.variances)]
+        return digest_of(canonical_json([front_end, self.names]), *arrays)
 
 
 def train_classes(
