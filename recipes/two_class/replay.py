@@ -1,7 +1,7 @@
 """Make genuine and replayed speech of speechocean762: OUT/train and OUT/test share nothing.
 
     python recipes/two_class/replay.py --data DIR --out REPLAY
-    voicegmm classify train REPLAY/train -o spoof.h5 --config asvspoof-lfcc --components 512
+    voicegmm classify train REPLAY/train -o spoof.h5 --config asvspoof-lfcc --components 128
     voicegmm classify evaluate spoof.h5 REPLAY/test
 
 Every recording is there twice: heard at one of the part's places, and stolen by one of the part's
