@@ -1,16 +1,16 @@
 """A recipe: everything that decides what an experiment does."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import OptionError
 from voicegmm._base.options import from_mapping
-from voicegmm._base.presets import load_config, with_overrides
+from voicegmm._base.presets import Config, load_config, with_overrides
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import MapOptions
-from voicegmm.scoring import FoldOptions, ScoringOptions, UbmOptions
+from voicegmm.scoring import FoldOptions, FusionOptions, ScoringOptions, UbmOptions
 from voicegmm.scoring.evaluation import EvaluationOptions
 
 
@@ -88,28 +88,132 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class FusedRecipe:
+    """An experiment with several systems that are fused.
+
+    The systems share the lists, the seed, the folds and the evaluation; the fusion is learned from
+    the trials of the folds, which are the same ones for all.
+
+    Parameters
+    ----------
+    name, description, seed, data, calibration, evaluation
+        As of a `Recipe`.
+    fusion : FusionOptions
+    systems : mapping of str to Recipe
+        Two at least.
+    """
+
+    name: str
+    systems: Mapping[str, Recipe]
+    description: str = ""
+    seed: int = 0
+    data: DataOptions = field(default_factory=DataOptions)
+    calibration: FoldOptions = field(default_factory=FoldOptions)
+    fusion: FusionOptions = field(default_factory=FusionOptions)
+    evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
+
+
+@dataclass(frozen=True)
 class LoadedRecipe:
     """A recipe and the folder it was found in.
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : Recipe or FusedRecipe
     folder : pathlib.Path
     """
 
-    recipe: Recipe
+    recipe: Recipe | FusedRecipe
     folder: Path
+
+
+_OF_A_SYSTEM = ("features", "ubm", "adaptation", "scoring")
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What stands in the file of a fused recipe."""
+
+    name: str
+    systems: dict[str, str]
+    description: str = ""
+    seed: int = 0
+    data: DataOptions = field(default_factory=DataOptions)
+    calibration: FoldOptions = field(default_factory=FoldOptions)
+    fusion: FusionOptions = field(default_factory=FusionOptions)
+    evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
+
+    def __post_init__(self) -> None:
+        if len(self.systems) < 2:
+            raise OptionError(f"systems must name two recipes or more, got {len(self.systems)}")
+        if self.calibration.design == "none":
+            raise OptionError(
+                "calibration.design must not be 'none' in a recipe with systems: the fusion is "
+                "learned from its folds"
+            )
+        for name in self.systems:
+            if not name or "/" in name or name.startswith("."):
+                raise OptionError(f"systems: {name!r} cannot be a folder's name")
 
 
 def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
     """Read a recipe by path or preset name, with ``key=value`` settings laid over it.
+
+    A recipe with a table ``[systems]`` (``NAME = "RECIPE"``, a preset or a path beside it) is a
+    fused one: settings of `features`, `ubm`, `adaptation` and `scoring` go to each of its systems.
 
     Raises
     ------
     OptionError
         Naming the value that cannot be, what would be right, and where it stands.
     """
-    config = with_overrides(load_config(name), settings)
+    config = load_config(name)
     path = config.path or Path(name)
-    recipe = from_mapping(Recipe, config.values, str(path), sources=config.sources)
-    return LoadedRecipe(recipe, path.parent)
+    if "systems" in config.values:
+        return LoadedRecipe(_fused(config, settings, path), path.parent)
+    return LoadedRecipe(_single(with_overrides(config, settings), path), path.parent)
+
+
+def _single(config: Config, path: Path) -> Recipe:
+    return from_mapping(Recipe, config.values, str(path), sources=config.sources)
+
+
+def _fused(config: Config, settings: Sequence[str], path: Path) -> FusedRecipe:
+    of_systems = [setting for setting in settings if _table(setting) in _OF_A_SYSTEM]
+    rest = [setting for setting in settings if _table(setting) not in _OF_A_SYSTEM]
+    shared_config = with_overrides(config, rest)
+    misplaced = [key for key in _OF_A_SYSTEM if key in shared_config.values]
+    if misplaced:
+        raise OptionError(
+            f"{path}: [{misplaced[0]}] belongs to the recipes that [systems] names, or to a "
+            "recipe without [systems]"
+        )
+    shared = from_mapping(_Shared, shared_config.values, str(path), sources=shared_config.sources)
+    systems = {}
+    for name, recipe in shared.systems.items():
+        inner = load_config(recipe, path.parent)
+        if "systems" in inner.values:
+            raise OptionError(f"{path}: systems.{name}: {recipe} is a fused recipe itself")
+        one = _single(with_overrides(inner, of_systems), inner.path or Path(recipe))
+        systems[name] = replace(
+            one,
+            name=name,
+            seed=shared.seed,
+            data=shared.data,
+            calibration=shared.calibration,
+            evaluation=shared.evaluation,
+        )
+    return FusedRecipe(
+        shared.name,
+        systems,
+        shared.description,
+        shared.seed,
+        shared.data,
+        shared.calibration,
+        shared.fusion,
+        shared.evaluation,
+    )
+
+
+def _table(setting: str) -> str:
+    return setting.partition("=")[0].partition(".")[0].strip()

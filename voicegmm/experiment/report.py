@@ -76,7 +76,7 @@ def write_report(folder: Path, files: Mapping[str, str]) -> None:
     results = _read_json(folder / "results.json")
     table = read_scores(folder / "scores.tsv")
     title = str(results.get("name") or folder.name)
-    write_text(folder / REPORT, _page(table, results, title, _read_run(folder, files)))
+    write_text(folder / REPORT, _page(table, results, title, _read_run(folder, files, results)))
 
 
 def write_score_report(
@@ -102,15 +102,21 @@ def write_score_report(
     write_text(path, _page(table, results, title, _Run()))
 
 
-def _read_run(folder: Path, files: Mapping[str, str]) -> _Run:
+def _read_run(folder: Path, files: Mapping[str, str], results: Mapping[str, Any]) -> _Run:
     options = _read_json(folder / "config.json")
-    background = load_background(folder / "ubm.h5")
     stages = _read_json(folder / "stages.json")
     calibration = folder / "calibration.json"
+    curve: tuple[float, ...] = ()
+    if "systems" in options:
+        facts = tuple(_fused_facts(results))
+    else:
+        background = load_background(folder / "ubm.h5")
+        facts = tuple(_model_facts(background, options))
+        curve = tuple(iteration.log_likelihood for iteration in background.iterations)
     return _Run(
-        tuple(_model_facts(background, options)),
+        facts,
         str(_read_json(calibration).get("reason", "")) if calibration.exists() else "",
-        tuple(iteration.log_likelihood for iteration in background.iterations),
+        curve,
         options,
         _read_json(folder / "environment.json"),
         {name: known for name, known in stages.items() if name != OWN_STAGE},
@@ -144,6 +150,14 @@ def _model_facts(
         yield "Lists", ", ".join(lists)
 
 
+def _fused_facts(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, system in results["systems"].items():
+        metrics = system["metrics"]
+        alone = f"EER {100 * metrics['eer']['value']:.2f} %, Cllr {metrics['cllr']['value']:.3f}"
+        place = f"systems/{name}/report.html"
+        yield f"System {name}", f"weight {system['weight']:.3g}; alone: {alone} ({place})"
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -159,7 +173,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _page(table: ScoreTable, results: Mapping[str, Any], title: str, run: _Run) -> str:
     metrics: Mapping[str, Any] = results.get("metrics", {})
     plots, missing = draw_scores(table, operating_points(metrics), title)
-    if run.options:
+    if run.log_likelihoods:
         of_training, without = draw_training(run.log_likelihoods)
         plots, missing = plots + of_training, missing + without
     rows = figure_rows(metrics)

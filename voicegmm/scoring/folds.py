@@ -29,9 +29,10 @@ from voicegmm.metrics import empirical_bounds
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring.calibration import Calibration, CalibrationOptions, train_calibration
 from voicegmm.scoring.cohort import cohort_size, make_cohort
-from voicegmm.scoring.frames import FrameLibrary, distinct_by_speaker
+from voicegmm.scoring.frames import OK, FrameLibrary, distinct_by_speaker
 from voicegmm.scoring.models import SpeakerModels, UbmOptions, enroll, train_background
 from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.trials import score_trials
 from voicegmm.scoring.voices import Voices
 
@@ -89,6 +90,8 @@ class Rehearsal:
     scores : (n,) float64 array
     seconds : (n_tests,) float64 array
         Speech in each test.
+    files : tuple of str
+        The recording that each test is.
     stranger : (n,) bool array
         Whether the background model and the enrolled speakers knew nothing of this voice (but for
         its own model, with "outsiders").
@@ -103,8 +106,21 @@ class Rehearsal:
     voice: IntArray
     scores: Float64Array
     seconds: Float64Array
+    files: tuple[str, ...]
     stranger: BoolArray
     n_enrolled: float
+
+    def table(self, calibration: Calibration) -> ScoreTable:
+        """Lay out the trials that the calibration was learned from, with what it makes of them."""
+        used = self.targets | self.nontargets
+        trials = Trials.of(
+            (self.speakers[model], self.files[test], int(target))
+            for model, test, target in zip(
+                self.model[used], self.test[used], self.targets[used], strict=True
+            )
+        )
+        n, scores = len(trials), self.scores[used]
+        return ScoreTable(trials, scores, (OK,) * n, ("",) * n, calibration.apply(scores))
 
     @property
     def targets(self) -> BoolArray:
@@ -433,5 +449,8 @@ def _pooled(parts: Sequence[_Part], folds: Sequence[_Fold]) -> Rehearsal:
         np.concatenate(column) for column in zip(*columns, strict=True)
     )
     seconds = np.concatenate([part.seconds for part in parts])
+    files = tuple(file for part in parts for file in part.trials.tests)
     n_met = float(np.mean([one.n_met for one in folds]))
-    return Rehearsal(tuple(speakers), fold, test, model, voice, scores, seconds, stranger, n_met)
+    return Rehearsal(
+        tuple(speakers), fold, test, model, voice, scores, seconds, files, stranger, n_met
+    )

@@ -14,6 +14,7 @@ from voicegmm.scoring.folds import FoldOptions, rehearse
 from voicegmm.scoring.frames import FrameLibrary
 from voicegmm.scoring.models import BackgroundModel, UbmOptions, enroll
 from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.voices import Voices
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,25 @@ class SpeakerOptions:
         at_least("min_enroll_seconds", self.min_enroll_seconds, 0)
 
 
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """What came of a calibration.
+
+    Parameters
+    ----------
+    calibration : Calibration, optional
+    reason : str
+        Why there is none.
+    development : ScoreTable, optional
+        The folds' trials, from which it was learned; their ratios are its own, learned from the
+        same trials.
+    """
+
+    calibration: Calibration | None = None
+    reason: str = ""
+    development: ScoreTable | None = None
+
+
 def calibrate(
     frames: FrameLibrary,
     others: Mapping[str, Sequence[str]],
@@ -50,7 +70,7 @@ def calibrate(
     enrollments: Sequence[Enrollment],
     n_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Calibration | None, str]:
+) -> Calibrated:
     """Learn a calibration by folds over the speakers of the background.
 
     Parameters
@@ -70,13 +90,11 @@ def calibrate(
 
     Returns
     -------
-    calibration : Calibration or None
-    reason : str
-        Why there is none.
+    Calibrated
     """
     folds = options.calibration
     if folds.design == "none":
-        return None, "none was asked for"
+        return Calibrated(reason="none was asked for")
     try:
         rehearsal = rehearse(
             frames,
@@ -91,10 +109,11 @@ def calibrate(
             progress=progress,
             scoring=options.scoring,
         )
-        return rehearsal.calibration(folds.p_target, folds.map), ""
+        calibration = rehearsal.calibration(folds.p_target, folds.map)
     except DataError as error:
         log.warning("the scores are uncalibrated: %s", error)
-        return None, str(error)
+        return Calibrated(reason=str(error))
+    return Calibrated(calibration, development=rehearsal.table(calibration))
 
 
 def make_voices(
