@@ -120,7 +120,8 @@ class Rehearsal:
             )
         )
         n, scores = len(trials), self.scores[used]
-        return ScoreTable(trials, scores, (OK,) * n, ("",) * n, calibration.apply(scores))
+        ratios = calibration.apply(scores, self.seconds[self.test[used]])
+        return ScoreTable(trials, scores, (OK,) * n, ("",) * n, ratios)
 
     @property
     def targets(self) -> BoolArray:

@@ -1,0 +1,141 @@
+"""Several systems in one recipe, fused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from voicegmm._base.errors import OptionError
+from voicegmm.experiment import load_recipe, run_recipe
+from voicegmm.scoring import read_scores
+from voicegmm.store import load_fusion
+
+FUSED = """
+name = "two"
+[data]
+lists = "lists"
+recordings = "wavs"
+[calibration]
+n_folds = 3
+[systems]
+wide = "wide.toml"
+mean = "mean.toml"
+"""
+WIDE = """
+name = "wide"
+features = { sample_rate = 16000 }
+ubm = { n_components = 8, em = { n_iterations = 3 } }
+"""
+MEAN = """
+extends = "wide.toml"
+[features.normalization]
+method = "mean"
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recipe")
+    for name, text in (("fused", FUSED), ("wide", WIDE), ("mean", MEAN)):
+        (folder / f"{name}.toml").write_text(text)
+    return folder / "fused.toml"
+
+
+@pytest.fixture(scope="module")
+def done(recipe, voices, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return run_recipe(load_recipe(str(recipe)), voices, out, n_workers=2)
+
+
+def test_the_fused_score_is_what_the_fusion_makes_of_the_systems(done):
+    fusion = load_fusion(done.folder / "fusion.h5")
+    assert fusion.systems == ("wide", "mean")
+    tables = [
+        read_scores(done.folder / "systems" / name / "scores.tsv") for name in ("wide", "mean")
+    ]
+    fused = read_scores(done.folder / "scores.tsv")
+    by_hand = fusion.offset + sum(
+        weight * table.llrs for weight, table in zip(fusion.weights, tables, strict=True)
+    )
+    np.testing.assert_allclose(fused.llrs, by_hand, rtol=1e-12)
+    assert not np.allclose(tables[0].scores, tables[1].scores)
+
+
+def test_the_fusion_is_learned_from_background_speakers_alone(done, voices):
+    background = set((voices / "lists" / "ubm.txt").read_text().split("\n"))
+    for folder in (done.folder, done.folder / "systems" / "wide", done.folder / "systems" / "mean"):
+        learned_from = read_scores(folder / "development.tsv")
+        assert set(learned_from.trials.tests) <= background
+        assert {0, 1} == set(learned_from.trials.labels.tolist())
+    fusion = load_fusion(done.folder / "fusion.h5")
+    assert fusion.n_targets + fusion.n_nontargets == len(learned_from)
+
+
+def test_results_and_report_tell_of_each_system(done):
+    results = json.loads((done.folder / "results.json").read_text())
+    assert list(results["systems"]) == ["wide", "mean"]
+    for name, system in results["systems"].items():
+        alone = json.loads((done.folder / "systems" / name / "results.json").read_text())
+        assert system["metrics"] == alone["metrics"]
+    page = (done.folder / "report.html").read_text()
+    assert "System wide" in page
+    assert "System mean" in page
+    config = json.loads((done.folder / "config.json").read_text())
+    assert config["systems"]["mean"]["features"]["normalization"]["method"] == "mean"
+
+
+def test_only_what_changed_is_done_again(done, recipe, voices):
+    def skipped(*settings):
+        result = run_recipe(load_recipe(str(recipe), settings), voices, done.folder, n_workers=2)
+        return {name for name, stage in result.results["stages"].items() if stage["skipped"]}
+
+    everything = set(done.results["stages"])
+    assert skipped() == everything
+    assert everything - skipped("fusion.ridge=0.1") == {"fusion", "evaluation", "report"}
+
+
+def test_settings_go_to_the_systems_or_to_what_they_share(recipe):
+    loaded = load_recipe(str(recipe), ["ubm.n_components=4", "seed=3"]).recipe
+    assert loaded.seed == 3
+    for system in loaded.systems.values():
+        assert (system.ubm.n_components, system.seed) == (4, 3)
+        assert system.data == loaded.data
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "[ubm]\nn_components = 4",
+            r"fused\.toml: \[ubm\] belongs to the recipes that \[systems\]",
+        ),
+        ("[fusion]\nridg = 1", "unknown option 'ridg'.*did you mean 'ridge'"),
+        ("[systems.extra]\nx = 1", "systems"),
+    ],
+)
+def test_what_cannot_be_in_a_fused_recipe_is_refused(recipe, tmp_path, change, message):
+    for name in ("wide", "mean"):
+        (tmp_path / f"{name}.toml").write_text((recipe.parent / f"{name}.toml").read_text())
+    (tmp_path / "fused.toml").write_text(f"{FUSED}\n{change}\n")
+    with pytest.raises(OptionError, match=message):
+        load_recipe(str(tmp_path / "fused.toml"))
+
+
+@pytest.mark.parametrize(
+    ("systems", "message"),
+    [
+        ('wide = "wide.toml"', "systems must name two recipes or more, got 1"),
+        ('a = "gmm-ubm"\nb = "gmm-umb"', "no preset is called 'gmm-umb'.*gmm-ubm"),
+        ('a = "gmm-ubm"\nb = "recommended"', "recommended is a fused recipe itself"),
+        ('a = "gmm-ubm"\n"../b" = "gmm-ubm"', "cannot be a folder's name"),
+    ],
+)
+def test_systems_that_cannot_be_fused_are_refused(tmp_path, systems, message):
+    (tmp_path / "fused.toml").write_text(f'name = "x"\n[systems]\n{systems}\n')
+    with pytest.raises(OptionError, match=message):
+        load_recipe(str(tmp_path / "fused.toml"))
+
+
+def test_a_fusion_needs_the_folds(recipe):
+    with pytest.raises(OptionError, match="design must not be 'none' in a recipe with systems"):
+        load_recipe(str(recipe), ["calibration.design=none"])
