@@ -19,8 +19,40 @@ def system(d, n=400, seed=0):
     return rng.normal(d / 2, np.sqrt(d), n), rng.normal(-d / 2, np.sqrt(d), 5 * n)
 
 
+def voices(n=12, takes=4, seed=0):
+    """Every voice against tests of every voice: numbers of models and tests, labels, scores."""
+    rng = np.random.default_rng(seed)
+    models, tests = np.repeat(np.arange(n), n * takes), np.tile(np.arange(n * takes), n)
+    labels = (tests // takes == models).astype(int)
+    scores = rng.normal(np.where(labels == 1, 3 + rng.normal(0, 1, n)[models], -3), 2)
+    return models, tests // takes, labels, scores
+
+
+def with_band():
+    models, tests, labels, scores = voices()
+    t, n = scores[labels == 1], scores[labels == 0]
+    trials = metrics.sort_trials(t, n, models[labels == 1], models[labels == 0], tests[labels == 0])
+    return (t, n), metrics.det_band(trials, np.random.default_rng(0), 40)
+
+
+def strip(**more):
+    models, _, labels, scores = voices()
+    names = [f"voice {i}" for i in range(12)]
+    return plots.speaker_strip(names, models, scores, labels, 0.5, **more)
+
+
+def over_duration():
+    t, n = system(6)
+    rng = np.random.default_rng(3)
+    return plots.duration_against_score(
+        t, n, rng.lognormal(1, 0.5, len(t)), rng.lognormal(1, 0.5, len(n))
+    )
+
+
 FIGURES = {
     "det": lambda: plots.det({"one": system(4), "two": system(9)}),
+    "strip": strip,
+    "duration": over_duration,
     "cross_entropy": lambda: plots.cross_entropy(*system(8)),
     "tippett": lambda: plots.tippett(*system(6)),
     "histogram": lambda: plots.score_histogram(*system(6)),
@@ -37,7 +69,7 @@ def test_axes_say_what_and_in_which_unit(make):
     (axes,) = make().axes
     assert axes.get_title(loc="left")
     assert axes.get_xlabel()
-    assert "(" in axes.get_ylabel()
+    assert "(" in axes.get_ylabel() or axes.get_ylabel() == "Model"
 
 
 @pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
@@ -260,3 +292,85 @@ def test_curves_over_priors_are_those_of_the_metrics():
         assert (least <= neutral + 1e-12).all()
         np.testing.assert_allclose(axes.lines[0].get_xdata() * np.log(10), curve.prior_log_odds)
     plots.to_svg(plots.cross_entropy([-np.inf, 1.0], [0.0]))
+
+
+def test_the_band_of_a_det_curve_holds_the_curve_and_the_share_of_replicates():
+    (t, n), band = with_band()
+    figure = plots.det({"x": (t, n)}, [], bands={"x": band})
+    (area,) = figure.axes[0].patches
+    assert len(area.get_xy()) >= 2 * len(band.low_fa)
+    assert band.n_replicates == 40
+    for first, second in ((band.low_fa, band.low_miss), (band.high_fa, band.high_miss)):
+        assert (np.diff(first) >= 0).all() or (np.diff(second) <= 0).all()
+    x, y = ndtri(np.clip([band.low_fa, band.low_miss], 1e-12, 1))
+    u, v = ndtri(np.clip([band.high_fa, band.high_miss], 1e-12, 1))
+    assert ((x + y) <= (u + v) + 1e-9).all()
+    # The curve of all trials lies within its own band where both rates are errors enough.
+    points = metrics.det_points(t, n)
+    inside = (points.p_fa > 0.02) & (points.p_miss > 0.02)
+    a, b = ndtri(points.p_fa[inside]), ndtri(points.p_miss[inside])
+    low = np.interp(a - b, x - y, x + y)
+    high = np.interp(a - b, u - v, u + v)
+    assert inside.sum() > 5
+    assert (low - 1e-9 <= a + b).all()
+    assert (a + b <= high + 1e-9).all()
+
+
+def test_a_wider_band_holds_more_and_few_speakers_have_none():
+    models, tests, labels, scores = voices(20)
+    t, n = scores[labels == 1], scores[labels == 0]
+    trials = metrics.sort_trials(t, n, models[labels == 1], models[labels == 0], tests[labels == 0])
+    half, most = (
+        metrics.det_band(trials, np.random.default_rng(1), 60, confidence)
+        for confidence in (0.5, 0.9)
+    )
+    assert (most.low_miss <= half.low_miss).all()
+    assert (most.high_miss >= half.high_miss).all()
+    alone = metrics.sort_trials([1.0], [0.0], [0], [0], [1])
+    assert metrics.det_band(alone, np.random.default_rng(0), 50) is None
+
+
+def test_the_strip_orders_speakers_by_their_mean_and_shows_those_in_trouble():
+    models, _, labels, scores = voices()
+    means = [scores[(models == m) & (labels == 1)].mean() for m in range(12)]
+    axes = strip().axes[0]
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert shown == [f"voice {i}" for i in np.argsort(means)]
+    few = strip(most=3)
+    gap = [mean - scores[(models == m) & (labels == 0)].max() for m, mean in enumerate(means)]
+    shown = {label.get_text() for label in few.axes[0].get_yticklabels()}
+    assert shown == {f"voice {i}" for i in np.argsort(gap)[:3]}
+    assert few.axes[0].get_ylabel() == "Model (3 of 12)"
+    assert "Equal error at 0.5" in texts(few)
+    with pytest.raises(DataError, match="no model has both a target and a non-target"):
+        plots.speaker_strip(["a", "b"], [0, 1], [1.0, 2.0], [1, 0])
+    with pytest.raises(OptionError, match="most must be at least 1"):
+        strip(most=0)
+    plots.to_svg(plots.speaker_strip(["<script>" * 9], [0, 0, 0], [1.0, 0.0, np.nan], [1, 0, 1]))
+
+
+def test_duration_groups_have_the_medians_of_their_trials():
+    t, n = np.arange(40.0), -np.arange(20.0)
+    figure = plots.duration_against_score(t, n, 1 + np.arange(40.0), np.full(20, 3.0))
+    lines = [line for line in figure.axes[0].lines if "Targets" in str(line.get_label())]
+    np.testing.assert_allclose(lines[0].get_ydata(), [4.5, 14.5, 24.5, 34.5])
+    np.testing.assert_allclose(lines[0].get_xdata(), [5.5, 15.5, 25.5, 35.5])
+    assert "20 non-targets of 3 to 3 s" in figure.get_label()
+    plots.to_svg(plots.duration_against_score([1.0], [np.inf, 0.0], [2.0], [2.0, 2.0]))
+    with pytest.raises(DataError, match="the seconds of targets must be 2 numbers above 0"):
+        plots.duration_against_score([1.0, 2.0], [0.0], [1.0], [1.0])
+    with pytest.raises(DataError, match="the seconds of nontargets must be 1 numbers above 0"):
+        plots.duration_against_score([1.0], [0.0], [1.0], [0.0])
+    with pytest.raises(DataError, match="nontargets must hold at least one finite score"):
+        plots.duration_against_score([1.0], [-np.inf], [1.0], [1.0])
+
+
+def test_a_page_of_many_trials_gets_light_figures():
+    rng = np.random.default_rng(0)
+    scores, seconds = rng.normal(size=200_000), rng.lognormal(1, 0.5, 200_000)
+    figure = plots.duration_against_score(scores[:1000], scores, seconds[:1000], seconds)
+    assert len(plots.to_svg(figure)) < 500_000
+    labels = np.repeat([1, 0], 100_000)
+    models = rng.integers(400, size=200_000)
+    names = [f"speaker {i}" for i in range(400)]
+    assert len(plots.to_svg(plots.speaker_strip(names, models, scores, labels))) < 1_200_000

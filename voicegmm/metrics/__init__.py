@@ -39,6 +39,7 @@ from voicegmm.metrics.curves import (
     det_points_of,
     tippett,
 )
+from voicegmm.metrics.det_band import DetBand, det_band
 from voicegmm.metrics.evaluation import Estimate, Evaluation, evaluate
 from voicegmm.metrics.hull import Rocch, rocch, rocch_points
 from voicegmm.metrics.identification import OpenSetCurve, identification_rate, open_set_curve
@@ -75,6 +76,7 @@ __all__ = [
     "ClearMot",
     "Comparison",
     "CrossEntropy",
+    "DetBand",
     "DetPoints",
     "Difference",
     "Estimate",
@@ -102,6 +104,7 @@ __all__ = [
     "cllr_of",
     "compare",
     "cross_entropy",
+    "det_band",
     "det_points",
     "det_points_of",
     "eer",

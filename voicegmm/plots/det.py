@@ -12,6 +12,7 @@ import numpy.typing as npt
 from voicegmm._base.arrays import Float64Array
 from voicegmm._base.errors import DataError
 from voicegmm.metrics.curves import det_points_of
+from voicegmm.metrics.det_band import DetBand
 from voicegmm.metrics.hull import Rocch, rocch
 from voicegmm.metrics.pooling import SortedScores, sort_scores
 from voicegmm.metrics.rates import OperatingPoint, rocch_eer
@@ -55,6 +56,7 @@ def det(
     systems: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]],
     operating_points: Sequence[OperatingPoint] = (OperatingPoint(),),
     *,
+    bands: Mapping[str, DetBand] | None = None,
     title: str = "Detection error trade-off",
 ) -> "Figure":
     """Draw the DET curves of one or more systems.
@@ -69,6 +71,8 @@ def det(
         Arrays of scores; higher means more like a target.
     operating_points : sequence of OperatingPoint
         Whose minDCF is marked; may be empty.
+    bands : mapping of name to DetBand, optional
+        Drawn behind the curve of the system of that name; see `voicegmm.metrics.det_band`.
     title : str
 
     Returns
@@ -97,6 +101,8 @@ def det(
             # matplotlib leaves out of a legend what begins with an underscore.
             label = f"{' ' * name.startswith('_')}{name}: EER {100 * equal:.3g} %"
             color = COLORS[i % len(COLORS)]
+            if bands and name in bands:
+                _fill(axes, bands[name], color, low, high)
             x, y = _curve(scores[name], low, high)
             axes.plot(x, y, color=color, linestyle=LINES[i % len(LINES)], label=label)
             _mark(axes, [(equal, equal)], "o", color, low, high)
@@ -158,6 +164,16 @@ def _curve(scores: SortedScores, low: float, high: float) -> tuple[Float64Array,
     step = (ndtri(high) - ndtri(low)) / 1500
     kept = thinned(x, y, step, step)
     return x[kept], y[kept]
+
+
+def _fill(axes: "Axes", band: DetBand, color: str, low: float, high: float) -> None:
+    from scipy.special import ndtri
+
+    least, most = ndtri(low / 10), ndtri(1 - (1 - high) / 10)
+    better = np.clip(ndtri([band.low_fa, band.low_miss]), least, most)
+    worse = np.clip(ndtri([band.high_fa, band.high_miss]), least, most)
+    x, y = np.concatenate([better, worse[:, ::-1]], axis=1)
+    axes.fill(x, y, color=color, alpha=0.16, linewidth=0.0, zorder=1)
 
 
 def _mark(
