@@ -169,7 +169,7 @@ def adapt(
     from voicegmm._base.presets import Config, with_overrides
     from voicegmm._base.progress import counting
     from voicegmm.corpus import read_enrollments, read_speakers
-    from voicegmm.scoring import SpeakerOptions, calibrate, make_voices
+    from voicegmm.scoring import Calibrated, SpeakerOptions, calibrate, make_voices
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, load_background, save_voices
 
@@ -203,7 +203,7 @@ def adapt(
                 lambda done, total: progress("calibration", done, total),
             )
             if background
-            else (None, "made by `voicegmm adapt` without --background")
+            else Calibrated(reason="made by `voicegmm adapt` without --background")
         )
         voices = make_voices(
             model,
@@ -211,7 +211,7 @@ def adapt(
             enrolled,
             others,
             options,
-            learned,
+            (learned.calibration, learned.reason),
             n_workers,
             counting(progress, "speakers", len(enrolled)),
             now(),

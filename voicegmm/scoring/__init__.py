@@ -71,7 +71,7 @@ from voicegmm.scoring.normalization import (
     normalize_scores,
 )
 from voicegmm.scoring.options import ScoringOptions, SequentialOptions, check_running
-from voicegmm.scoring.preparation import SpeakerOptions, calibrate, make_voices
+from voicegmm.scoring.preparation import Calibrated, SpeakerOptions, calibrate, make_voices
 from voicegmm.scoring.ratio import ScoreKeeper, log_likelihood_ratios
 from voicegmm.scoring.recording import score_recording
 from voicegmm.scoring.records import EnrolledRecording
@@ -94,6 +94,7 @@ __all__ = [
     "OK",
     "AlignedTables",
     "BackgroundModel",
+    "Calibrated",
     "Calibration",
     "CalibrationOptions",
     "ClassCalibration",
