@@ -128,7 +128,7 @@ def test_bad_recordings_stand_in_the_table_with_their_reason(damaged, tmp_path):
     assert done.results["n_failed_targets"] >= 4
     log = (done.folder / "run.log").read_text()
     assert tests[1] in log
-    assert "cannot be enrolled" in log
+    assert "not enrolled: " in log
 
 
 def test_duplicate_trials_and_leaks_are_warned_of(damaged, tmp_path):

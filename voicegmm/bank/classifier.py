@@ -12,6 +12,7 @@ import numpy as np
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import ListError, VoicegmmError
 from voicegmm._base.progress import Progress, counting, silent
+from voicegmm._base.reasons import together
 from voicegmm.bank.training import choose_components
 from voicegmm.corpus import ClassRecordings, scan_classes
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions, front_end_for
@@ -413,6 +414,7 @@ def _trained(
             "the speakers of some recordings are not known: if one speaker made several, what to "
             "expect is flattered; lay them out as <class>/<speaker>/<recording>",
         )
+    warnings = (*together(summary.notes), *warnings)
     training = ClassifierTraining(summary.n_files, summary.seconds, _reasons(summary), warnings)
     return VoiceClassifier(judged, training)
 

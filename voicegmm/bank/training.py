@@ -11,6 +11,7 @@ import numpy as np
 from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import DataError, ListError, OptionError, VoicegmmError
 from voicegmm._base.progress import Progress, counting, silent
+from voicegmm._base.reasons import together
 from voicegmm.bank.streaming import can_stream, learned_from
 from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers, shared_recordings
 from voicegmm.features import Pipeline, PipelineOptions, front_end_for
@@ -223,7 +224,7 @@ def train_voices(
         judged = _judge(
             frames, kept, others, enrollments, ubm, options, n_workers, progress, voices
         )
-    warnings = [*fitted.warnings]
+    warnings = [*together(summary.notes), *fitted.warnings]
     if judged.uncalibrated_because:
         warnings.append(f"the scores are uncalibrated: {judged.uncalibrated_because}")
     return Training(

@@ -103,13 +103,14 @@ def train(
 
 def _report_training(bank: Any, out: Path, as_json: bool) -> None:
     from voicegmm._base.options import to_mapping
+    from voicegmm._base.reasons import together
 
     training, voices = bank.training, bank.voices
     ubm = voices.speakers.background
-    for reason in training.failures.values():
-        warn(reason)
-    for reason in training.left_out.values():
-        warn(f"left out: {reason}")
+    for line in together(training.failures):
+        warn(line)
+    for line in together(training.left_out, "speakers"):
+        warn(f"left out: {line}")
     for warning in training.warnings:
         warn(warning)
     if as_json:

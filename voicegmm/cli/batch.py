@@ -168,6 +168,7 @@ def adapt(
     from voicegmm._base.options import from_mapping, to_mapping
     from voicegmm._base.presets import Config, with_overrides
     from voicegmm._base.progress import counting
+    from voicegmm._base.reasons import together
     from voicegmm.corpus import read_enrollments, read_speakers
     from voicegmm.scoring import Calibrated, SpeakerOptions, calibrate, make_voices
     from voicegmm.scoring.frames import check_files
@@ -216,8 +217,8 @@ def adapt(
             counting(progress, "speakers", len(enrolled)),
             now(),
         )
-    for name, why in voices.not_enrolled.items():
-        warn(f"{name} was not enrolled: {why}")
+    for line in together(voices.not_enrolled, "speakers"):
+        warn(f"not enrolled: {line}")
     if not voices.speakers.ids:
         raise VoicegmmError(f"{enrollments}: nobody could be enrolled")
     save_voices(out, voices)

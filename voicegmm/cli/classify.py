@@ -141,11 +141,12 @@ def train(
 
 
 def _report_training(classifier: Any, out: Path, as_json: bool) -> None:
+    from voicegmm._base.reasons import together
     from voicegmm.store import describe
 
     training, models = classifier.training, classifier.classes.models
-    for reason in (*training.failures.values(), *training.warnings):
-        warn(reason)
+    for line in (*together(training.failures), *training.warnings):
+        warn(line)
     if as_json:
         found = describe(out)
         kept = ("classes", "n_dims", "sample_rate", "speakers_known", "calibration", "expected")
@@ -218,13 +219,14 @@ def evaluate(classes: Path, folder: Path, workers: int | None, as_json: bool) ->
     what; where speakers are known also with one judgment a speaker, by the mean over recordings.
     """
     from voicegmm._base.options import to_mapping
+    from voicegmm._base.reasons import together
     from voicegmm.bank import VoiceClassifier
 
     classifier = VoiceClassifier.open(classes)
     with bars() as progress:
         found = classifier.evaluate(folder, cores(workers), progress)
-    for reason in found.failures.values():
-        warn(reason)
+    for line in together(found.failures):
+        warn(line)
     if as_json:
         print_json({"classes": classifier.names, **to_mapping(found)})
         return

@@ -101,10 +101,8 @@ def extract(
     with bars() as progress:
         counted = counting(progress, "features", len(paths))
         summary = extract_to_store(paths, pipeline, out, cores(workers), counted, segments)
-    for status in summary.failures.values():
-        warn(f"{status.status}: {status.reason}")
-    for file, note in summary.notes.items():
-        warn(f"{file}: {note}")
+    for warning in summary.warnings():
+        warn(warning)
     if as_json:
         print_json(
             {

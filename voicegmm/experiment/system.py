@@ -16,6 +16,7 @@ from voicegmm._base.errors import OptionError, VoicegmmError
 from voicegmm._base.files import write_text
 from voicegmm._base.options import canonical_json, to_mapping
 from voicegmm._base.progress import Progress, counting
+from voicegmm._base.reasons import together
 from voicegmm.corpus import Protocol, by_speaker, leakage_warnings
 from voicegmm.experiment.environment import describe_environment
 from voicegmm.experiment.recipe import DataOptions, FusedRecipe, Recipe
@@ -123,10 +124,8 @@ class SystemRun:
                 self.n_workers,
                 counting(self.progress, "features", len(protocol.paths)),
             )
-            for status in summary.failures.values():
-                log.warning("%s: %s", status.status, status.reason)
-            for file, note in summary.notes.items():
-                log.warning("%s: %s", file, note)
+            for warning in summary.warnings():
+                log.warning("%s", warning)
 
         stamps = stamps_of(list(protocol.paths.values()))
         parts = [pipeline.fingerprint, list(protocol.paths), stamps]
@@ -212,8 +211,8 @@ class SystemRun:
                     self.n_workers,
                     counting(self.progress, "speakers", len(protocol.enrollments)),
                 )
-            for name, reason in voices.not_enrolled.items():
-                log.warning("%s cannot be enrolled: %s", name, reason)
+            for line in together(voices.not_enrolled, "speakers"):
+                log.warning("not enrolled: %s", line)
             save_voices(self.path("speakers.h5"), voices)
 
         enrolled = to_mapping(protocol.enrollments)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from voicegmm._base.errors import AudioError, VoicegmmError
 from voicegmm._base.files import content_hash
 from voicegmm._base.options import fingerprint
+from voicegmm._base.reasons import together
 from voicegmm.compute import can_fork, ordered_map
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.features.pipeline import Segments
@@ -52,6 +53,18 @@ class ExtractionSummary:
     failures: dict[str, Status]
     notes: dict[str, str]
     n_resumed: int = 0
+
+    def warnings(self) -> list[str]:
+        """Tell failures and notes in few lines: reasons that are equal make one."""
+        by_status: dict[str, dict[str, str]] = {}
+        for file, status in self.failures.items():
+            by_status.setdefault(status.status, {})[file] = status.reason
+        failures = [
+            f"{status}: {line}"
+            for status, reasons in by_status.items()
+            for line in together(reasons)
+        ]
+        return [*failures, *together(self.notes)]
 
 
 @dataclass(frozen=True)
