@@ -245,20 +245,39 @@ def stacked_means(
     if options.centered:
         moved -= prior.means
     if options.scaling == "kl":
-        moved = np.sqrt(prior.weights)[:, None] * _whitened(prior, moved)
+        moved = np.sqrt(prior.weights)[:, None] * whitened(prior, moved)
     return moved.reshape(*moved.shape[:-2], -1)
 
 
-def _whitened(gmm: Mixture, means: Float64Array) -> Float64Array:
-    """Give L^-1 mean, Sigma = L L', component by component: (..., n_components, n_dims)."""
-    whitened: Float64Array
+def whitened(gmm: Mixture, means: Float64Array) -> Float64Array:
+    """Give vectors in deviations of their components: L_k^-1 x_k, Sigma_k = L_k L_k'.
+
+    Parameters
+    ----------
+    gmm : Mixture
+        L_k is diagonal where the covariance is, else the lower Cholesky factor.
+    means : (..., n_components, n_dims) float64 array
+        Means, offsets of means or first moments.
+
+    Returns
+    -------
+    (..., n_components, n_dims) float64 array
+    """
     if isinstance(gmm, FullGMM | TiedGMM):
-        covariances = gmm.covariances if isinstance(gmm, FullGMM) else gmm.covariance
-        inverse = np.linalg.inv(np.linalg.cholesky(covariances))
-        whitened = (inverse @ means[..., None])[..., 0]
-    else:
-        whitened = means / np.sqrt(gmm.variances_by_dim())
-    return whitened
+        return np.asarray((np.linalg.inv(_factors(gmm)) @ means[..., None])[..., 0])
+    return np.asarray(means / np.sqrt(gmm.variances_by_dim()))
+
+
+def unwhitened(gmm: Mixture, deviations: Float64Array) -> Float64Array:
+    """Undo `whitened`: L_k times each vector, (..., n_components, n_dims)."""
+    if isinstance(gmm, FullGMM | TiedGMM):
+        return np.asarray((_factors(gmm) @ deviations[..., None])[..., 0])
+    return np.asarray(deviations * np.sqrt(gmm.variances_by_dim()))
+
+
+def _factors(gmm: FullGMM | TiedGMM) -> Float64Array:
+    covariances = gmm.covariances if isinstance(gmm, FullGMM) else gmm.covariance
+    return np.asarray(np.linalg.cholesky(covariances))
 
 
 def fisher_vector(gmm: DiagonalGMM, statistics: Statistics) -> Float64Array:

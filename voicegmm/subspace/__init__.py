@@ -1,12 +1,21 @@
-"""Subspace models: vectors of one length a recording, and back ends that compare them."""
+"""Subspace models: i-vectors of recordings, and back ends that compare vectors."""
 
 from voicegmm.subspace.back_end import BackEnd, BackEndOptions, learn_back_end, speaker_means
+from voicegmm.subspace.factors import Posteriors
 from voicegmm.subspace.plda import (
     Plda,
     PldaOptions,
     plda_log_likelihood,
     plda_scores,
     train_plda,
+)
+from voicegmm.subspace.recordings import Recordings
+from voicegmm.subspace.total_variability import (
+    TotalVariability,
+    TotalVariabilityOptions,
+    extract,
+    extract_posteriors,
+    train_total_variability,
 )
 from voicegmm.subspace.vectors import (
     Affine,
@@ -27,8 +36,14 @@ __all__ = [
     "LdaOptions",
     "Plda",
     "PldaOptions",
+    "Posteriors",
+    "Recordings",
+    "TotalVariability",
+    "TotalVariabilityOptions",
     "centering",
     "cosine_scores",
+    "extract",
+    "extract_posteriors",
     "lda",
     "learn_back_end",
     "nap",
@@ -37,6 +52,7 @@ __all__ = [
     "plda_scores",
     "speaker_means",
     "train_plda",
+    "train_total_variability",
     "wccn",
     "whitening",
 ]

@@ -1,0 +1,133 @@
+"""What subspace models know of recordings: their moments about the background model."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
+from voicegmm._base.errors import DataError, MismatchError
+from voicegmm.mixture import Mixture, Statistics
+from voicegmm.mixture.representation import whitened
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """Zeroth and first moments of recordings under one background model.
+
+    Parameters
+    ----------
+    gmm : Mixture
+        The background model, with covariances Sigma_k = L_k L_k' of any shape.
+    counts : (n_recordings, n_components) float array
+        n: sums of posteriors, 0 or more.
+    centered : (n_recordings, n_components, n_dims) float array
+        L_k^-1 (f_k - n_k m_k): first moments about the background's means, in deviations of their
+        component. It may be a `numpy.memmap` or anything else that is cut like an array: training
+        and extraction read a few recordings at a time.
+
+    Raises
+    ------
+    DataError
+        If the shapes disagree.
+    """
+
+    gmm: Mixture
+    counts: Float64Array
+    centered: FloatArray
+
+    def __post_init__(self) -> None:
+        n_recordings, shape = len(self.counts), self.gmm.means.shape
+        for name, wanted in (("counts", shape[:1]), ("centered", shape)):
+            found = getattr(self, name).shape
+            if found != (n_recordings, *wanted):
+                raise DataError(f"{name} must be {(n_recordings, *wanted)}, got {found}")
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @staticmethod
+    def of(
+        gmm: Mixture, statistics: Iterable[Statistics], dtype: npt.DTypeLike = np.float64
+    ) -> "Recordings":
+        """Take the moments of recordings, one `Statistics` each.
+
+        Parameters
+        ----------
+        gmm : Mixture
+            The model that the statistics were collected under.
+        statistics : iterable of Statistics
+            As `accumulate` and `accumulate_each` give them.
+        dtype : numpy.dtype
+            Of `centered`: float32 takes half the memory, and costs 6e-8 of each number.
+
+        Raises
+        ------
+        DataError
+            For statistics of another shape, or that are not finite, or counts below 0.
+        """
+        counts: list[Float64Array] = []
+        centered: list[FloatArray] = []
+        for number, one in enumerate(statistics):
+            if one.first.shape != gmm.means.shape:
+                raise DataError(
+                    f"recording {number} (counting from 0) has moments of {one.first.shape}, the "
+                    f"model has means of {gmm.means.shape}"
+                )
+            rest = whitened(gmm, one.first - one.counts[:, None] * gmm.means)
+            if not (np.isfinite(rest).all() and (one.counts >= 0).all()):
+                raise DataError(
+                    f"recording {number} (counting from 0) has moments that are not finite, or "
+                    "counts below 0"
+                )
+            counts.append(one.counts)
+            centered.append(rest.astype(dtype))
+        shape = (len(counts), *gmm.means.shape)
+        return Recordings(
+            gmm,
+            np.array(counts, np.float64).reshape(shape[:2]),
+            np.array(centered, dtype).reshape(shape),
+        )
+
+    def part(self, rows: slice | IntArray) -> tuple[Float64Array, Float64Array]:
+        """Read the counts and centered moments of some recordings, in float64."""
+        return np.asarray(self.counts[rows]), np.asarray(self.centered[rows], np.float64)
+
+
+def check_background(gmm: Mixture, recordings: Recordings) -> None:
+    """Refuse recordings whose moments were collected under another background model.
+
+    Raises
+    ------
+    MismatchError
+        If the models differ in any number.
+    """
+    other = recordings.gmm
+    if other is gmm:
+        return
+    alike = type(other) is type(gmm) and all(
+        np.array_equal(getattr(gmm, field.name), getattr(other, field.name))
+        for field in fields(gmm)
+    )
+    if not alike:
+        raise MismatchError(
+            "the recordings' statistics are of another background model than the subspace was "
+            "trained on; collect them anew under its own"
+        )
+
+
+def rows_by_speaker(speakers: Sequence[str], n_recordings: int) -> dict[str, IntArray]:
+    """Give the recordings of each speaker, in the order of their first.
+
+    Raises
+    ------
+    DataError
+        If there is not one speaker a recording.
+    """
+    if len(speakers) != n_recordings:
+        raise DataError(f"speakers must be one a recording, {n_recordings}; got {len(speakers)}")
+    rows: dict[str, list[int]] = {}
+    for number, name in enumerate(speakers):
+        rows.setdefault(name, []).append(number)
+    return {name: np.array(numbers, np.intp) for name, numbers in rows.items()}
