@@ -40,6 +40,23 @@ def test_extract_tells_what_it_did(typed, wavs, tmp_path):
     assert not (tmp_path / "f.h5.partial").exists()
 
 
+def test_what_many_recordings_share_is_told_once(typed, wavs, tmp_path):
+    for name in ("c", "d", "e", "f"):
+        samples = np.random.default_rng(0).uniform(-0.3, 0.3, 8_000)
+        samples[:4_000] *= 0.001
+        soundfile.write(wavs / f"{name}.wav", samples, 8_000)
+    for name in ("x", "y"):
+        (wavs / f"{name}.wav").write_bytes(b"")
+    code, _, err = typed("features", "extract", wavs, "-o", tmp_path / "f.h5")
+    assert code == 0
+    assert err.splitlines() == [
+        "warning: unreadable: 2 recordings (x.wav, y.wav): is empty (0 bytes); copy or record it "
+        "again",
+        "warning: 4 recordings (c.wav, d.wav, e.wav ...): sampled at 8000 Hz, below the 16000 Hz "
+        "of the features: its upper band is empty",
+    ]
+
+
 def test_extract_goes_on_after_an_interruption(typed, wavs, tmp_path, monkeypatch):
     from voicegmm.features import Pipeline
 

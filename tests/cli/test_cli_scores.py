@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from voicegmm.cli.console import warn_of_unscored
 from voicegmm.corpus import Trials
 from voicegmm.metrics import eer
 from voicegmm.scoring import ScoreTable, align_tables, read_scores, write_scores
@@ -28,6 +29,17 @@ def written(folder, names, seed, labels=True, n_speakers=12):
         write_scores(folder / name, ScoreTable(Trials.of(rows), scores, ok, ("",) * len(rows)))
         paths.append(folder / name)
     return paths
+
+
+def test_the_costliest_reasons_are_told_and_the_others_counted(capsys):
+    rows = [("m", f"t{number}", 1) for number in range(15)]
+    reasons = [f"t{min(number, 12)}.wav: is empty" for number in range(15)]
+    nothing = np.full(15, np.nan)
+    warn_of_unscored(ScoreTable(Trials.of(rows), nothing, ("unreadable",) * 15, tuple(reasons)))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "warning: 3 trials not scored (unreadable): t12.wav: is empty"
+    assert len(lines) == 11
+    assert lines[-1] == "warning: 3 more trials not scored, for 3 other reasons: see the scores"
 
 
 def test_fuse(typed, tmp_path):

@@ -293,7 +293,7 @@ class VoiceClassifier:
         ):
             kept = recordings.usable(lambda file: frames.status(file).ok)
             scores = score_classes(self.classes.models, frames, kept.files, n_workers)
-        return self._evaluation(kept, scores, _reasons(summary))
+        return self._evaluation(kept, scores, summary.reasons())
 
     def _evaluation(
         self, recordings: ClassRecordings, scores: np.ndarray, failures: dict[str, str]
@@ -375,10 +375,6 @@ def _extracted(
         yield frames, summary
 
 
-def _reasons(summary: ExtractionSummary) -> dict[str, str]:
-    return {file: status.reason for file, status in summary.failures.items()}
-
-
 def _trained(
     recordings: ClassRecordings,
     work: Path,
@@ -415,7 +411,7 @@ def _trained(
             "expect is flattered; lay them out as <class>/<speaker>/<recording>",
         )
     warnings = (*together(summary.notes), *warnings)
-    training = ClassifierTraining(summary.n_files, summary.seconds, _reasons(summary), warnings)
+    training = ClassifierTraining(summary.n_files, summary.seconds, summary.reasons(), warnings)
     return VoiceClassifier(judged, training)
 
 

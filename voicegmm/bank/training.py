@@ -16,8 +16,9 @@ from voicegmm.bank.streaming import can_stream, learned_from
 from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers, shared_recordings
 from voicegmm.features import Pipeline, PipelineOptions, front_end_for
 from voicegmm.metrics import Estimate, evaluate
-from voicegmm.mixture import MapOptions
+from voicegmm.mixture import DiagonalGMM, FitResult, MapOptions
 from voicegmm.scoring import (
+    BackgroundModel,
     FoldOptions,
     FoldTests,
     FrameLibrary,
@@ -190,23 +191,7 @@ def train_voices(
         if not kept:
             reason = next(iter(left_out.values()))
             raise VoicegmmError(f"{folder}: no speaker can be enrolled; {reason}")
-        trained_on = others or kept
-        files = [file for group in trained_on.values() for file in usable(frames, group)]
-        n_frames = sum(frames.count(file) for file in files)
-        n_components = options.n_components or choose_components(
-            n_frames, options.frames_per_component
-        )
-        ubm = UbmOptions(n_components, options.ubm.initial, options.ubm.em)
-        n_iterations = ubm.em.n_iterations
-        model, fitted = train_background(
-            frames,
-            files,
-            ubm,
-            options.seed,
-            n_workers,
-            lambda number, _: progress("background model", number, n_iterations),
-        )
-        progress("background model", n_iterations, n_iterations)
+        model, fitted = _background_model(frames, others or kept, options, n_workers, progress)
         enrollments = [Enrollment(name, tuple(group)) for name, group in kept.items()]
         models, _ = enroll(
             model,
@@ -222,7 +207,7 @@ def train_voices(
             cohort = make_cohort(models, frames, others, size, options.scoring, n_workers)
             voices = replace(voices, cohort=cohort)
         judged = _judge(
-            frames, kept, others, enrollments, ubm, options, n_workers, progress, voices
+            frames, kept, others, enrollments, model.options, options, n_workers, progress, voices
         )
     warnings = [*together(summary.notes), *fitted.warnings]
     if judged.uncalibrated_because:
@@ -232,7 +217,7 @@ def train_voices(
         summary.n_files,
         summary.seconds,
         left_out,
-        {file: status.reason for file, status in summary.failures.items()},
+        summary.reasons(),
         tuple(warnings),
     )
 
@@ -278,6 +263,30 @@ def _with_enough_speech(
         else:
             kept[name] = good
     return kept, left_out
+
+
+def _background_model(
+    frames: FrameLibrary,
+    speakers: Mapping[str, Sequence[str]],
+    options: BankOptions,
+    n_workers: int,
+    progress: Progress,
+) -> tuple[BackgroundModel, FitResult[DiagonalGMM]]:
+    files = [file for group in speakers.values() for file in usable(frames, group)]
+    n_frames = sum(frames.count(file) for file in files)
+    n_components = options.n_components or choose_components(n_frames, options.frames_per_component)
+    ubm = UbmOptions(n_components, options.ubm.initial, options.ubm.em)
+    n_iterations = ubm.em.n_iterations
+    model, fitted = train_background(
+        frames,
+        files,
+        ubm,
+        options.seed,
+        n_workers,
+        lambda number, _: progress("background model", number, n_iterations),
+    )
+    progress("background model", n_iterations, n_iterations)
+    return model, fitted
 
 
 def _judge(

@@ -114,26 +114,22 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
     for warning in training.warnings:
         warn(warning)
     if as_json:
-        summary = to_mapping(
-            {
-                "bank": str(out),
-                "speakers": bank.names,
-                "n_recordings": training.n_recordings,
-                "speech_seconds": round(training.speech_seconds, 2),
-                "n_components": ubm.gmm.n_components,
-                "sample_rate": ubm.front_end.sample_rate,
-                "calibrated": bank.calibrated,
-                "metrics": {
-                    key: value for key, value in voices.expected.items() if key[:2] != "n_"
-                },
-                "identification": voices.promise,
-                "sequential": voices.sequential,
-                "left_out": training.left_out,
-                "failures": training.failures,
-                "warnings": training.warnings,
-            }
-        )
-        print_json(summary)
+        told = {
+            "bank": str(out),
+            "speakers": bank.names,
+            "n_recordings": training.n_recordings,
+            "speech_seconds": round(training.speech_seconds, 2),
+            "n_components": ubm.gmm.n_components,
+            "sample_rate": ubm.front_end.sample_rate,
+            "calibrated": bank.calibrated,
+            "metrics": {key: value for key, value in voices.expected.items() if key[:2] != "n_"},
+            "identification": voices.promise,
+            "sequential": voices.sequential,
+            "left_out": training.left_out,
+            "failures": training.failures,
+            "warnings": training.warnings,
+        }
+        print_json(to_mapping(told))
         return
     click.echo(
         f"{out}: {len(bank.names)} speakers from {training.n_recordings} recordings, "
@@ -143,6 +139,12 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
     if not bank.calibrated:
         click.echo("uncalibrated: identify will give no name without --force")
         return
+    _print_expected(voices)
+
+
+def _print_expected(voices: Any) -> None:
+    from voicegmm._base.options import to_mapping
+
     click.echo("What to expect, measured on speakers left out (95 % intervals):")
     for key in ("eer", "verify_miss", "verify_false_accept", "cllr"):
         click.echo("  " + metric_line(key, to_mapping(voices.expected[key])))

@@ -14,6 +14,7 @@ from voicegmm.cli.console import (
     print_json,
     settings_option,
     warn,
+    warn_of_unscored,
     workers_option,
 )
 from voicegmm.cli.explaining import check_explanations, explain_table
@@ -309,8 +310,7 @@ def score(
         write_scores(out, table)
         if explained:
             explain_table(explained, voices.speakers, frames, table, made_of)
-    for status, reason, count in table.failures().values():
-        warn(f"{count} trials not scored ({status}): {reason}")
+    warn_of_unscored(table)
     n_scored = int(table.scored.sum())
     kind = "calibrated" if voices.calibration else "uncalibrated"
     click.echo(f"{out}: {n_scored} of {len(table)} trials scored, {kind}")

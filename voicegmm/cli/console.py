@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from voicegmm.scoring import ScoreTable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,6 +118,16 @@ def bars() -> Any:
 def warn(message: str) -> None:
     """Print a warning, in one line, on standard error."""
     click.echo(f"warning: {' '.join(message.split())}", err=True)
+
+
+def warn_of_unscored(table: "ScoreTable", most: int = 10) -> None:
+    """Tell why trials have no score: the reasons that cost the most of them, a line each."""
+    failures = sorted(table.failures().values(), key=lambda failure: -failure[2])
+    for status, reason, count in failures[:most]:
+        warn(f"{count} trials not scored ({status}): {reason}")
+    if failures[most:]:
+        n_trials, n_reasons = sum(count for *_, count in failures[most:]), len(failures) - most
+        warn(f"{n_trials} more trials not scored, for {n_reasons} other reasons: see the scores")
 
 
 def print_json(value: Any) -> None:

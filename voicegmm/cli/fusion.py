@@ -13,6 +13,7 @@ from voicegmm.cli.console import (
     metric_name,
     print_json,
     warn,
+    warn_of_unscored,
 )
 
 if TYPE_CHECKING:
@@ -121,8 +122,7 @@ def fuse(
 
 
 def _warn_of(fused: "ScoreTable", fusion: "Fusion") -> None:
-    for status, reason, count in fused.failures().values():
-        warn(f"{count} trials not scored ({status}): {reason}")
+    warn_of_unscored(fused)
     for system, weight in zip(fusion.systems, fusion.weights, strict=True):
         if weight < 0:
             warn(f"{system} weighs {weight:.3g}: it speaks against its own scores")

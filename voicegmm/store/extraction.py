@@ -54,6 +54,10 @@ class ExtractionSummary:
     notes: dict[str, str]
     n_resumed: int = 0
 
+    def reasons(self) -> dict[str, str]:
+        """Give why each recording that failed did."""
+        return {file: status.reason for file, status in self.failures.items()}
+
     def warnings(self) -> list[str]:
         """Tell failures and notes in few lines: reasons that are equal make one."""
         by_status: dict[str, dict[str, str]] = {}

@@ -5,7 +5,7 @@ import os
 import msgspec
 import numpy as np
 
-from voicegmm._base.options import canonical_json, fingerprint, from_mapping
+from voicegmm._base.options import canonical_json, fingerprint
 from voicegmm.scoring.fusion import Fusion, FusionOptions
 from voicegmm.store.hdf5 import (
     damage_named,
@@ -15,6 +15,7 @@ from voicegmm.store.hdf5 import (
     read_strings,
     write_strings,
 )
+from voicegmm.store.models import read_options
 
 FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 1
 
@@ -38,7 +39,7 @@ def load_fusion(path: str | os.PathLike[str]) -> Fusion:
         If it is not one, or is damaged.
     """
     with damage_named(path), open_file(path, FUSION_FORMAT, FUSION_VERSION) as file:
-        options = from_mapping(FusionOptions, msgspec.json.decode(file.attrs["options"]), str(path))
+        options = read_options(file, "options", FusionOptions, str(path))
         n_targets, n_nontargets = msgspec.json.decode(file.attrs["n_trials"], type=tuple[int, int])
         systems = read_strings(file, "systems")
         fusion = Fusion(
