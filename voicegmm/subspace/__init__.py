@@ -1,6 +1,13 @@
-"""Subspace models: i-vectors of recordings, and back ends that compare vectors."""
+"""Subspace models: session variability, i-vectors, and back ends that compare vectors."""
 
 from voicegmm.subspace.back_end import BackEnd, BackEndOptions, learn_back_end, speaker_means
+from voicegmm.subspace.factor_analysis import (
+    FactorAnalysis,
+    FactorAnalysisOptions,
+    channel_offsets,
+    enroll,
+    train_factor_analysis,
+)
 from voicegmm.subspace.factors import Posteriors
 from voicegmm.subspace.plda import (
     Plda,
@@ -33,6 +40,8 @@ __all__ = [
     "Affine",
     "BackEnd",
     "BackEndOptions",
+    "FactorAnalysis",
+    "FactorAnalysisOptions",
     "LdaOptions",
     "Plda",
     "PldaOptions",
@@ -41,7 +50,9 @@ __all__ = [
     "TotalVariability",
     "TotalVariabilityOptions",
     "centering",
+    "channel_offsets",
     "cosine_scores",
+    "enroll",
     "extract",
     "extract_posteriors",
     "lda",
@@ -51,6 +62,7 @@ __all__ = [
     "plda_log_likelihood",
     "plda_scores",
     "speaker_means",
+    "train_factor_analysis",
     "train_plda",
     "train_total_variability",
     "wccn",

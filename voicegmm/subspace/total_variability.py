@@ -86,7 +86,7 @@ class TotalVariability:
 
     def linear(self, centered: Float64Array) -> Float64Array:
         """Give sum_k A_k' f_k of each recording, (n_recordings, rank)."""
-        flat = self.loadings.reshape(-1, self.rank)
+        flat = self.loadings.reshape(self.gmm.means.size, self.rank)
         return np.asarray(centered.reshape(len(centered), -1) @ flat)
 
 
