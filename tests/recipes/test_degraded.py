@@ -92,3 +92,24 @@ def test_cross_validation_hears_no_trial_speaker(corpus, tmp_path, monkeypatch):
     (one,) = module.cross_validate(normalized, corpus, module.genders(corpus), (0,), 1)
     assert seen[-1][1].normalization.method == "t"
     assert one < 0.35
+
+
+@pytest.mark.slow
+def test_cross_validation_fuses_by_other_speakers(corpus, tmp_path, monkeypatch):
+    module = script("cross_validate", monkeypatch)
+    (tmp_path / "fused.toml").write_text(
+        'name = "two"\n[systems]\na = "gmm-ubm"\nb = "gmm-ubm-mean"\n'
+    )
+    settings = ["ubm.n_components=8", "ubm.em.n_iterations=3"]
+    recipe = load_recipe(str(tmp_path / "fused.toml"), settings).recipe
+    fused_of = []
+    original = module.fuse_held_out
+
+    def spy(matrix, target, models, voices, options):
+        fused_of.append((matrix.shape[1], set(target[models == voices])))
+        return original(matrix, target, models, voices, options)
+
+    monkeypatch.setattr(module, "fuse_held_out", spy)
+    (found,) = module.cross_validate_fused(recipe, corpus, module.genders(corpus), (0,), 2)
+    assert fused_of == [(2, {True})]
+    assert found < 0.35
