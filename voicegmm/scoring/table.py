@@ -16,7 +16,7 @@ from voicegmm.corpus import Trials
 from voicegmm.corpus.lists import checked_name, each_line
 from voicegmm.scoring.frames import OK
 
-_COLUMNS = ("model", "test", "label", "score", "llr", "status", "reason")
+SCORE_COLUMNS = ("model", "test", "label", "score", "llr", "status", "reason")
 _LABELS = {"target": 1, "nontarget": 0, "": -1}
 _NAMES = {1: "target", 0: "nontarget", -1: ""}
 
@@ -78,7 +78,7 @@ class ScoreTable:
 def write_scores(path: str | Path, table: ScoreTable) -> None:
     """Write a score table as TSV, whole or not at all; numbers read back to the same bits."""
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write("\t".join(_COLUMNS) + "\n")
+        file.write("\t".join(SCORE_COLUMNS) + "\n")
         file.writelines(_lines(table))
 
 
@@ -119,14 +119,14 @@ def read_scores(path: str | Path) -> ScoreTable:
     def rows() -> Iterator[tuple[str, str, int]]:
         lines = each_line(path)
         number, header = next(lines)
-        if tuple(header.split("\t")) != _COLUMNS:
+        if tuple(header.split("\t")) != SCORE_COLUMNS:
             raise ListError(
                 f"{path}: line {number}: not a score table; "
-                f"the header must be {'<TAB>'.join(_COLUMNS)}"
+                f"the header must be {'<TAB>'.join(SCORE_COLUMNS)}"
             )
         for number, line in lines:
             fields = line.split("\t")
-            if len(fields) != len(_COLUMNS) or fields[2] not in _LABELS:
+            if len(fields) != len(SCORE_COLUMNS) or fields[2] not in _LABELS:
                 raise ListError(f"{path}: line {number}: expected 7 fields, got {line!r}")
             model, test, label, score, llr, status, reason = fields
             scores.append(_number(score, path, number))

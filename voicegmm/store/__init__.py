@@ -4,9 +4,10 @@ import os
 
 from voicegmm._base.errors import FormatError
 from voicegmm.scoring import BackgroundModel, Fusion, JudgedClasses, Voices
+from voicegmm.store.bosaris import write_bosaris_trials
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes, save_classes
 from voicegmm.store.comparison import FeatureComparison, RecordingComparison, compare_features
-from voicegmm.store.description import describe
+from voicegmm.store.description import describe, file_fingerprint
 from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extract_to_store
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
@@ -20,10 +21,18 @@ from voicegmm.store.models import (
     save_background,
     save_voices,
 )
+from voicegmm.store.score_files import (
+    SCORE_FILES,
+    read_key_file,
+    read_labeled,
+    read_score_file,
+    write_score_file,
+)
 from voicegmm.store.score_journal import ScoreJournal
 from voicegmm.store.training import TrainingCheckpoint
 
 __all__ = [
+    "SCORE_FILES",
     "ExtractionSummary",
     "FeatureComparison",
     "FeatureStore",
@@ -35,17 +44,23 @@ __all__ = [
     "describe",
     "extract_to_memory",
     "extract_to_store",
+    "file_fingerprint",
     "load",
     "load_background",
     "load_classes",
     "load_fusion",
     "load_voices",
     "new_store",
+    "read_key_file",
+    "read_labeled",
+    "read_score_file",
     "save",
     "save_background",
     "save_classes",
     "save_fusion",
     "save_voices",
+    "write_bosaris_trials",
+    "write_score_file",
 ]
 
 

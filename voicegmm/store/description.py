@@ -46,6 +46,18 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     return header | content
 
 
+def file_fingerprint(path: str | os.PathLike[str]) -> str:
+    """Give the fingerprint that a file of ours says it has.
+
+    Raises
+    ------
+    FormatError
+        If it is not one of ours, or damaged.
+    """
+    with open_file(path) as file:
+        return str(file.attrs["fingerprint"])
+
+
 def _features(path: str | os.PathLike[str]) -> dict[str, Any]:
     with FeatureStore(path) as store:
         statuses = Counter(store.status(file).status for file in store.ids)

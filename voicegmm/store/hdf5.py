@@ -127,6 +127,25 @@ def open_file(path: str | os.PathLike[str], kind: str = "", newest: int = 0) -> 
         file.close()
 
 
+@contextmanager
+def open_foreign(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open the HDF5 file of another program for reading.
+
+    Raises
+    ------
+    FormatError
+        If it is missing or not HDF5; and if something inside is missing or damaged when it is
+        read.
+    """
+    file = _opened(Path(path))
+    try:
+        yield file
+    except (KeyError, OSError, TypeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: damaged: {error}") from error
+    finally:
+        file.close()
+
+
 def _opened(path: Path) -> h5py.File:
     if path.is_dir():
         raise FormatError(f"{path} is a folder, not a file")
