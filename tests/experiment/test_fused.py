@@ -1,6 +1,7 @@
 """Several systems in one recipe, fused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -78,8 +79,14 @@ def test_results_and_report_tell_of_each_system(done):
         alone = json.loads((done.folder / "systems" / name / "results.json").read_text())
         assert system["metrics"] == alone["metrics"]
     page = (done.folder / "report.html").read_text()
-    assert "System wide" in page
-    assert "System mean" in page
+    assert page.count('<a href="systems/') == 2
+    assert 'id="system-table"' in page
+    assert 'id="plot-duration"' in page
+    assert "wide: EER" in page  # beside the fused one in the DET plot
+    for what in ("Recordings", "Background list", "Enrollments", "Trials"):
+        assert re.search(
+            rf'<th scope="row">{what}</th><td[^>]*>[^<]*</td><td><code>[0-9a-f]{{32}}<', page
+        )
     config = json.loads((done.folder / "config.json").read_text())
     assert config["systems"]["mean"]["features"]["normalization"]["method"] == "mean"
 

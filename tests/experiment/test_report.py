@@ -1,27 +1,52 @@
 """The report: what stands in it, what can never run in it, and that it comes out the same."""
 
+import base64
+import hashlib
 import html
+import io
 import json
+import queue
 import re
 import shutil
+import stat
 import subprocess
+import threading
+from dataclasses import replace
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import soundfile
 
-from voicegmm._base.errors import FormatError
+from voicegmm._base.errors import AudioError, FormatError
 from voicegmm._base.options import to_mapping
-from voicegmm.corpus import Trials
+from voicegmm.audio import flac_clip
+from voicegmm.corpus import Enrollment, Trials
 from voicegmm.experiment import FILES, Recipe
 from voicegmm.experiment.report import MOST_MODELS, write_report, write_score_report
+from voicegmm.experiment.report_audio import Listening
 from voicegmm.experiment.report_figures import with_own_ids
+from voicegmm.experiment.report_run import inputs_of
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import DiagonalGMM, Iteration
-from voicegmm.scoring import BackgroundModel, ScoreTable, write_scores
-from voicegmm.scoring.evaluation import EvaluationOptions, as_mapping, evaluate_table
+from voicegmm.scoring import (
+    BackgroundModel,
+    ScoreTable,
+    align_tables,
+    read_scores,
+    write_scores,
+)
+from voicegmm.scoring.evaluation import (
+    EvaluationOptions,
+    as_mapping,
+    compare_tables,
+    evaluate_table,
+)
 from voicegmm.store import save_background
+from voicegmm.store.hdf5 import open_file
 
 EVIL = "<script>alert(1)</script>"
 BAD = "alert('\"&amp;{{ 7 * 7 }}.wav"
@@ -167,8 +192,11 @@ def test_figures_stand_in_the_page_as_in_the_results(run):
 def test_everything_else_of_a_run_stands_in_the_page(run):
     page = read_page(run / "report.html")
     plots = [value for value in page.values("id") if value.startswith("plot-")]
-    assert plots == ["plot-det", "plot-histogram", "plot-tippett", "plot-training"]
-    assert page.count("figcaption") == page.count("svg") == page.count("desc") == 4
+    kinds = ("det", "histogram", "tippett", "ece", "bayes", "speakers", "training")
+    assert plots == [f"plot-{kind}" for kind in kinds]
+    assert page.count("figcaption") == page.count("svg") == page.count("desc") == 7
+    assert "stay within it at each point" in page.text
+    assert "There is no plot of durations: it is not known how long the tests are." in page.text
     assert all(a.get("role") == "img" for tag, a in page.tags if tag == "svg")
     assert "no speech test 0.wav: too quiet <b>& 6" in page.text
     assert "scores 12.3 100 in this run features 12.3 100 from an earlier run" in page.text
@@ -254,7 +282,7 @@ def test_names_never_become_markup(hostile):
 
 def test_uncalibrated_scores_are_called_so(hostile):
     page = read_page(hostile / "report.html")
-    assert "There is no Tippett plot: the scores are not calibrated" in page.text
+    assert "no plots of Tippett, cross-entropy and Bayes error: the scores are not" in page.text
     assert "plot-tippett" not in page.values("id")
     assert "Cllr, in bits" not in page.text.replace("minCllr, in bits", "")
     assert "actDCF at" not in page.text
@@ -275,7 +303,8 @@ def test_score_table_alone_gives_the_same_page_without_the_run(tmp_path):
     table = make_table()
     write_score_report(tmp_path / "r.html", table, figures_of(table, 0), "scores.tsv")
     page = read_page(tmp_path / "r.html")
-    assert page.count("svg") == 3
+    assert page.count("svg") == 6
+    assert "stay within it at each point" not in page.text  # no intervals, no band
     assert "Nothing: every trial has a score." in page.text
     assert "All figures, without intervals" in page.text
     assert "How it was made" not in page.text
@@ -294,6 +323,107 @@ def test_class_without_scores_leaves_the_plots_out_and_says_so(tmp_path, label, 
     assert "There are no figures" in page.text
     assert f"No {absent} trial has a score." in page.text
     assert "there is no threshold of equal error" in page.text
+
+
+def test_what_went_in_stands_with_its_fingerprint(run):
+    page = read_page(run / "report.html")
+    sums = hashlib.sha256((run / "scores.tsv").read_bytes()).hexdigest()
+    assert f"scores.tsv every trial with its score, or the reason why it has none {sums}" in (
+        page.text
+    )
+    with open_file(run / "ubm.h5") as file:
+        assert f"ubm.h5 the background model {file.attrs['fingerprint']}" in page.text
+    marks = re.findall(r"Trials 144 ([0-9a-f]{32})", page.text)
+    assert len(marks) == 1
+    table = read_scores(run / "scores.tsv")
+    turned = sorted(range(144), key=lambda i: (i * 7) % 144)
+    rows = [
+        (
+            table.trials.models[table.trials.model_index[i]],
+            table.trials.tests[table.trials.test_index[i]],
+            int(table.trials.labels[i]),
+        )
+        for i in turned
+    ]
+    other = ScoreTable(
+        Trials.of(rows), table.scores[turned], *(
+            tuple(each[i] for i in turned) for each in (table.statuses, table.reasons)
+        )
+    )  # fmt: skip
+    assert list(inputs_of(other)) == list(inputs_of(table)) == [("Trials", "144", marks[0])]
+
+
+def test_systems_stand_side_by_side(tmp_path):
+    table, other = make_table(n_tests=36), make_table(n_tests=36)
+    other = replace(other, scores=-other.scores, llrs=-other.llrs)
+    aligned = align_tables([table, other], ["first", EVIL])
+    found = compare_tables(aligned, EvaluationOptions(n_bootstrap=50)).to_mapping()
+    results = figures_of(table) | {
+        "systems": {EVIL: figures_of(other)},
+        "differences": {EVIL: found},
+    }
+    write_score_report(tmp_path / "r.html", table, results, "first", others={EVIL: other})
+    page = read_page(tmp_path / "r.html")
+    assert "system-table" in page.values("id")
+    assert f"What {EVIL} has more (+) or less (-) than first" in page.text
+    eer = found["metrics"]["eer"]
+    assert (
+        f"Equal error rate (EER) {100 * eer['difference']:+.2f} % {100 * eer['low']:+.2f} % "
+        f"{100 * eer['high']:+.2f} % {eer['p_value']:.3f}" in page.text
+    )
+    row = page.text.split("Each system on the same trials")[1].split("What ")[0]
+    for system in (table, other):
+        value = figures_of(system, 0)["metrics"]["eer"]["value"]
+        assert f"{100 * value:.2f} %" in row
+    drawn = (tmp_path / "r.html").read_text().split('id="plot-det"')[1].split("</figure>")[0]
+    assert html.escape(f"{EVIL}: EER", quote=False) in drawn
+
+
+def listened(tmp_path, **names):
+    """A page with players; test 5 is no sound, and nobody has test 6."""
+    folder = tmp_path / "wavs"
+    folder.mkdir()
+    time = np.arange(12_000) / 8000
+    for i in range(24):
+        tone = 0.3 * np.sin(2 * np.pi * (200 + 20 * i) * time)
+        if i < 6:
+            soundfile.write(folder / f"m{i}.wav", tone, 44_100)
+        soundfile.write(folder / f"test {i}.wav", tone, 8000)
+    (folder / "test 5.wav").write_text("no sound")
+    (folder / "test 6.wav").unlink()
+    table = make_table(**names)
+    enrolled = [Enrollment(model, (f"m{i}.wav",)) for i, model in enumerate(table.trials.models)]
+    out = tmp_path / "heard.html"
+    listening = Listening.to_folder(folder, enrolled)
+    write_score_report(out, table, figures_of(table, 0), "heard", listening=listening)
+    return out
+
+
+def test_voices_of_the_worst_errors_can_be_heard_when_asked_for(tmp_path):
+    out = listened(tmp_path)
+    page = read_page(out)
+    assert "This page holds recordings of voices: it is biometric data." in page.text
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    players = [attrs for tag, attrs in page.tags if tag == "audio"]
+    silent = page.text.count("cannot be played: unreadable") + page.text.count("no recording")
+    assert silent > 0
+    assert len(players) + silent == 2 * 2 * 20
+    for player in players:
+        assert player["aria-label"].endswith(("voice of the model", "voice of the test"))
+        kind, content = player["src"].split(",")
+        assert kind == "data:audio/flac;base64"
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(content)))
+        assert rate == (16_000 if "model" in player["aria-label"] else 8000)
+        assert np.abs(samples).max() == pytest.approx(0.3, abs=0.02)
+    assert not {tag for tag, _ in page.tags} & (LOADING - {"audio"})
+
+
+def test_clips_are_short_and_what_cannot_be_read_is_said(tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.zeros(40 * 8000), 8000)
+    samples, _ = soundfile.read(io.BytesIO(flac_clip(tmp_path / "long.wav")))
+    assert len(samples) == 15 * 8000
+    with pytest.raises(AudioError, match="nothing.wav"):
+        flac_clip(tmp_path / "nothing.wav")
 
 
 def test_infinite_figures_are_printed_as_such(tmp_path):
@@ -347,24 +477,31 @@ def browser(tmp_path_factory):
         pytest.skip(f"no browser: none of {', '.join(names)} is installed")
     profile = tmp_path_factory.mktemp("profile")
 
+    quiet = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+        f"--user-data-dir={profile}",
+    )
+
     def browse(*arguments):
-        quiet = (
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-            f"--user-data-dir={profile}",
-        )
         done = subprocess.run(
             [program, *quiet, *arguments], capture_output=True, timeout=120, check=True
         )
         return done.stdout.decode()
 
+    def start(*arguments, stderr):
+        return subprocess.Popen(
+            [program, *quiet, *arguments], stdout=subprocess.DEVNULL, stderr=stderr
+        )
+
+    browse.start = start
     return browse
 
 
@@ -385,6 +522,68 @@ def test_page_is_light_or_dark_as_the_reader_wants(browser, run, tmp_path, schem
     assert (picture[2, 2] == wanted).all()
     # The plots are drawn for white paper and stand on it in the dark as well.
     assert (picture == 255).all(axis=-1).mean() > 0.1
+
+
+LISTEN = """
+async function listen(page) {
+  const found = [...page.querySelectorAll("audio")];
+  let played = 0;
+  for (const player of found.slice(0, 6)) {
+    player.muted = true;
+    await player.play();
+    while (player.currentTime === 0) await new Promise(done => setTimeout(done, 20));
+    if (player.duration > 0.2 && !player.error) played += 1;
+    player.pause();
+  }
+  const drawn = [...page.querySelectorAll("figure svg")];
+  const seen = drawn.filter(svg => svg.getBoundingClientRect().height > 100);
+  return `played ${played} of ${found.length}, ${seen.length} figures`;
+}
+function tell(what) { new Image().src = "http://127.0.0.1:PORT/" + encodeURIComponent(what); }
+"""
+
+
+class Ear(BaseHTTPRequestHandler):
+    """Hears what a page has to tell."""
+
+    def do_GET(self):
+        self.server.heard.put(unquote(self.path[1:]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.slow
+def test_players_play_and_nothing_complains(browser, tmp_path):
+    page = listened(tmp_path, names=lambda i: f"{EVIL}{i}{BAD}").read_text(encoding="utf-8")
+    wrapper = tmp_path / "listen.html"
+    with HTTPServer(("127.0.0.1", 0), Ear) as server:
+        server.heard = queue.Queue()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        script = LISTEN.replace("PORT", str(server.server_port))
+        wrapper.write_text(
+            f"<script>{script}</script><iframe width=1000 height=800 "
+            'onload="listen(this.contentDocument).then(tell, tell)" '
+            f'srcdoc="{html.escape(page)}"></iframe>',
+            encoding="utf-8",
+        )
+        with (tmp_path / "complaints").open("wb") as complaints:
+            program = browser.start(
+                "--autoplay-policy=no-user-gesture-required",
+                "--enable-logging=stderr",
+                wrapper.as_uri(),
+                stderr=complaints,
+            )
+            try:
+                told = server.heard.get(timeout=60)
+            finally:
+                program.terminate()
+                program.wait(timeout=30)
+                server.shutdown()
+    assert told == f"played 6 of {page.count('<audio')}, 6 figures"
+    assert b"CONSOLE" not in (tmp_path / "complaints").read_bytes()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Signals: reading, resampling, framing, windows, filterbanks, clipping."""
 
+from voicegmm.audio.clip import flac_clip
 from voicegmm.audio.filterbank import (
     FrequencyWarp,
     hertz_from_mel,
@@ -20,6 +21,7 @@ __all__ = [
     "analysis_window",
     "clipped_samples",
     "count_frames",
+    "flac_clip",
     "frame_view",
     "hertz_from_mel",
     "level_db",

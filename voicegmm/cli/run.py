@@ -26,6 +26,11 @@ from voicegmm.cli.console import (
     "--out", type=click.Path(path_type=Path), help="The run folder.  [default: runs/<name>]"
 )
 @settings_option("ubm.n_components=256")
+@click.option(
+    "--include-audio",
+    is_flag=True,
+    help="Put players for the worst errors into the report: it then holds voices.",
+)
 @workers_option
 @json_option
 @debug_option
@@ -34,6 +39,7 @@ def run(
     data: Path,
     out: Path | None,
     settings: tuple[str, ...],
+    include_audio: bool,
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -46,7 +52,7 @@ def run(
     loaded = load_recipe(recipe, settings)
     folder = out or Path("runs") / loaded.recipe.name
     with bars() as progress:
-        done = run_recipe(loaded, data, folder, cores(workers), progress)
+        done = run_recipe(loaded, data, folder, cores(workers), progress, include_audio)
     print_run(done, as_json)
 
 

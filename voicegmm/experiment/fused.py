@@ -10,13 +10,12 @@ from typing import Any
 from voicegmm._base.errors import DataError
 from voicegmm._base.progress import Progress
 from voicegmm.experiment.recipe import FusedRecipe, Recipe
-from voicegmm.experiment.report import write_report
 from voicegmm.experiment.stages import RunFolder, run_folder
 from voicegmm.experiment.system import (
-    FILES,
     SystemRun,
     list_warnings,
     read_results,
+    report_stage,
     write_description,
     write_results,
 )
@@ -42,6 +41,7 @@ class FusedRun:
     folder: RunFolder
     n_workers: int
     progress: Progress
+    include_audio: bool = False
 
     def all_stages(self) -> dict[str, Any]:
         """Run every system, fuse them, and give the results."""
@@ -57,7 +57,15 @@ class FusedRun:
 
     def _system(self, name: str, recipe: Recipe, folder: RunFolder) -> SystemRun:
         told = partial(_named_progress, self.progress, name)
-        return SystemRun(recipe, self.recipe_folder, self.data, folder, self.n_workers, told)
+        return SystemRun(
+            recipe,
+            self.recipe_folder,
+            self.data,
+            folder,
+            self.n_workers,
+            told,
+            self.include_audio,
+        )
 
     def _fused_stages(self, systems: Mapping[str, SystemRun]) -> dict[str, Any]:
         write_description(self.folder, self.recipe)
@@ -95,9 +103,7 @@ class FusedRun:
 
         parts = [fusion, recipe.evaluation, recipe.name, recipe.description, warnings]
         evaluation = self.folder.stage("evaluation", parts, ["results.json"], evaluate)
-        self.folder.stage(
-            "report", [evaluation], ["report.html"], lambda: write_report(self.folder.path, FILES)
-        )
+        report_stage(self.folder, evaluation, protocol, self.include_audio)
         stages = dict(_all_stages(systems)) | self.folder.stages
         return read_results(self.folder) | {"stages": stages}
 

@@ -1,62 +1,40 @@
 """The report of a run, or of a score table alone: one page that needs nothing but a browser."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicegmm._base.errors import FormatError
 from voicegmm._base.files import write_text
-from voicegmm.experiment.report_figures import draw_scores, draw_training
+from voicegmm.corpus import Protocol
+from voicegmm.experiment.report_audio import BIOMETRIC, Listening
+from voicegmm.experiment.report_figures import draw_durations, draw_scores, draw_training
+from voicegmm.experiment.report_run import REPORT, RunFacts, read_json, read_run
 from voicegmm.experiment.report_tables import (
     FigureRow,
     both_classes,
+    difference_rows,
     equal_error_threshold,
+    figure_name,
     figure_rows,
     model_rows,
     operating_points,
+    system_rows,
     worst_nontargets,
     worst_targets,
 )
-from voicegmm.scoring import BackgroundModel, ScoreTable, read_scores
-from voicegmm.store import load_background
+from voicegmm.scoring import ScoreTable, read_scores
 
 N_WORST = 20
 MOST_MODELS, MOST_FAILURES = 500, 200  # rows of a table, so that a page of many stays light
-REPORT = "report.html"
-OWN_STAGE = "report"  # not known while the report is written: a later report shall be the same
+OWNER_ONLY = 0o600  # of a page that holds voices
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What a run folder knows beyond the scores.
-
-    Parameters
-    ----------
-    facts : tuple of (str, str)
-        What was run, in words.
-    uncalibrated_because : str
-        Why the scores are not calibrated, where the run knows it.
-    log_likelihoods : tuple of float
-        Training curve of the background model.
-    options, environment : dict
-    stages : dict
-        Name -> seconds, peak_memory_mb, skipped.
-    files : dict of str to str
-        Those that exist, and what each is.
-    """
-
-    facts: tuple[tuple[str, str], ...] = ()
-    uncalibrated_because: str = ""
-    log_likelihoods: tuple[float, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-
-
-def write_report(folder: Path, files: Mapping[str, str]) -> None:
+def write_report(
+    folder: Path,
+    files: Mapping[str, str],
+    protocol: Protocol | None = None,
+    include_audio: bool = False,
+) -> None:
     """Write report.html of a run folder: the same folder gives the same bytes.
 
     Parameters
@@ -65,6 +43,11 @@ def write_report(folder: Path, files: Mapping[str, str]) -> None:
         With results.json, config.json, environment.json, stages.json, scores.tsv and ubm.h5.
     files : mapping of str to str
         What each file of a run folder is; those that exist are listed.
+    protocol : Protocol, optional
+        What was run on what: for its fingerprints, for tests of several recordings, for players.
+    include_audio : bool
+        Whether the worst errors can be listened to; needs the protocol. The page then holds
+        voices, says so, and can be read by its owner only.
 
     Raises
     ------
@@ -73,14 +56,23 @@ def write_report(folder: Path, files: Mapping[str, str]) -> None:
     ListError
         If the score table is.
     """
-    results = _read_json(folder / "results.json")
+    results = read_json(folder / "results.json")
     table = read_scores(folder / "scores.tsv")
     title = str(results.get("name") or folder.name)
-    write_text(folder / REPORT, _page(table, results, title, _read_run(folder, files, results)))
+    run = read_run(folder, files, results, table, protocol)
+    listening = Listening.to_protocol(protocol) if protocol and include_audio else None
+    _write(folder / REPORT, table, results, title, run, listening)
 
 
 def write_score_report(
-    path: Path, table: ScoreTable, results: Mapping[str, Any], title: str
+    path: Path,
+    table: ScoreTable,
+    results: Mapping[str, Any],
+    title: str,
+    *,
+    others: Mapping[str, ScoreTable] | None = None,
+    inputs: Sequence[tuple[str, str, str]] = (),
+    listening: Listening | None = None,
 ) -> None:
     """Write the report of a score table: the page of `write_report`, with what is known.
 
@@ -91,95 +83,49 @@ def write_score_report(
     table : ScoreTable
         With labels.
     results : mapping
-        Figures, counts and warnings as `voicegmm.scoring.evaluation.as_mapping` gives them.
+        Figures, counts and warnings as `voicegmm.scoring.evaluation.as_mapping` gives them; with
+        others also "systems", what each of them does (its "metrics", and its "weight" in a
+        fusion), and "differences", by how much (`voicegmm.metrics.Comparison.to_mapping`).
     title : str
+        Also what the system is called among others.
+    others : mapping of str to ScoreTable, optional
+        Scores of other systems, to be drawn beside.
+    inputs : sequence of (str, str, str)
+        What went in, how much of it, and its fingerprint.
+    listening : Listening, optional
+        Where the voices of the worst errors can be heard: the page then holds them.
 
     Raises
     ------
     VoicegmmError
         If the file cannot be written.
     """
-    write_text(path, _page(table, results, title, _Run()))
+    run = RunFacts(inputs=tuple(inputs), systems=others or {})
+    _write(path, table, results, title, run, listening)
 
 
-def _read_run(folder: Path, files: Mapping[str, str], results: Mapping[str, Any]) -> _Run:
-    options = _read_json(folder / "config.json")
-    stages = _read_json(folder / "stages.json")
-    calibration = folder / "calibration.json"
-    curve: tuple[float, ...] = ()
-    if "systems" in options:
-        facts = tuple(_fused_facts(results))
-    else:
-        background = load_background(folder / "ubm.h5")
-        facts = tuple(_model_facts(background, options))
-        curve = tuple(iteration.log_likelihood for iteration in background.iterations)
-    return _Run(
-        facts,
-        str(_read_json(calibration).get("reason", "")) if calibration.exists() else "",
-        curve,
-        options,
-        _read_json(folder / "environment.json"),
-        {name: known for name, known in stages.items() if name != OWN_STAGE},
-        # The report is listed whether or not an older one stands there already.
-        {name: what for name, what in files.items() if name == REPORT or (folder / name).exists()},
-    )
+def _write(
+    path: Path,
+    table: ScoreTable,
+    results: Mapping[str, Any],
+    title: str,
+    run: RunFacts,
+    listening: Listening | None,
+) -> None:
+    page = _page(table, results, title, run, listening)
+    write_text(path, page, OWNER_ONLY if listening else 0o644)
 
 
-def _model_facts(
-    background: BackgroundModel, options: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
-    gmm = background.gmm
-    yield (
-        "Background model",
-        f"{gmm.n_components:,} Gaussians in {gmm.n_dims} dimensions, trained on "
-        f"{background.n_frames:,.0f} frames in {len(background.iterations)} iterations",
-    )
-    adaptation = options.get("adaptation", {})
-    if adaptation.get("alpha") is not None:
-        share = adaptation["alpha"]
-        yield "Speaker models", f"adapted from it, {share:.0%} from the enrollment's speech"
-    elif adaptation.get("relevance") is not None:
-        factor = adaptation["relevance"]
-        yield "Speaker models", f"adapted from it with a relevance factor of {factor:g}"
-    normalization = options.get("scoring", {}).get("normalization", {}).get("method", "none")
-    if normalization != "none":
-        yield "Score normalization", f"{normalization} by the background speakers"
-    data = options.get("data", {})
-    lists = [data[name] for name in ("background", "enrollments", "trials") if data.get(name)]
-    if lists:
-        yield "Lists", ", ".join(lists)
-
-
-def _fused_facts(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, system in results["systems"].items():
-        metrics = system["metrics"]
-        alone = f"EER {100 * metrics['eer']['value']:.2f} %, Cllr {metrics['cllr']['value']:.3f}"
-        place = f"systems/{name}/report.html"
-        yield f"System {name}", f"weight {system['weight']:.3g}; alone: {alone} ({place})"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FormatError(f"{path}: no such file; a run folder holds one, run again") from None
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise FormatError(f"{path}: must hold a JSON object")
-    return content
-
-
-def _page(table: ScoreTable, results: Mapping[str, Any], title: str, run: _Run) -> str:
+def _page(
+    table: ScoreTable,
+    results: Mapping[str, Any],
+    title: str,
+    run: RunFacts,
+    listening: Listening | None,
+) -> str:
     metrics: Mapping[str, Any] = results.get("metrics", {})
-    plots, missing = draw_scores(table, operating_points(metrics), title)
-    if run.log_likelihoods:
-        of_training, without = draw_training(run.log_likelihoods)
-        plots, missing = plots + of_training, missing + without
     rows = figure_rows(metrics)
-    threshold = equal_error_threshold(table)
-    models = model_rows(table, threshold)
-    failures = sorted(table.failures().values(), key=lambda failure: (-failure[2], failure))
+    warnings = results.get("warnings", [])
     return _rendered(
         {
             "title": title,
@@ -191,21 +137,68 @@ def _page(table: ScoreTable, results: Mapping[str, Any], title: str, run: _Run) 
             "n_replicates": results.get("n_replicates", 0),
             "failures_rejected": figure_rows(results.get("failures_rejected", {})),
             "closed_set": results.get("closed_set", {}),
-            "warnings": results.get("warnings", []),
-            "plots": plots,
-            "missing_plots": missing,
+            "warnings": [BIOMETRIC, *warnings] if listening else warnings,
             "calibrated": table.llrs is not None,
-            "failures": failures[:MOST_FAILURES],
-            "n_failures": len(failures),
-            "n_failed": int((~table.scored).sum()),
-            "worst_nontargets": worst_nontargets(table, N_WORST),
-            "worst_targets": worst_targets(table, N_WORST),
-            "models": models[:MOST_MODELS],
-            "n_models": len(models),
-            "threshold": threshold,
             "run": run,
+            **_compared(results, title, metrics),
+            **_plotted(table, results, title, run),
+            **_trial_tables(table, listening),
         }
     )
+
+
+def _compared(results: Mapping[str, Any], title: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the tables of several systems hold."""
+    others = results.get("systems", {})
+    keys, rows = system_rows({title: {"metrics": metrics}} | others) if others else ([], [])
+    return {
+        "system_figures": [figure_name(key) for key in keys],
+        "systems": rows,
+        "weighed": any("weight" in other for other in others.values()),
+        "differences": {
+            name: difference_rows(found["metrics"])
+            for name, found in results.get("differences", {}).items()
+        },
+    }
+
+
+def _plotted(
+    table: ScoreTable, results: Mapping[str, Any], title: str, run: RunFacts
+) -> dict[str, Any]:
+    points = operating_points(results.get("metrics", {}))
+    with_band = bool(results.get("n_replicates"))
+    plots, missing = draw_scores(table, points, title, run.systems, with_band)
+    if run.options:
+        figures, sentences = draw_durations(table, run.seconds_of(table))
+        plots, missing = plots + figures, missing + sentences
+    if run.log_likelihoods:
+        figures, sentences = draw_training(run.log_likelihoods)
+        plots, missing = plots + figures, missing + sentences
+    return {"plots": plots, "missing_plots": missing}
+
+
+def _trial_tables(table: ScoreTable, listening: Listening | None) -> dict[str, Any]:
+    threshold = equal_error_threshold(table)
+    models = model_rows(table, threshold)
+    failures = sorted(table.failures().values(), key=lambda failure: (-failure[2], failure))
+    worst = {
+        "worst_nontargets": worst_nontargets(table, N_WORST),
+        "worst_targets": worst_targets(table, N_WORST),
+    }
+    heard = {}
+    if listening:
+        pairs = [(row.model, row.test) for rows in worst.values() for row in rows]
+        heard = {pair: listening.clips(*pair) for pair in pairs}
+    return {
+        "failures": failures[:MOST_FAILURES],
+        "n_failures": len(failures),
+        "n_failed": int((~table.scored).sum()),
+        "models": models[:MOST_MODELS],
+        "n_models": len(models),
+        "threshold": threshold,
+        "heard": heard,
+        **worst,
+    }
 
 
 def _trial_facts(

@@ -46,6 +46,24 @@ class FigureRow:
 
 
 @dataclass(frozen=True)
+class DifferenceRow:
+    """What a system has more or less of a figure, as it is printed.
+
+    Parameters
+    ----------
+    name : str
+        Of the figure, in words.
+    difference, low, high, p_value : str
+    """
+
+    name: str
+    difference: str
+    low: str
+    high: str
+    p_value: str
+
+
+@dataclass(frozen=True)
 class TrialRow:
     """A trial whose score speaks for the wrong side.
 
@@ -108,6 +126,49 @@ def figure_rows(metrics: Mapping[str, Mapping[str, float | None]]) -> list[Figur
     return rows
 
 
+def system_rows(
+    systems: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[str], list[tuple[str, str, list[FigureRow | None]]]]:
+    """Give the figures of several systems side by side.
+
+    Parameters
+    ----------
+    systems : mapping
+        Name -> "metrics" as `figure_rows` takes them and, where it is part of a fusion, "weight".
+
+    Returns
+    -------
+    keys : list of str
+        Which figures: those that fit side by side.
+    rows : list of (name, weight, figures)
+        The weight in words, empty where there is none; None for a figure that a system lacks.
+    """
+    known = {name: figure_rows(system["metrics"]) for name, system in systems.items()}
+    found = {row.key: None for rows in known.values() for row in rows}
+    costs = [key for key in found if "_dcf_" in key][:2]
+    shown = ("eer", "cllr", "min_cllr", *costs)
+    keys = sorted((key for key in found if key in shown), key=_place)
+    rows: list[tuple[str, str, list[FigureRow | None]]] = []
+    for name, system in systems.items():
+        by_key = {row.key: row for row in known[name]}
+        weight = f"{system['weight']:.3g}" if "weight" in system else ""
+        rows.append((name, weight, [by_key.get(key) for key in keys]))
+    return keys, rows
+
+
+def difference_rows(metrics: Mapping[str, Mapping[str, float | None]]) -> list[DifferenceRow]:
+    """Give what a system has more or less of each figure, as `Comparison.to_mapping` has it."""
+    rows = []
+    for key in sorted(metrics, key=_place):
+        found = metrics[key]
+        ends = (found["difference"], found["low"], found["high"])
+        # An infinite difference can be of either sign, which JSON does not keep.
+        middle, low, high = (_printed(key, end, "+") for end in ends)
+        p_value = f"{found['p_value']:.3f}"
+        rows.append(DifferenceRow(figure_name(key), middle, low, high, p_value))
+    return rows
+
+
 def _place(key: str) -> tuple[int, float, str]:
     """Order figures as they are quoted, minDCF before actDCF; JSON sorts them by letter."""
     point = point_of(key)
@@ -141,10 +202,10 @@ def operating_points(metrics: Mapping[str, Any]) -> list[OperatingPoint]:
     return [point for point in points if point is not None]
 
 
-def _printed(key: str, value: float | None) -> str:
+def _printed(key: str, value: float | None, sign: str = "") -> str:
     if value is None:
         return "∞"
-    return f"{100 * value:.2f} %" if key in _IN_PERCENT else f"{value:.4f}"
+    return f"{100 * value:{sign}.2f} %" if key in _IN_PERCENT else f"{value:{sign}.4f}"
 
 
 def both_classes(table: ScoreTable) -> tuple[BoolArray, BoolArray]:

@@ -34,6 +34,7 @@ def run_recipe(
     out: Path,
     n_workers: int = 1,
     progress: Progress = silent,
+    include_audio: bool = False,
 ) -> RunResult:
     """Run a recipe on a corpus; stages that are up to date are skipped.
 
@@ -47,6 +48,8 @@ def run_recipe(
     n_workers : int
     progress : callable
         See `voicegmm._base.progress`.
+    include_audio : bool
+        Whether the report holds the voices of the worst errors.
 
     Returns
     -------
@@ -62,9 +65,9 @@ def run_recipe(
     with run_folder(out) as folder, _logged(out):
         recipe, place = loaded.recipe, loaded.folder
         if isinstance(recipe, FusedRecipe):
-            fused = FusedRun(recipe, place, data, folder, n_workers, progress)
+            fused = FusedRun(recipe, place, data, folder, n_workers, progress, include_audio)
             return RunResult(out, fused.all_stages())
-        run = SystemRun(recipe, place, data, folder, n_workers, progress)
+        run = SystemRun(recipe, place, data, folder, n_workers, progress, include_audio)
         return RunResult(out, run.all_stages())
 
 

@@ -75,6 +75,7 @@ class SystemRun:
     folder: RunFolder
     n_workers: int
     progress: Progress
+    include_audio: bool = False
 
     def path(self, name: str) -> Path:
         """Give the path of a file of the run."""
@@ -107,9 +108,7 @@ class SystemRun:
         speakers = self.speakers(protocol, ubm, calibration)
         scores = self.scores(protocol, speakers)
         evaluation = self.evaluation(scores, list_warnings(protocol))
-        self.folder.stage(
-            "report", [evaluation], ["report.html"], lambda: write_report(self.folder.path, FILES)
-        )
+        report_stage(self.folder, evaluation, protocol, self.include_audio)
         return read_results(self.folder)
 
     def features(self, protocol: Protocol) -> str:
@@ -307,6 +306,18 @@ def write_results(
         "failures": failures,
     }
     write_text(folder.path / "results.json", pretty(results))
+
+
+def report_stage(
+    folder: RunFolder, evaluation: str, protocol: Protocol, include_audio: bool
+) -> None:
+    """Write the report, as the last stage."""
+    folder.stage(
+        "report",
+        [evaluation, include_audio],
+        ["report.html"],
+        lambda: write_report(folder.path, FILES, protocol, include_audio),
+    )
 
 
 def read_results(folder: RunFolder) -> dict[str, Any]:
