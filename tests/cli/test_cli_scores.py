@@ -1,15 +1,18 @@
 """What is done with score tables, as it is typed: fuse, evaluate."""
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
 
+from voicegmm.cli import evaluation
 from voicegmm.cli.console import warn_of_unscored
 from voicegmm.corpus import Trials
 from voicegmm.metrics import eer
 from voicegmm.scoring import ScoreTable, align_tables, read_scores, write_scores
 from voicegmm.scoring.evaluation import EvaluationOptions, compare_tables
+from voicegmm.store import SCORE_FILES, write_bosaris_trials
 
 
 def written(folder, names, seed, labels=True, n_speakers=12):
@@ -157,3 +160,100 @@ def test_compared_trials_are_those_that_both_scored():
     assert found.metrics["eer"].first == pytest.approx(expected)
     assert "1 trials that not both systems could score are left out" in found.warnings
     assert "cllr" not in found.metrics
+
+
+def test_compare_and_its_report(typed, tmp_path):
+    first, second = written(tmp_path, ["a.tsv", "b.tsv"], 1)
+    report = tmp_path / "r.html"
+    code, text, err = typed("compare", first, second, "--report", report)
+    assert code == 0
+    lines = text.splitlines()
+    assert lines[0].split()[0] == "EER"
+    assert [line.split()[0] for line in lines[1:3]] == [str(first), str(second)]
+    assert f"{second} differs by" in text
+    assert text.endswith(f"report: {report}\n")
+    assert "only 12 speakers" in err
+    page = report.read_text()
+    assert 'id="system-table"' in page
+    assert 'id="difference-1"' in page
+    sums = hashlib.sha256(second.read_bytes()).hexdigest()
+    assert f"<code>{sums}</code>" in page
+    code, _, err = typed("compare", first)
+    assert code == 2
+    assert "two systems at least" in err
+    code, _, err = typed("compare", first, first)
+    assert code == 2
+    assert "stands once" in err
+
+
+@pytest.mark.slow
+def test_compare_in_json(typed, tmp_path):
+    first, second = written(tmp_path, ["a.tsv", "b.tsv"], 1)
+    _, text, _ = typed("compare", first, second, "--json")
+    told = json.loads(text)
+    assert list(told["systems"]) == [str(first), str(second)]
+    found = told["differences"][str(second)]["metrics"]["eer"]
+    values = [told["systems"][str(path)]["metrics"]["eer"]["value"] for path in (first, second)]
+    assert [found["first"], found["second"]] == values
+
+
+def test_convert_and_evaluate_give_the_same_figures_in_every_kind(typed, tmp_path):
+    (scores,) = written(tmp_path, ["a.tsv"], 1)
+    key = tmp_path / "key.h5"
+    write_bosaris_trials(key, read_scores(scores).trials)
+    _, text, _ = typed("evaluate", scores, "--json")
+    known = json.loads(text)["metrics"]
+    for kind in ("nist", "bosaris"):
+        out = tmp_path / kind
+        code, text, err = typed("convert", scores, "-o", out, "--to", kind)
+        assert (code, text, err) == (0, f"{out}: 432 trials\n", "")
+        code, text, _ = typed("evaluate", out, "--key", key, "--json")
+        found = json.loads(text)["metrics"]
+        assert {name: found[name]["value"] for name in known} == pytest.approx(
+            {name: estimate["value"] for name, estimate in known.items()}
+        )
+        assert ("cllr" in found) == (kind == "nist")
+    code, text, _ = typed("evaluate", tmp_path / "bosaris", "--key", key, "--llr", "--json")
+    assert "cllr" in json.loads(text)["metrics"]
+    code, _, err = typed("convert", scores, "-o", scores)
+    assert code == 1
+    assert "is read by this command" in err
+    code, _, err = typed("evaluate", tmp_path / "bosaris")
+    assert code == 1
+    assert "432 of 432 trials have no label; give them with a key" in err
+
+
+def test_kinds_offered_are_those_of_the_library():
+    assert evaluation._KINDS == SCORE_FILES
+
+
+def test_one_model_alone_gives_no_intervals(typed, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [
+        f"u{i} - {'bonafide' if i % 3 else 'spoof'} {i % 3 + rng.normal():g}" for i in range(90)
+    ]
+    path = tmp_path / "cm.txt"
+    path.write_text("\n".join(lines))
+    code, text, err = typed("evaluate", path)
+    assert code == 0
+    assert "60 target and 30 non-target trials\n" in text
+    assert "[" not in text
+    assert "one model alone" in err
+
+
+def test_players_are_put_in_when_asked_for(typed, tmp_path):
+    (scores,) = written(tmp_path, ["a.tsv"], 1, n_speakers=3)
+    code, _, err = typed("evaluate", scores, "--include-audio", tmp_path)
+    assert code == 2
+    assert "--include-audio needs --report" in err
+    report = tmp_path / "r.html"
+    code, _, err = typed("evaluate", scores, "--report", report, "--include-audio", "nowhere")
+    assert code == 1
+    assert "--include-audio nowhere: no such folder" in err
+    code, _, err = typed("evaluate", scores, "--report", report, "--enroll", scores)
+    assert code == 2
+    assert "--enroll needs --include-audio" in err
+    code, _, _ = typed("evaluate", scores, "--report", report, "--include-audio", tmp_path)
+    assert code == 0
+    assert "biometric data" in report.read_text()
+    assert "no recording" in report.read_text()

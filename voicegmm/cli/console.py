@@ -196,6 +196,29 @@ def print_figures(results: Mapping[str, Any]) -> None:
         warn(warning)
 
 
+def print_side_by_side(figures: Mapping[str, Mapping[str, float | None]]) -> None:
+    """Print a line a system, a column a figure."""
+    keys = list(dict.fromkeys(key for each in figures.values() for key in each))
+    if not keys:
+        return
+    width = max(map(len, figures))
+    columns = [max(10, len(metric_name(key)) + 2) for key in keys]
+    heads = zip(keys, columns, strict=True)
+    click.echo(" " * width + "".join(f"{metric_name(key):>{room}}" for key, room in heads))
+    for name, each in figures.items():
+        cells = zip(keys, columns, strict=True)
+        row = "".join(f"{_cell(key, each.get(key, 0), key in each):>{room}}" for key, room in cells)
+        click.echo(f"{name:{width}}{row}")
+
+
+def _cell(key: str, value: float | None, known: bool) -> str:
+    if not known:
+        return "-"
+    if value is None:
+        return "infinite"
+    return f"{100 * value:.2f} %" if key in _PERCENT else f"{value:.3f}"
+
+
 def print_comparison(comparison: Mapping[str, Any]) -> None:
     """Print what another system has more or less of each metric."""
     click.echo(f"{comparison['against']} differs by")

@@ -1,7 +1,8 @@
-"""Commands that look: evaluate, info."""
+"""Commands that look: evaluate, compare, convert, info."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,68 +13,236 @@ from voicegmm.cli.console import (
     print_comparison,
     print_figures,
     print_json,
+    print_side_by_side,
+    warn,
 )
 
+if TYPE_CHECKING:
+    from voicegmm.experiment.report_audio import Listening
+    from voicegmm.scoring import ScoreTable
+    from voicegmm.scoring.evaluation import EvaluationOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
 _PATH = click.Path(path_type=Path)
+# As voicegmm.store.SCORE_FILES, which would bring HDF5 with it.
+_KINDS = ("voicegmm", "voxceleb", "kaldi", "nist", "asvspoof", "bosaris")
+
+
+def _scores_options(command: F) -> F:
+    """Add what commands that measure scores share."""
+    for option in (
+        click.option("--report", type=_PATH, help="Write an HTML report."),
+        click.option(
+            "--points",
+            multiple=True,
+            metavar="NAME|P,C_MISS,C_FA",
+            help="Where detection costs are read: an evaluation (sre08, sre10, sre16, sre18-cmn2, "
+            "sitw, voxceleb, ...), or a prior and two costs. May be given several times.  "
+            "[default: 0.01, 0.05]",
+        ),
+        click.option(
+            "--llr",
+            "are_ratios",
+            is_flag=True,
+            help="Scores of other programs are natural-log likelihood ratios.",
+        ),
+        click.option("--key", type=_PATH, help="The labels, where the scores have none."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(short_help="Evaluate scores: EER, minDCF, Cllr.")
 @click.argument("scores", type=_PATH, metavar="SCORES")
-@click.option("--key", type=_PATH, help="A trial list with labels, where the scores have none.")
-@click.option(
-    "--points",
-    multiple=True,
-    metavar="NAME|P,C_MISS,C_FA",
-    help="Where detection costs are read: an evaluation (sre08, sre10, sre16, sre18-cmn2, sitw, "
-    "voxceleb, ...), or a prior and two costs. May be given several times.  [default: 0.01, 0.05]",
-)
+@_scores_options
 @click.option("--against", type=_PATH, help="Scores of another system on the same trials.")
-@click.option("--report", type=_PATH, help="Write an HTML report.")
+@click.option(
+    "--include-audio",
+    "audio",
+    type=_PATH,
+    metavar="DIR",
+    help="Put players for the worst errors into the report, of recordings below DIR: it then holds "
+    "voices.",
+)
+@click.option("--enroll", type=_PATH, help="With --include-audio: the recordings of each model.")
 @json_option
 @debug_option
 def evaluate(
     scores: Path,
     key: Path | None,
+    are_ratios: bool,
     points: tuple[str, ...],
     against: Path | None,
     report: Path | None,
+    audio: Path | None,
+    enroll: Path | None,
     as_json: bool,
 ) -> None:
-    """Evaluate a score table: EER, minDCF, Cllr, with 95 % intervals over speakers.
+    """Evaluate scores: EER, minDCF, Cllr, with 95 % intervals over speakers.
+
+    SCORES is our table, a list of VoxCeleb's, Kaldi's, NIST's or ASVspoof's, or the HDF5 of
+    BOSARIS; so is --key a list or a key of any of them.
 
     With --against, also what the other system has more or less of each, with the interval of the
     difference and its p-value: speakers are drawn for both at once.
     """
-    from voicegmm.scoring import align_tables
-    from voicegmm.scoring.evaluation import (
-        EvaluationOptions,
-        as_mapping,
-        compare_tables,
-        evaluate_table,
-        read_labeled,
-    )
+    from voicegmm.scoring.evaluation import EvaluationOptions, as_mapping, evaluate_table
+    from voicegmm.store import read_labeled
 
+    if audio and not report:
+        raise click.UsageError("--include-audio needs --report")
+    if enroll and not audio:
+        raise click.UsageError("--enroll needs --include-audio")
     if report:
-        check_output(report, scores, key, against)
-    table = read_labeled(scores, key)
+        check_output(report, scores, key, against, enroll)
+    listening = _listening(audio, enroll) if audio else None
+    table = read_labeled(scores, key, are_ratios)
     options = EvaluationOptions(points=points)
     results = as_mapping(*evaluate_table(table, options))
+    others: dict[str, ScoreTable] = {}
+    differences: dict[str, Any] = {}
     if against:
-        other = read_labeled(against, key)
-        found = compare_tables(align_tables([table, other], [str(scores), str(against)]), options)
-        results["comparison"] = {"against": str(against), **found.to_mapping()}
+        others = {str(against): read_labeled(against, key, are_ratios)}
+        differences = _differences({str(scores): table} | others, options)
     if report:
-        from voicegmm.experiment.report import write_score_report
-
-        write_score_report(report, table, results, scores.name)
+        systems = {name: as_mapping(*evaluate_table(t, options)) for name, t in others.items()}
+        told = {**results, "systems": systems, "differences": differences}
+        _write_report(report, told, {str(scores): table} | others, key, listening)
     if as_json:
-        print_json(results)
+        print_json(results | ({"comparison": differences[str(against)]} if against else {}))
         return
     print_figures(results)
-    if against:
-        print_comparison(results["comparison"])
+    for found in differences.values():
+        print_comparison(found)
     if report:
         click.echo(f"report: {report}")
+
+
+@click.command(short_help="Compare systems on the same trials.")
+@click.argument("scores", type=_PATH, nargs=-1, required=True, metavar="FIRST OTHER...")
+@_scores_options
+@json_option
+@debug_option
+def compare(
+    scores: tuple[Path, ...],
+    key: Path | None,
+    are_ratios: bool,
+    points: tuple[str, ...],
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare the scores of systems on the same trials: each with the first.
+
+    Prints the figures of each, and what it has more or less than the first, with the interval of
+    the difference and its p-value: speakers are drawn for both at once.
+    """
+    from voicegmm.scoring.evaluation import EvaluationOptions, as_mapping, evaluate_table
+    from voicegmm.store import read_labeled
+
+    if len(scores) < 2:
+        raise click.UsageError("give the scores of two systems at least")
+    if len(set(scores)) < len(scores):
+        raise click.UsageError("each file of scores stands once")
+    if report:
+        check_output(report, *scores, key)
+    options = EvaluationOptions(points=points)
+    tables = {str(path): read_labeled(path, key, are_ratios) for path in scores}
+    differences = _differences(tables, options)
+    systems = {name: as_mapping(*evaluate_table(table, options)) for name, table in tables.items()}
+    first, *others = systems
+    if report:
+        told = {name: systems[name] for name in others}
+        _write_report(
+            report, {**systems[first], "systems": told, "differences": differences}, tables, key
+        )
+    if as_json:
+        print_json({"systems": systems, "differences": differences})
+        return
+    print_side_by_side(
+        {
+            name: {key: found["value"] for key, found in figures["metrics"].items()}
+            for name, figures in systems.items()
+        }
+    )
+    for found in differences.values():
+        print_comparison(found)
+    if report:
+        click.echo(f"report: {report}")
+
+
+def _differences(
+    tables: "Mapping[str, ScoreTable]", options: "EvaluationOptions"
+) -> dict[str, Any]:
+    """Compare each table with the first."""
+    from voicegmm.scoring import align_tables
+    from voicegmm.scoring.evaluation import compare_tables
+
+    first, *others = tables
+    differences = {}
+    for name in others:
+        aligned = align_tables([tables[first], tables[name]], [first, name])
+        found = compare_tables(aligned, options)
+        differences[name] = {"against": name, **found.to_mapping()}
+    return differences
+
+
+def _listening(folder: Path, enroll: Path | None) -> "Listening":
+    from voicegmm._base.errors import VoicegmmError
+    from voicegmm.corpus import read_enrollments
+    from voicegmm.experiment.report_audio import Listening
+
+    if not folder.is_dir():
+        raise VoicegmmError(f"--include-audio {folder}: no such folder")
+    return Listening.to_folder(folder, read_enrollments(enroll) if enroll else ())
+
+
+def _write_report(
+    path: Path,
+    results: Mapping[str, Any],
+    tables: "Mapping[str, ScoreTable]",
+    key: Path | None,
+    listening: "Listening | None" = None,
+) -> None:
+    from voicegmm._base.files import content_hash
+    from voicegmm.experiment.report import write_score_report
+
+    (first, table), *others = tables.items()
+    inputs = [
+        (f"Scores: {name}", f"{len(scores):,} trials", content_hash(name))
+        for name, scores in tables.items()
+    ]
+    if key:
+        inputs.append((f"Key: {key}", "", content_hash(key)))
+    title = first if others else Path(first).name
+    write_score_report(
+        path, table, results, title, others=dict(others), inputs=inputs, listening=listening
+    )
+
+
+@click.command(short_help="Write scores as another program reads them.")
+@click.argument("scores", type=_PATH, metavar="SCORES")
+@click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
+@click.option(
+    "--to", "kind", type=click.Choice(_KINDS), default="voicegmm", show_default=True, help="Whose."
+)
+@click.option("--key", type=_PATH, help="The labels, where the scores have none.")
+@click.option("--llr", "are_ratios", is_flag=True, help="They are natural-log likelihood ratios.")
+@debug_option
+def convert(scores: Path, out: Path, kind: str, key: Path | None, are_ratios: bool) -> None:
+    """Read scores of any kind that `evaluate` knows, and write them as another.
+
+    Calibrated ratios are written where there are any, scores elsewhere; trials without a score are
+    kept by our own table alone.
+    """
+    from voicegmm.store import read_labeled, write_score_file
+
+    check_output(out, scores, key)
+    table = read_labeled(scores, key, are_ratios)
+    n_left = write_score_file(out, table, kind)
+    if n_left:
+        warn(f"{n_left} trials without a score are left out")
+    click.echo(f"{out}: {len(table) - n_left} trials")
 
 
 @click.command(short_help="Say what any of our files is.")

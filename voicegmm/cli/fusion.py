@@ -1,6 +1,5 @@
 """The command that makes one system of several: fuse."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,8 @@ from voicegmm.cli.console import (
     check_output,
     debug_option,
     json_option,
-    metric_name,
     print_json,
+    print_side_by_side,
     warn,
     warn_of_unscored,
 )
@@ -82,8 +81,8 @@ def fuse(
         learn_fusion_of,
         write_scores,
     )
-    from voicegmm.scoring.evaluation import plain_figures, read_labeled
-    from voicegmm.store import load_fusion, save_fusion
+    from voicegmm.scoring.evaluation import plain_figures
+    from voicegmm.store import load_fusion, read_labeled, save_fusion
 
     if learn and len(learn) != len(scores):
         raise click.UsageError(
@@ -118,7 +117,7 @@ def fuse(
         return
     click.echo(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
     _print_weights(fusion)
-    _print_comparison(figures)
+    print_side_by_side(figures)
 
 
 def _warn_of(fused: "ScoreTable", fusion: "Fusion") -> None:
@@ -137,21 +136,3 @@ def _print_weights(fusion: "Fusion") -> None:
         f"ratio = {terms} {fusion.offset:+.4g}, from {fusion.n_targets} target and "
         f"{fusion.n_nontargets} non-target trials"
     )
-
-
-def _print_comparison(figures: Mapping[str, Mapping[str, float]]) -> None:
-    """Print a line a system: EER in percent, Cllr, minCllr."""
-    keys = list(dict.fromkeys(key for each in figures.values() for key in each))
-    if not keys:
-        return
-    width = max(map(len, figures))
-    click.echo(" " * width + "".join(f"{metric_name(key):>10}" for key in keys))
-    for name, each in figures.items():
-        cells = "".join(f"{_cell(key, each.get(key)):>10}" for key in keys)
-        click.echo(f"{name:{width}}{cells}")
-
-
-def _cell(key: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.2f} %" if key == "eer" else f"{value:.3f}"

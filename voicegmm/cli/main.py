@@ -27,7 +27,7 @@ def voicegmm() -> None:
     People's voices   train, enroll, identify, verify, list, remove
     Kinds of voices   classify train, classify
     Experiments       run, or step by step: features extract, ubm train, adapt, score, evaluate,
-                      fuse
+                      compare, fuse, convert
     Any file of ours  info
 
     Every command takes --debug, which shows where an error arose.
@@ -49,7 +49,9 @@ for _command in (
     batch.adapt,
     batch.score,
     evaluation.evaluate,
+    evaluation.compare,
     fusion.fuse,
+    evaluation.convert,
     evaluation.info,
 ):
     voicegmm.add_command(_command)

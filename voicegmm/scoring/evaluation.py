@@ -1,7 +1,6 @@
 """From a score table to the figures that are quoted."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm._base.options import to_mapping
-from voicegmm.corpus import Trials, read_trials
+from voicegmm.corpus import Trials
 from voicegmm.metrics import (
     Comparison,
     Difference,
@@ -29,7 +28,7 @@ from voicegmm.metrics import (
     sort_scores,
 )
 from voicegmm.scoring.alignment import AlignedTables, trial_pairs
-from voicegmm.scoring.table import ScoreTable, read_scores
+from voicegmm.scoring.table import ScoreTable
 
 Figure = TypeVar("Figure", Estimate, Difference)
 _FALSE_ALARMS = (0.01, 0.05, 0.1)
@@ -99,20 +98,6 @@ def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
     return replace(table, trials=labeled)
 
 
-def read_labeled(path: Path, key: Path | None = None) -> ScoreTable:
-    """Read a score table, with the labels of a key where one is given.
-
-    Raises
-    ------
-    ListError
-        If a file does not fit.
-    DataError
-        If a trial of the table is not in the key.
-    """
-    table = read_scores(path)
-    return with_key(table, read_trials(key), str(key)) if key else table
-
-
 def plain_figures(table: ScoreTable) -> dict[str, float]:
     """Read eer, cllr (of calibrated ratios alone) and min_cllr, without intervals.
 
@@ -157,18 +142,27 @@ def evaluate_table(
     trials, scores = table.trials, table.best
     _check_labels(trials)
     target = trials.labels == 1
-    model_speaker, test_speaker = infer_speakers(target, trials.model_index, trials.test_index)
+    speakers: dict[str, Any] = {}
+    several = len(np.unique(trials.model_index)) > 1
+    if several:
+        models, tests = infer_speakers(target, trials.model_index, trials.test_index)
+        speakers = {
+            "target_speakers": models[target],
+            "nontarget_model_speakers": models[~target],
+            "nontarget_test_speakers": tests[~target],
+        }
     evaluation = evaluate(
         scores[target],
         scores[~target],
-        target_speakers=model_speaker[target],
-        nontarget_model_speakers=model_speaker[~target],
-        nontarget_test_speakers=test_speaker[~target],
+        **speakers,
         operating_points=options.operating_points,
         primary=options.primary,
         n_bootstrap=options.n_bootstrap,
         rng=np.random.default_rng(options.seed),
     )
+    if not several:
+        alone = "no intervals: with one model alone it is not known who the speakers are"
+        evaluation = replace(evaluation, warnings=(*evaluation.warnings, alone))
     if table.llrs is None:
         evaluation = replace(
             evaluation,
