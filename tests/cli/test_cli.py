@@ -242,13 +242,13 @@ def test_enrollments_at_once_lose_nobody(voices, bank, tmp_path):
     copy = tmp_path / "bank.h5"
     copy.write_bytes(bank.read_bytes())
     commands = []
-    for number in (1, 2, 3, 4):
+    for number in (1, 2, 3):
         wavs = " ".join(map(str, sorted((voices / f"wavs/b00{number}").glob("*.wav"))))
         commands.append(f"voicegmm enroll {copy} new{number} {wavs} &")
     done = in_shell(" ".join(commands) + " wait")
     assert done.stderr == ""
     names = in_shell(f"voicegmm list {copy} --json").stdout
-    assert {"new1", "new2", "new3", "new4"} <= set(json.loads(names))
+    assert {"new1", "new2", "new3"} <= set(json.loads(names))
 
 
 def test_a_link_to_a_bank_stays_a_link(typed, voices, bank, tmp_path):

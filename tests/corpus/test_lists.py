@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegmm._base.errors import ListError
@@ -30,6 +30,7 @@ from voicegmm.corpus import (
 names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
 
 
+@settings(max_examples=20)
 @given(st.dictionaries(names, st.lists(names, min_size=1, unique=True), min_size=1, max_size=4))
 def test_lists_read_back(tmp_path_factory, groups):
     path = tmp_path_factory.mktemp("lists") / "list"

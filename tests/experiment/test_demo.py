@@ -10,8 +10,8 @@ def test_the_demo_makes_its_own_voices(tmp_path):
         n_background=12,
         n_utterances=3,
         n_enrollment=1,
-        shortest_seconds=2.5,
-        longest_seconds=3.0,
+        shortest_seconds=2.0,
+        longest_seconds=2.5,
     )
     told = []
     done = run_demo(tmp_path, 3, 2, lambda *state: told.append(state), corpus)

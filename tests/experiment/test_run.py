@@ -11,13 +11,25 @@ from voicegmm.experiment import load_recipe, run_recipe
 from voicegmm.experiment.stages import run_folder
 from voicegmm.scoring import read_scores
 
-SETTINGS = ("ubm.n_components=16", "ubm.em.n_iterations=5", "calibration.n_folds=3")
+SETTINGS = (
+    "ubm.n_components=16",
+    "ubm.em.n_iterations=5",
+    "calibration.n_folds=3",
+    "evaluation.n_bootstrap=100",
+)
 
 
 @pytest.fixture(scope="module")
 def done(voices, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     return run_recipe(load_recipe("demo", SETTINGS), voices, out, n_workers=2)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leave the report empty: drawing its figures takes most of the time of a small run."""
+    empty = "voicegmm.experiment.system.write_report"
+    monkeypatch.setattr(empty, lambda folder, _: (folder / "report.html").touch())
 
 
 def test_a_run_leaves_everything_in_its_folder(done):
@@ -34,14 +46,14 @@ def test_a_run_leaves_everything_in_its_folder(done):
     assert config["ubm"]["n_components"] == 16
 
 
-def test_another_run_with_other_workers_gives_the_same_bytes(done, voices, tmp_path):
+def test_another_run_with_other_workers_gives_the_same_bytes(done, no_figures, voices, tmp_path):
     again = run_recipe(load_recipe("demo", SETTINGS), voices, tmp_path / "r", n_workers=1)
     for name in ("scores.tsv", "results.json", "ubm.h5", "speakers.h5", "calibration.json"):
         one, two = ((run.folder / name).read_bytes() for run in (done, again))
         assert one == two, name
 
 
-def test_only_what_changed_is_done_again(done, voices):
+def test_only_what_changed_is_done_again(done, no_figures, voices):
     def skipped(*settings):
         result = run_recipe(load_recipe("demo", (*SETTINGS, *settings)), voices, done.folder)
         return [name for name, stage in result.results["stages"].items() if stage["skipped"]]
@@ -95,7 +107,7 @@ def replace(path, content):
         soundfile.write(path, content, 16_000)
 
 
-def test_bad_recordings_stand_in_the_table_with_their_reason(damaged, tmp_path):
+def test_bad_recordings_stand_in_the_table_with_their_reason(damaged, no_figures, tmp_path):
     rows = [line.split() for line in (damaged / "lists/trials.txt").read_text().splitlines()]
     tests = list(dict.fromkeys(row[2] for row in rows))
     whole = (damaged / "wavs" / tests[0]).read_bytes()
@@ -145,7 +157,7 @@ def test_duplicate_trials_and_leaks_are_warned_of(damaged, tmp_path):
     assert "eakage" in (done.folder / "report.html").read_text()
 
 
-def test_too_few_background_speakers_leave_the_scores_uncalibrated(damaged, tmp_path):
+def test_too_few_background_speakers_leave_the_scores_uncalibrated(damaged, no_figures, tmp_path):
     ubm = damaged / "lists/ubm.txt"
     kept = [line for line in ubm.read_text().splitlines() if line[:4] in ("b001", "b002")]
     ubm.write_text("\n".join(kept))
@@ -154,7 +166,7 @@ def test_too_few_background_speakers_leave_the_scores_uncalibrated(damaged, tmp_
     assert any("not calibrated" in warning for warning in done.results["warnings"])
 
 
-def test_a_recipe_with_a_prepare_file(voices, tmp_path):
+def test_a_recipe_with_a_prepare_file(voices, no_figures, tmp_path):
     (tmp_path / "prepare.py").write_text(
         "import shutil\n"
         "def prepare(data, lists):\n"
@@ -184,7 +196,7 @@ def test_a_prepare_file_that_fails_is_named_with_its_line(voices, tmp_path, code
         run_recipe(load_recipe(str(recipe)), voices, tmp_path / "out")
 
 
-def test_a_damaged_output_is_made_again(voices, tmp_path):
+def test_a_damaged_output_is_made_again(voices, no_figures, tmp_path):
     first = run_recipe(load_recipe("demo", SETTINGS), voices, tmp_path, n_workers=2)
     scores = (first.folder / "scores.tsv").read_bytes()
     store = tmp_path / "features.h5"

@@ -91,7 +91,7 @@ def finish(figure: "Figure", description: str) -> "Figure":
     with style():
         for _ in range(2):  # axes of equal aspect find their place at the second
             figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
     figure.set_label(description)
     return figure
 
