@@ -31,6 +31,7 @@ _ROOMS = (
     "plots",
     "scoring",
     "store",
+    "subspace",
     "synthesis",
 )
 

@@ -166,6 +166,9 @@ def test_moments_of_frames_and_single_precision():
     assert single.centered.dtype == np.float32
     model = TotalVariability(gmm, rng.standard_normal((3, 2, 2)))
     np.testing.assert_allclose(extract(model, single), extract(model, recordings), rtol=1e-5)
+    options = TotalVariabilityOptions(2, 5)
+    exact, rounded = (train_total_variability(one, options) for one in (recordings, single))
+    np.testing.assert_allclose(rounded.loadings, exact.loadings, atol=1e-4)
 
 
 def test_a_component_without_data_keeps_its_loadings_and_silence_is_the_origin():

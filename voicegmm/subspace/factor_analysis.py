@@ -23,7 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, IntArray
+from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import above, at_least
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm._base.progress import Progress, silent
@@ -289,8 +289,9 @@ class _Speaker:
     factors: Posteriors
 
     @staticmethod
-    def of(model: FactorAnalysis, counts: Float64Array, centered: Float64Array) -> "_Speaker":
+    def of(model: FactorAnalysis, counts: FloatArray, centered: FloatArray) -> "_Speaker":
         """Find the posterior from the moments of the recordings."""
+        counts, centered = counts.astype(np.float64), centered.astype(np.float64)
         n_y, n_x, n = model.speaker_rank, model.session_rank, len(counts)
         share = 1 / (counts.sum(axis=0) + model.relevance)
         weights = -(counts[:, None] * counts * share)

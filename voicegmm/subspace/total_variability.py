@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, frozen
+from voicegmm._base.arrays import Float64Array, FloatArray, frozen
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import DataError
 from voicegmm._base.progress import Progress, silent
@@ -74,20 +74,30 @@ class TotalVariability:
         return int(self.loadings.shape[2])
 
     @cached_property
-    def _products(self) -> Float64Array:
-        return packed_products(self.loadings)
+    def _double(self) -> tuple[FloatArray, FloatArray]:
+        """Give A as a matrix, (n_components n_dims, rank), and each A_k' A_k, packed."""
+        flat = self.loadings.reshape(self.gmm.means.size, self.rank)
+        return flat, packed_products(self.loadings)
 
-    def precisions(self, counts: Float64Array) -> Float64Array:
-        """Give the precisions of the posteriors, (n_recordings, rank, rank), from the counts."""
-        precisions = unpack(counts @ self._products, self.rank)
+    @cached_property
+    def _single(self) -> tuple[FloatArray, FloatArray]:
+        return self._double[0].astype(np.float32), self._double[1].astype(np.float32)
+
+    def precisions(self, counts: FloatArray) -> Float64Array:
+        """Give the precisions of the posteriors, (n_recordings, rank, rank), from the counts.
+
+        The product is in the precision of the counts, as in `linear`; what follows is in float64.
+        """
+        products = (self._single if counts.dtype == np.float32 else self._double)[1]
+        precisions = unpack((counts @ products).astype(np.float64, copy=False), self.rank)
         diagonal = np.arange(self.rank)
         precisions[:, diagonal, diagonal] += 1
         return precisions
 
-    def linear(self, centered: Float64Array) -> Float64Array:
+    def linear(self, centered: FloatArray) -> Float64Array:
         """Give sum_k A_k' f_k of each recording, (n_recordings, rank)."""
-        flat = self.loadings.reshape(self.gmm.means.size, self.rank)
-        return np.asarray(centered.reshape(len(centered), -1) @ flat)
+        flat = (self._single if centered.dtype == np.float32 else self._double)[0]
+        return np.asarray(centered.reshape(len(centered), -1) @ flat, np.float64)
 
 
 def checked_loadings(name: str, loadings: Float64Array, gmm: Mixture) -> Float64Array:
@@ -199,15 +209,16 @@ def _sums(model: TotalVariability, recordings: Recordings, rows: slice) -> Facto
     for counts, centered in _blocks_of(recordings, rows):
         found = Posteriors.of(model.precisions(counts), model.linear(centered))
         moments = found.second_moments()
-        second += counts.T @ pack(moments)
-        cross += centered.reshape(len(centered), -1).T @ found.means
+        kind = centered.dtype
+        second += counts.T @ pack(moments).astype(kind, copy=False)
+        cross += centered.reshape(len(centered), -1).T @ found.means.astype(kind, copy=False)
         spread += moments.sum(axis=0)
         objective += float(found.log_evidence.sum())
     n, nobody = rows.stop - rows.start, np.zeros((0, 0))
     return FactorSums(second, cross.reshape(shape), nobody, spread, n, n, objective)
 
 
-def _blocks_of(recordings: Recordings, rows: slice) -> Iterator[tuple[Float64Array, Float64Array]]:
+def _blocks_of(recordings: Recordings, rows: slice) -> Iterator[tuple[FloatArray, FloatArray]]:
     for block in blocks(rows.stop - rows.start, _BLOCK):
         yield recordings.part(slice(rows.start + block.start, rows.start + block.stop))
 
@@ -219,6 +230,8 @@ def extract(
     progress: Progress = silent,
 ) -> Float64Array:
     """Give the i-vector of each recording: the mean of its posterior.
+
+    Recordings in float32 give products in float32, and vectors to about 1e-6 of their length.
 
     Parameters
     ----------
