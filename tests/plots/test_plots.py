@@ -1,5 +1,6 @@
 """Figures: what they show is what was computed, and a file is whole, repeatable, described."""
 
+import functools
 import subprocess
 import sys
 import threading
@@ -60,21 +61,32 @@ FIGURES = {
 }
 
 
+@functools.cache
+def made(name):
+    """A figure that several tests look at and none changes: making one takes a while."""
+    return FIGURES[name]()
+
+
+@functools.cache
+def svg_of(name):
+    return plots.to_svg(made(name))
+
+
 def texts(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-@pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
-def test_axes_say_what_and_in_which_unit(make):
-    (axes,) = make().axes
+@pytest.mark.parametrize("name", FIGURES)
+def test_axes_say_what_and_in_which_unit(name):
+    (axes,) = made(name).axes
     assert axes.get_title(loc="left")
     assert axes.get_xlabel()
     assert "(" in axes.get_ylabel() or axes.get_ylabel() == "Model"
 
 
-@pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
-def test_the_same_figure_gives_the_same_bytes(make, tmp_path):
-    figure, same = make(), make()
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_figure_gives_the_same_bytes(name, tmp_path):
+    figure, same = made(name), FIGURES[name]()
     for suffix in (".png", ".svg"):
         first = plots.save(figure, tmp_path / f"first{suffix}").read_bytes()
         assert plots.save(same, tmp_path / f"again{suffix}").read_bytes() == first
@@ -84,10 +96,9 @@ def test_the_same_figure_gives_the_same_bytes(make, tmp_path):
     )
 
 
-@pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
-def test_svg_is_one_element_that_can_be_read_aloud(make):
-    figure = make()
-    svg = plots.to_svg(figure)
+@pytest.mark.parametrize("name", FIGURES)
+def test_svg_is_one_element_that_can_be_read_aloud(name):
+    figure, svg = made(name), svg_of(name)
     assert svg.startswith("<svg ")
     root = ET.fromstring(svg)
     space = "{http://www.w3.org/2000/svg}"
@@ -99,7 +110,7 @@ def test_svg_is_one_element_that_can_be_read_aloud(make):
 
 
 def test_png_is_a_png(tmp_path):
-    path = plots.save(FIGURES["det"](), tmp_path / "det.PNG")
+    path = plots.save(made("det"), tmp_path / "det.PNG")
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG\r\n")
     assert b"Matplotlib" not in content
@@ -107,7 +118,7 @@ def test_png_is_a_png(tmp_path):
 
 
 def test_save_refuses_what_it_cannot_write(tmp_path):
-    figure = FIGURES["training"]()
+    figure = made("training")
     with pytest.raises(OptionError, match=r"must end in \.png or \.svg, got 'curve\.pdf'"):
         plots.save(figure, tmp_path / "curve.pdf")
     with pytest.raises(FileNotFoundError):
@@ -254,7 +265,7 @@ def test_what_cannot_be_drawn_is_refused():
 def test_threads_and_settings_do_not_disturb_one_another():
     import matplotlib as mpl
 
-    expected = {name: plots.to_svg(make()) for name, make in FIGURES.items()}
+    expected = {name: svg_of(name) for name in FIGURES}
     found = []
 
     def draw(name, make):
