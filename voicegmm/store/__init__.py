@@ -1,6 +1,7 @@
 """Everything on disk: feature stores and models, in HDF5, whole or not at all."""
 
 import os
+from collections.abc import Callable
 
 from voicegmm._base.errors import FormatError
 from voicegmm.scoring import BackgroundModel, Fusion, JudgedClasses, Voices
@@ -29,7 +30,19 @@ from voicegmm.store.score_files import (
     write_score_file,
 )
 from voicegmm.store.score_journal import ScoreJournal
+from voicegmm.store.subspace import (
+    BACK_END_FORMAT,
+    FACTOR_ANALYSIS_FORMAT,
+    TOTAL_VARIABILITY_FORMAT,
+    load_back_end,
+    load_factor_analysis,
+    load_total_variability,
+    save_back_end,
+    save_factor_analysis,
+    save_total_variability,
+)
 from voicegmm.store.training import TrainingCheckpoint
+from voicegmm.subspace import BackEnd, FactorAnalysis, TotalVariability
 
 __all__ = [
     "SCORE_FILES",
@@ -46,27 +59,57 @@ __all__ = [
     "extract_to_store",
     "file_fingerprint",
     "load",
+    "load_back_end",
     "load_background",
     "load_classes",
+    "load_factor_analysis",
     "load_fusion",
+    "load_total_variability",
     "load_voices",
     "new_store",
     "read_key_file",
     "read_labeled",
     "read_score_file",
     "save",
+    "save_back_end",
     "save_background",
     "save_classes",
+    "save_factor_analysis",
     "save_fusion",
+    "save_total_variability",
     "save_voices",
     "write_bosaris_trials",
     "write_score_file",
 ]
 
 
-def load(
-    path: str | os.PathLike[str],
-) -> BackgroundModel | Voices | JudgedClasses | Fusion | FeatureStore:
+Model = (
+    BackgroundModel | Voices | JudgedClasses | Fusion | TotalVariability | FactorAnalysis | BackEnd
+)
+"""What a file of ours can hold beside features."""
+
+_LOADERS: dict[str, Callable[[str | os.PathLike[str]], Model | FeatureStore]] = {
+    UBM_FORMAT: load_background,
+    SPEAKERS_FORMAT: load_voices,
+    FUSION_FORMAT: load_fusion,
+    CLASSES_FORMAT: load_classes,
+    FEATURES_FORMAT: FeatureStore,
+    TOTAL_VARIABILITY_FORMAT: load_total_variability,
+    FACTOR_ANALYSIS_FORMAT: load_factor_analysis,
+    BACK_END_FORMAT: load_back_end,
+}
+_SAVERS: dict[type, Callable[..., None]] = {
+    BackgroundModel: save_background,
+    Voices: save_voices,
+    JudgedClasses: save_classes,
+    Fusion: save_fusion,
+    TotalVariability: save_total_variability,
+    FactorAnalysis: save_factor_analysis,
+    BackEnd: save_back_end,
+}
+
+
+def load(path: str | os.PathLike[str]) -> Model | FeatureStore:
     """Read any of our files: a model, speakers, classes, a fusion, or an open feature store.
 
     Raises
@@ -76,28 +119,11 @@ def load(
     """
     with open_file(path) as file:
         kind = file.attrs["format"]
-    if kind == UBM_FORMAT:
-        return load_background(path)
-    if kind == SPEAKERS_FORMAT:
-        return load_voices(path)
-    if kind == FUSION_FORMAT:
-        return load_fusion(path)
-    if kind == CLASSES_FORMAT:
-        return load_classes(path)
-    if kind == FEATURES_FORMAT:
-        return FeatureStore(path)
-    raise FormatError(f"{path}: holds {kind}, which this voicegmm does not know; upgrade it")
+    if kind not in _LOADERS:
+        raise FormatError(f"{path}: holds {kind}, which this voicegmm does not know; upgrade it")
+    return _LOADERS[kind](path)
 
 
-def save(
-    path: str | os.PathLike[str], model: BackgroundModel | Voices | JudgedClasses | Fusion
-) -> None:
-    """Write a background model, speakers, classes or a fusion, whole or not at all."""
-    if isinstance(model, BackgroundModel):
-        save_background(path, model)
-    elif isinstance(model, JudgedClasses):
-        save_classes(path, model)
-    elif isinstance(model, Fusion):
-        save_fusion(path, model)
-    else:
-        save_voices(path, model)
+def save(path: str | os.PathLike[str], model: Model) -> None:
+    """Write a model, speakers, classes or a fusion, whole or not at all."""
+    _SAVERS[type(model)](path, model)

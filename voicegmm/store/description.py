@@ -15,7 +15,16 @@ from voicegmm.store.features import FeatureStore
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion
 from voicegmm.store.hdf5 import open_file
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
+from voicegmm.store.subspace import (
+    BACK_END_FORMAT,
+    FACTOR_ANALYSIS_FORMAT,
+    TOTAL_VARIABILITY_FORMAT,
+    load_back_end,
+    load_factor_analysis,
+    load_total_variability,
+)
 from voicegmm.store.training import CHECKPOINT_FORMAT, TrainingCheckpoint
+from voicegmm.subspace import FactorAnalysis, TotalVariability
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -193,7 +202,46 @@ def _classes(path: str | os.PathLike[str]) -> dict[str, Any]:
     return described
 
 
+def _total_variability(path: str | os.PathLike[str]) -> dict[str, Any]:
+    model = load_total_variability(path)
+    return _subspace_background(model) | {"rank": model.rank}
+
+
+def _factor_analysis(path: str | os.PathLike[str]) -> dict[str, Any]:
+    model = load_factor_analysis(path)
+    return _subspace_background(model) | {
+        "speaker_rank": model.speaker_rank,
+        "session_rank": model.session_rank,
+        "relevance": model.relevance,
+    }
+
+
+def _subspace_background(model: TotalVariability | FactorAnalysis) -> dict[str, Any]:
+    return {
+        "n_components": model.gmm.n_components,
+        "n_dims": model.gmm.n_dims,
+        "covariance_type": model.gmm.covariance_type,
+        "objectives": list(model.objectives),
+    }
+
+
+def _back_end(path: str | os.PathLike[str]) -> dict[str, Any]:
+    back_end = load_back_end(path)
+    described: dict[str, Any] = {
+        "steps": list(back_end.options.steps),
+        "score": back_end.options.score,
+        "n_dims": [len(one.mean) for one in back_end.maps[:1]]
+        + [len(one.matrix) for one in back_end.maps],
+    }
+    if back_end.plda:
+        described["speaker_variances"] = back_end.plda.psi.tolist()
+    return described
+
+
 _CONTENTS = {
+    BACK_END_FORMAT: _back_end,
+    FACTOR_ANALYSIS_FORMAT: _factor_analysis,
+    TOTAL_VARIABILITY_FORMAT: _total_variability,
     CLASSES_FORMAT: _classes,
     FEATURES_FORMAT: _features,
     UBM_FORMAT: _background,
