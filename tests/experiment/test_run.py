@@ -1,6 +1,7 @@
 """A recipe from its lists to its report; what is done twice and what is not."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def done(voices, tmp_path_factory):
 def no_figures(monkeypatch):
     """Leave the report empty: drawing its figures takes most of the time of a small run."""
     empty = "voicegmm.experiment.system.write_report"
-    monkeypatch.setattr(empty, lambda folder, _: (folder / "report.html").touch())
+    monkeypatch.setattr(empty, lambda folder, *_: (folder / "report.html").touch())
 
 
 def test_a_run_leaves_everything_in_its_folder(done):
@@ -53,16 +54,22 @@ def test_another_run_with_other_workers_gives_the_same_bytes(done, no_figures, v
         assert one == two, name
 
 
-def test_only_what_changed_is_done_again(done, no_figures, voices):
+@pytest.fixture
+def folder(done, tmp_path):
+    """A finished run to change."""
+    return shutil.copytree(done.folder, tmp_path / "run")
+
+
+def test_only_what_changed_is_done_again(done, folder, no_figures, voices):
     def skipped(*settings):
-        result = run_recipe(load_recipe("demo", (*SETTINGS, *settings)), voices, done.folder)
+        result = run_recipe(load_recipe("demo", (*SETTINGS, *settings)), voices, folder)
         return [name for name, stage in result.results["stages"].items() if stage["skipped"]]
 
     everything = list(done.results["stages"])
     assert skipped() == everything
     assert skipped("evaluation.n_bootstrap=10") == everything[:-2]
     assert skipped("adaptation.relevance=7") == ["features", "background model"]
-    (done.folder / "scores.tsv").unlink()
+    (folder / "scores.tsv").unlink()
     redone = skipped("adaptation.relevance=7")
     assert "scores" not in redone
     assert "speakers" in redone
@@ -196,11 +203,10 @@ def test_a_prepare_file_that_fails_is_named_with_its_line(voices, tmp_path, code
         run_recipe(load_recipe(str(recipe)), voices, tmp_path / "out")
 
 
-def test_a_damaged_output_is_made_again(voices, no_figures, tmp_path):
-    first = run_recipe(load_recipe("demo", SETTINGS), voices, tmp_path, n_workers=2)
-    scores = (first.folder / "scores.tsv").read_bytes()
-    store = tmp_path / "features.h5"
+def test_a_damaged_output_is_made_again(folder, voices, no_figures):
+    scores = (folder / "scores.tsv").read_bytes()
+    store = folder / "features.h5"
     store.write_bytes(store.read_bytes()[:1000])
-    again = run_recipe(load_recipe("demo", SETTINGS), voices, tmp_path, n_workers=2)
+    again = run_recipe(load_recipe("demo", SETTINGS), voices, folder, n_workers=2)
     assert not again.results["stages"]["features"]["skipped"]
     assert (again.folder / "scores.tsv").read_bytes() == scores
