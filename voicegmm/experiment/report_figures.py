@@ -64,7 +64,7 @@ _SPEAKERS = (
 )
 _DURATION = (
     "Scores by how much speech the test holds: medians of groups of like duration, with 5 to 95 % "
-    "of each group in the shade. The lines part as there is more to hear."
+    "of each group in the shade. Where more speech helps, the lines part to the right."
 )
 _TRAINING = (
     "How well the background model fits its training frames, iteration by iteration of EM. The "
