@@ -5,6 +5,7 @@ import pytest
 from brute_force import isotonic_posteriors
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from voicegmm import metrics
 from voicegmm._base.errors import OptionError
@@ -98,3 +99,21 @@ def test_bounds_of_separated_ratios():
     assert np.isfinite(metrics.empirical_bounds([np.inf] * 9, [-np.inf] * 9).upper)
     with pytest.raises(OptionError, match="n_misleading must be at least 0"):
         metrics.empirical_bounds([1.0], [0.0], -1)
+
+
+def test_figures_of_lir():
+    # NFI's lir 0.1.29: cllr, cllr_min, calculate_ece of the ratios and of those of its
+    # IsotonicCalibrator, and elub with a step of 0.001.
+    t = [2.5, 0.3, -0.4, 1.7, 3.1, 0.3]
+    n = [-2.0, 0.3, -0.7, -3.5, 1.1, -1.2, -0.4, -2.2]
+    assert metrics.cllr(t, n) == pytest.approx(0.6100998076536084, rel=1e-13)
+    assert metrics.min_cllr(t, n) == pytest.approx(0.431037309514985, rel=1e-13)
+    found = metrics.cross_entropy(t, n, [-1.5, 0.0, 0.8])
+    actual = [0.4349393063914935, 0.6100998076536084, 0.5464838379867656]
+    least = [0.30900302374603295, 0.43103730951498503, 0.3756943005388943]
+    np.testing.assert_allclose(found.actual, actual, rtol=1e-13)
+    np.testing.assert_allclose(found.minimum, least, rtol=1e-13)
+    t = 3 + 2 * norm.ppf((np.arange(40) + 0.5) / 40)
+    n = -3 + 2 * norm.ppf((np.arange(200) + 0.5) / 200)
+    bounds = metrics.empirical_bounds(t, n)
+    assert (bounds.lower, bounds.upper) == pytest.approx((-3.012068, 4.073932), abs=1e-3)
