@@ -77,7 +77,7 @@ def test_speakers_and_evidence_are_those_of_one_dense_system(seed, kind, n_y, n_
 @pytest.mark.parametrize("ranks", [(0, 2), (2, 0), (2, 1)])
 def test_every_iteration_raises_the_objective(ranks, minimum_divergence):
     _, recordings, speakers, _ = draw(1, n_speakers=12)
-    options = FactorAnalysisOptions(ranks[1], ranks[0], 4.0, 15, minimum_divergence)
+    options = FactorAnalysisOptions(ranks[1], ranks[0], 4.0, 10, minimum_divergence)
     objectives = np.array(train_factor_analysis(recordings, speakers, options).objectives)
     assert (np.diff(objectives) > -1e-9 * np.abs(objectives[1:])).all()
     assert objectives[-1] > objectives[0] + 0.1
@@ -86,8 +86,8 @@ def test_every_iteration_raises_the_objective(ranks, minimum_divergence):
 def test_training_tells_speakers_from_sessions():
     rng = np.random.default_rng(2)
     gmm = draw_gmm(rng, n_components=4, n_dims=3)
-    _, recordings, speakers = draw_recordings(rng, gmm, 150, 4, 1, 1)
-    options = FactorAnalysisOptions(1, 1, relevance=1e4, n_iterations=12)
+    _, recordings, speakers = draw_recordings(rng, gmm, 100, 4, 1, 1)
+    options = FactorAnalysisOptions(1, 1, relevance=1e4, n_iterations=8)
     model = train_factor_analysis(recordings, speakers, options)
     again = np.random.default_rng(2)
     draw_gmm(again, n_components=4, n_dims=3)
@@ -180,7 +180,7 @@ def test_the_channel_is_taken_out_of_models_and_tests():
 def test_the_number_of_workers_does_not_change_a_bit():
     rng = np.random.default_rng(5)
     gmm = draw_gmm(rng, n_components=8, n_dims=4)
-    _, recordings, speakers = draw_recordings(rng, gmm, 120, 5)
+    _, recordings, speakers = draw_recordings(rng, gmm, 70, 5)
     options = FactorAnalysisOptions(3, 2, n_iterations=2)
     models = [train_factor_analysis(recordings, speakers, options, n_workers=n) for n in (1, 2, 8)]
     offsets = [channel_offsets(models[0], recordings, n) for n in (1, 2, 8)]

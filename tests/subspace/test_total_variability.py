@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_recordings import (
     KINDS,
@@ -54,6 +54,7 @@ def dense_posterior(model, statistics):
     return np.linalg.solve(precision, total.T @ inverse @ f), precision
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from(KINDS), st.integers(1, 5))
 def test_posteriors_are_those_of_dense_supervectors(seed, kind, rank):
     statistics, recordings, model = draw(seed, kind, rank)
@@ -101,7 +102,7 @@ def test_minimum_divergence_gets_there_sooner_and_leaves_a_standard_prior():
         for one in (False, True)
     ]
     assert few[1] > few[0]
-    model = train_total_variability(recordings, TotalVariabilityOptions(3, 300))
+    model = train_total_variability(recordings, TotalVariabilityOptions(3, 120))
     spread = expectation(model, recordings).session_spread / len(recordings)
     np.testing.assert_allclose(spread, np.eye(3), atol=1e-3)
 
@@ -118,6 +119,7 @@ def test_training_finds_the_subspace_that_recordings_were_drawn_from():
     np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=0.4)
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 1000))
 def test_a_turn_of_the_subspace_turns_the_vectors(seed):
     _, recordings, model = draw(seed)
@@ -187,6 +189,7 @@ def test_a_component_without_data_keeps_its_loadings_and_silence_is_the_origin()
     assert len(extract(model, Recordings.of(model.gmm, []))) == 0
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.integers(0, 90))
 def test_packed_matrices_and_triangles(seed, rank):
     rng = np.random.default_rng(seed)
