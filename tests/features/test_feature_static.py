@@ -145,7 +145,8 @@ def test_the_chain_to_the_centroids_can_be_entered_at_every_step():
     frames = analysis_frames(samples, RATE, options)
     bins = spectrum(windowed(frames, RATE, options), RATE, options)
     ours = static_features(samples, RATE, options)
-    np.testing.assert_allclose(band_centroids(bins, RATE, options), ours, rtol=1e-6)
+    # Float32, summed in another order.
+    np.testing.assert_allclose(band_centroids(bins, RATE, options), ours, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["filterbank", "centroids"])

@@ -12,17 +12,11 @@ from voicegmm.features.columns import band_centroids, band_loudness, cepstra, wi
 from voicegmm.features.plan import decibel, precision, prepare
 from voicegmm.features.plp import plp_cepstra
 from voicegmm.features.rasta import RastaFilter, RastaOptions
-from voicegmm.features.spectral import (
-    BLOCK_FRAMES,
-    FrameFeed,
-    emphasized,
-    frame_detection_energy,
-    frame_log_energy,
-    log_filterbank,
-    spectrum,
-    windowed,
-)
+from voicegmm.features.spectral import emphasized, frame_log_energy, frame_spectrum, log_bands
 from voicegmm.features.static_options import StaticOptions
+from voicegmm.features.stretch import STRETCH_FRAMES, FrameFeed, Stretch
+
+_WINDOW_ROWS = 32  # so many windows stay in the innermost cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +60,7 @@ def analyze(
     detect : bool
     """
     # Together as many frames as are worked on at once: the same bits, however the blocks are cut.
-    analyzer = Analyzer(sample_rate, options, filtering, detect, BLOCK_FRAMES)
+    analyzer = Analyzer(sample_rate, options, filtering, detect, STRETCH_FRAMES)
     parts = [analyzer.push(block) for block in blocks]
     parts.append(analyzer.push(np.zeros(0), end=True))
     features, energy = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -105,7 +99,8 @@ class Analyzer:
         self._plan = prepare(options, sample_rate)
         self._feed = FrameFeed(self._plan, options, n_together)
         self._make_room(0)
-        self._before = 0.0  # the sample before the next frame, where pre-emphasis takes it
+        window = np.pad(self._plan.window, (0, self._plan.n_fft - self._plan.n_window))
+        self._windows = np.tile(window, (_WINDOW_ROWS, 1))
         # Log filterbanks and log energies that wait for the loudest.
         self._waiting: list[tuple[FloatArray, FloatArray | None]] = []
 
@@ -130,53 +125,53 @@ class Analyzer:
         """
         features = [np.zeros((0, self._options.n_dims), dtype=np.float32)]
         energies = [np.zeros(0, dtype=np.float32)]
-        for frames in self._feed.push(samples, end):
-            bins, log_energy = self._spectrum(frames)
+        for stretch in self._feed.push(samples, end):
+            bins, log_energy = self._spectrum(stretch)
             if self._options.dynamic_range_db:
-                logs = log_filterbank(bins, self._rate, self._options)
+                logs = log_bands(bins, self._plan, self._options)
                 self._waiting.append((logs, log_energy))
             else:
                 features.append(self._columns(bins, log_energy).astype(np.float32, copy=False))
             if self._detect:
-                energy = frame_detection_energy(frames, self._options)
-                energies.append(energy.astype(np.float32, copy=False))
+                energies.append(stretch.detection_energy().astype(np.float32))
             else:
-                energies.append(np.zeros(len(frames), dtype=np.float32))
+                energies.append(np.zeros(stretch.n_frames, dtype=np.float32))
         if end and self._waiting:
             features.append(self._limited_columns().astype(np.float32, copy=False))
         return np.concatenate(features), np.concatenate(energies)
 
     def _make_room(self, n_frames: int) -> None:
-        """Ask for the memory of a block; the zeros that fill a frame up stay what they are."""
-        dtype = precision(self._options)
-        self._room = np.zeros((n_frames, self._plan.n_fft), dtype)
-        self._power = np.empty((n_frames, self._plan.n_fft // 2 + 1), dtype)
+        """Ask for the memory of a stretch; the zeros that fill a frame up stay what they are."""
+        dtype, plan = precision(self._options), self._plan
+        self._room = np.zeros((n_frames, plan.n_fft), dtype)
+        self._power = np.empty((n_frames, plan.n_fft // 2 + 1), dtype)
+        self._spare = np.empty_like(self._power)
 
-    def _spectrum(self, frames: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Give the spectra of a block of frames and, where it counts, their log energy."""
-        options, rate, plan = self._options, self._rate, self._plan
-        if len(frames) > len(self._room):
-            self._make_room(len(frames))
-        filled = self._room[: len(frames)]
-        weighted = windowed(frames, rate, options, filled[:, : plan.n_window], self._before)
+    def _spectrum(self, stretch: Stretch) -> tuple[FloatArray, FloatArray | None]:
+        """Give the spectra of some frames and, where it counts, their log energy."""
+        options, n = self._options, stretch.n_frames
+        if n > len(self._room):
+            self._make_room(n)
+        filled = stretch.weighted(self._windows, out=self._room[:n])
         log_energy = None
         if options.has_log_energy:
-            heard = frames if options.raw_energy else weighted
-            if not (options.raw_energy or options.windowed_energy):
-                heard = emphasized(frames, options, plan, self._before)
+            heard = filled
+            if options.raw_energy:
+                heard = stretch.frames()
+            elif not options.windowed_energy:
+                heard = emphasized(stretch.frames(), options, self._plan, stretch.before)
             log_energy = frame_log_energy(heard, options)
-        if options.preemphasis_start == "signal" and len(frames):
-            self._before = float(frames[-1, plan.n_hop - 1])
-        return spectrum(filled, rate, options, out=self._power[: len(frames)]), log_energy
+        power = self._power[:n], self._spare[:n]
+        return frame_spectrum(filled, self._plan, options, *power), log_energy
 
     def _columns(self, bins: FloatArray, log_energy: FloatArray | None) -> FloatArray:
         options = self._options
         if options.kind != "centroids":
-            logs = log_filterbank(bins, self._rate, options)
+            logs = log_bands(bins, self._plan, options)
             return self._filter_columns(logs, log_energy)
         loudness = log_energy
         if options.energy == "c0":
-            logs = log_filterbank(bins, self._rate, options)
+            logs = log_bands(bins, self._plan, options)
             loudness = band_loudness(logs, options, log_energy)
         columns = with_loudness(band_centroids(bins, self._rate, options), options, loudness)
         return self._rasta.push(columns) if self._filtered == "static" else columns

@@ -239,10 +239,14 @@ def _slopes(frames: Float32Array, weights: Sequence[float]) -> Float32Array:
     """Compute the slopes of the frames that have a neighbor for each weight on both sides."""
     window = len(weights)
     n = len(frames) - 2 * window
-    total = np.zeros((n, frames.shape[1]), dtype=np.float32)
+    total = step = np.empty((n, frames.shape[1]), dtype=np.float32)
     # Differences first: of equal frames they are exactly zero, as sums of products are not.
     for j, weight in enumerate(weights, start=1):
-        step = frames[window + j : window + j + n] - frames[window - j : window - j + n]
+        later, earlier = frames[window + j :][:n], frames[window - j :][:n]
+        step = np.subtract(later, earlier, out=step)
         step *= np.float32(weight)
-        total += step
+        if j == 1:
+            step = np.empty_like(total)
+        else:
+            total += step
     return total

@@ -34,7 +34,7 @@ Segments = Sequence[tuple[float, float, str]]
 """Where there is speech in a recording: start and end in seconds, and a label."""
 
 # Raised when the same options give other frames than before: old features are then refused.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 # Samples that are held for a detector that looks at them again: 17 minutes at 16 kHz, 64 MB.
 _MOST_HELD = 1 << 24

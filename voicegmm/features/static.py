@@ -10,8 +10,8 @@ from voicegmm.compute import single_threaded_blas
 from voicegmm.features.analysis import analyze
 from voicegmm.features.plan import prepare
 from voicegmm.features.rasta import RastaOptions
-from voicegmm.features.spectral import frame_blocks, frame_detection_energy
 from voicegmm.features.static_options import StaticOptions
+from voicegmm.features.stretch import stretches
 
 
 def static_features(
@@ -218,8 +218,8 @@ def detection_energy(
     """
     options = options or StaticOptions()
     plan = prepare(options, sample_rate)
-    blocks = [frame_detection_energy(f, options) for f in frame_blocks(samples, plan, options)]
-    return np.concatenate(blocks).astype(np.float32, copy=False)
+    energies = [stretch.detection_energy() for stretch in stretches(samples, plan, options)]
+    return np.concatenate(energies).astype(np.float32)
 
 
 def _of_kind(kind: str, options: StaticOptions | None) -> StaticOptions:
