@@ -1,8 +1,10 @@
 """The commands as they are typed."""
 
+import io
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import soundfile
 
 from voicegmm.cli import main
+from voicegmm.cli.console import bars
 
 
 @pytest.fixture(scope="module")
@@ -321,3 +324,14 @@ def test_a_background_model_is_trained_by_options_of_em(typed, voices, tmp_path)
     code, _, err = typed(*base, "--memory", "1")
     assert code == 1
     assert "must be at least" in err
+
+
+def test_bars_start_no_thread_which_would_be_in_the_way_of_forks(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    before = threading.active_count()
+    with bars() as progress:
+        progress("extracting", 1, 2)
+        assert threading.active_count() == before
+    assert "extracting" in terminal.getvalue()

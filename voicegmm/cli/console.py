@@ -94,6 +94,8 @@ class Bars:
             self.close()
             from tqdm import tqdm
 
+            # Its thread, which draws bars that hang, would be in the way of workers that are forks.
+            tqdm.monitor_interval = 0
             self._stage = stage
             self._bar = tqdm(total=total or None, desc=stage, file=sys.stderr, leave=False)
         self._bar.update(done - self._bar.n)
