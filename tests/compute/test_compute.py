@@ -1,4 +1,5 @@
 import contextlib
+import platform
 import signal
 import subprocess
 import sys
@@ -115,6 +116,56 @@ def alive(pid):
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+# With a thread that Python does not know of, as libraries have them.
+BESIDE_A_LIBRARY = """
+import ctypes, os
+from voicegmm.compute import can_fork, ordered_map
+
+libc = ctypes.CDLL(None)
+assert libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.pause, None) == 0
+assert len(os.listdir("/proc/self/task")) > 1
+assert can_fork()
+assert list(ordered_map(abs, range(-4, 0), 2, "forks")) == [4, 3, 2, 1]
+"""
+
+
+def test_forks_beside_threads_of_libraries_warn_of_nothing():
+    command = [sys.executable, "-W", "error", "-c", BESIDE_A_LIBRARY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Of a recording after the other, each array is freed before the next one comes.
+KEEPING = """
+import resource
+import numpy as np
+from voicegmm.compute import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        parts = [np.ones(100_000) for _ in range(4)]
+        del parts
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+at_first = faults()
+keep_freed_memory()
+faults()
+print(at_first, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
+def test_memory_that_is_kept_is_not_asked_for_again():
+    command = [sys.executable, "-c", KEEPING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    at_first, later = map(int, done.stdout.split())
+    # 20 times four arrays of 195 pages.
+    assert at_first > 2000
+    assert later < 200
 
 
 def test_forks_are_refused_beside_threads():

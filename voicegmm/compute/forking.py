@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from concurrent.futures import Executor
 
 from voicegmm._base.errors import VoicegmmError
@@ -33,7 +34,15 @@ def forked_workers(n_workers: int) -> Executor:
     if not can_fork():
         raise VoicegmmError('workers "forks" take Linux and no other thread; use "processes"')
     context = get_context("fork")
-    return ProcessPoolExecutor(n_workers, context, _begin, (os.getpid(),))
+    pool = ProcessPoolExecutor(n_workers, context, _begin, (os.getpid(),))
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn where the system counts threads that Python does not: those of
+        # OpenBLAS, which ends them before a fork, or of OpenMP, which no function of ours that is
+        # given to forks calls.
+        told = r"This process .* is multi-threaded, use of fork\(\)"
+        warnings.filterwarnings("ignore", told, DeprecationWarning)
+        pool.submit(os.getpid)  # the first item is when all are forked
+    return pool
 
 
 def _begin(parent: int) -> None:

@@ -12,7 +12,7 @@ from voicegmm._base.errors import AudioError, VoicegmmError
 from voicegmm._base.files import content_hash
 from voicegmm._base.options import fingerprint
 from voicegmm._base.reasons import together
-from voicegmm.compute import can_fork, ordered_map
+from voicegmm.compute import can_fork, keep_freed_memory, ordered_map
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.features.pipeline import Segments
 from voicegmm.scoring import MemoryFrames, Status, failure_of
@@ -118,6 +118,7 @@ def _all_kept(
     journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording], n_workers: int
 ) -> Generator[FrameSet | Status, None, None]:
     """Extract recordings and keep them, by the kind of workers that is faster for so much sound."""
+    keep_freed_memory()
     workers = _kind_of_workers(sum(recording.n_bytes for recording in recordings), n_workers)
     work: Callable[[_Recording], FrameSet | KeptFrames | Status] = partial(_extracted, pipeline)
     n_bytes = 0
