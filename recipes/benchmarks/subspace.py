@@ -1,13 +1,14 @@
 r"""Measure i-vectors: their extraction and the training of the subspace, beside products alone.
 
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE \
-        python recipes/benchmarks/subspace.py [--recordings N] [--components K] [--rank R]
+        python recipes/benchmarks/subspace.py [--recordings N] [--components K] [--rank R] \
+        [--no-training]
 
-Prints, all measured in one process, the least seconds of interleaved repeats:
+Prints, all measured in one process, the least of interleaved repeats:
 
 - seconds of `extract` over N recordings whose statistics are in memory, one worker, BLAS on one
-  thread, and recordings a second; `cpu` counts the processor's seconds, which other jobs on the
-  machine disturb less;
+  thread, and recordings a second; what says `cpu`, and the fractions, count the processor's
+  seconds, which other jobs on the machine disturb less;
 - the limit: 2 K R (R + 1) / 2 + 2 K D R floating-point operations a recording, what the products of
   counts with packed A'A and of first moments with A take, at the best rate of a float32 matrix
   product in the same run, as `em.py` measures it; the Cholesky factors are not counted;
@@ -79,32 +80,29 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     runs: dict[Any, Callable[[], Any]] = {
         "extract": partial(extract, model, recordings),
         "extract by two": partial(extract, model, recordings, 2),
-        "train": train,
-        "train half": half,
-        "train by two": partial(train, n_workers=2),
     }
+    if not options.no_training:
+        runs |= {"train": train, "train half": half, "train by two": partial(train, n_workers=2)}
     operations = {}
     for size in LIMIT_BLOCKS:
         runs[size], operations[size] = products(size, 10 * n, n_dims, n_components, 1, False)
     times: dict[Any, list[float]] = {key: [] for key in runs}
-    cpu = []
+    cpu: dict[Any, list[float]] = {key: [] for key in runs}
     for _ in range(options.repeats):
         for key, run in runs.items():
             begun = time.process_time()
             times[key].append(seconds(run))
-            if key == "extract":
-                cpu.append(time.process_time() - begun)
+            cpu[key].append(time.process_time() - begun)
     least = {key: min(values) for key, values in times.items()}
-    rate = max(operations[size] / least[size] for size in LIMIT_BLOCKS)
+    least_cpu = {key: min(values) for key, values in cpu.items()}
+    rate = max(operations[size] / least_cpu[size] for size in LIMIT_BLOCKS)
     rank = options.rank
     flops = n_components * rank * (rank + 1) + 2 * n_components * n_dims * rank
     limit = flops * n / rate
     few = range(min(n, 5))
     exact = np.array([naive(model, recordings, number) for number in few])
     error = np.abs(extract(model, some(recordings, len(few))) - exact).max()
-    before = peak_megabytes(restart=True)
-    train()
-    return {
+    result = {
         "recordings": n,
         "components": n_components,
         "dims": n_dims,
@@ -112,14 +110,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "statistics": str(np.dtype(options.dtype)),
         "extract_seconds": least["extract"],
         "extract_per_second": n / least["extract"],
-        "extract_per_cpu_second": n / min(cpu),
-        "limit_per_second": n / limit,
+        "extract_per_cpu_second": n / least_cpu["extract"],
+        "limit_per_cpu_second": n / limit,
         "limit_gigaflops": rate / 1e9,
-        "fraction_of_limit": limit / least["extract"],
+        "fraction_of_limit": limit / least_cpu["extract"],
         "extract_two_workers_ratio": least["extract"] / least["extract by two"],
         "error": float(error),
+    }
+    if options.no_training:
+        return result
+    before = peak_megabytes(restart=True)
+    train()
+    return result | {
         "train_seconds": least["train"],
-        "train_half_ratio": least["train"] / least["train half"],
+        "train_cpu_seconds": least_cpu["train"],
+        "train_half_cpu_ratio": least_cpu["train"] / least_cpu["train half"],
         "train_two_workers_ratio": least["train"] / least["train by two"],
         "train_added_memory_mb": peak_megabytes() - before,
     }
@@ -134,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rank", type=int, default=200, metavar="R")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-training", action="store_true", help="measure extraction alone")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     result = measure(options)
