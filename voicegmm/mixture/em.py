@@ -35,6 +35,10 @@ class Iteration:
         What became of components: see `Update`.
     seconds : float
         0 where it is not known: files do not keep it.
+    loss, loss_error : float
+        By how much the log-likelihood may lie below the exact one, in nats per frame: 0 where it
+        is exact; where a pass left components out, what a sample of frames showed, with its
+        standard error, or NaN where nobody looked.
     """
 
     log_likelihood: float
@@ -43,10 +47,17 @@ class Iteration:
     floored_dims: IntArray
     starved: BoolArray
     seconds: float = 0.0
+    loss: float = 0.0
+    loss_error: float = 0.0
 
     def __post_init__(self) -> None:
         for name, kind in _ARRAYS.items():
             object.__setattr__(self, name, frozen(getattr(self, name), kind))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the log-likelihood is that of all components."""
+        return self.loss == 0 and self.loss_error == 0
 
     @property
     def n_floored(self) -> int:
@@ -81,7 +92,8 @@ class FitResult(Generic[M]):
     def warnings(self) -> tuple[str, ...]:
         """What is doubtful: a likelihood that fell, components without data."""
         found = []
-        for number, (before, after) in enumerate(pairwise(self.iterations), 2):
+        lines = [(number, line) for number, line in enumerate(self.iterations, 1) if line.exact]
+        for (_, before), (number, after) in pairwise(lines):
             loss = before.log_likelihood - after.log_likelihood
             if loss > 1e-6 * abs(after.log_likelihood):
                 why = f": {before.n_floored} variances were moved to a bound before"
@@ -128,7 +140,7 @@ def fit(
     options = options or EmOptions()
     result = earlier or FitResult(initial)
     while len(result.iterations) < options.n_iterations and not result.converged:
-        result = _next(result, collect, options)
+        result = advance(result, collect, options)
         if progress:
             progress(len(result.iterations), result.iterations[-1])
         if keep:
@@ -136,8 +148,8 @@ def fit(
     return result
 
 
-def _next(
-    result: FitResult[M], collect: Callable[[Mixture], Statistics], options: EmOptions
+def advance(
+    result: FitResult[M], collect: Callable[[M], Statistics], options: EmOptions
 ) -> FitResult[M]:
     """Do one iteration more."""
     begun = time.perf_counter()

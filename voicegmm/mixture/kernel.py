@@ -34,7 +34,7 @@ _ONE, _ZERO = np.float32(1), np.float32(0)
 _SIGN, _MAGNITUDE, _LEAST = np.int32(31), np.int32(0x7FFFFFFF), np.int32(-(2**31))
 
 
-def _compiled(signature: object, *fastmath: str) -> Callable[[F], F]:
+def compiled(signature: object, *fastmath: str) -> Callable[[F], F]:
     """Compile now, for one signature, and keep the machine code for later processes."""
 
     def compile_function(function: F) -> F:
@@ -47,7 +47,7 @@ def _compiled(signature: object, *fastmath: str) -> Callable[[F], F]:
     return compile_function
 
 
-@_compiled("f4(f4)")
+@compiled("f4(f4)")
 def exp2(x: np.float32) -> np.float32:
     """Give 2^x for x <= 0: relative error 2e-7; 0 below -126.5; NaN for NaN.
 
@@ -66,7 +66,7 @@ _FRAMES = numba.types.Array(numba.float32, 2, "C", readonly=True)
 _ROW, _ROWS = numba.float32[::1], numba.float32[:, ::1]
 
 
-@_compiled(numba.void(_FRAMES, _ROW, _ROW, _ROWS))
+@compiled(numba.void(_FRAMES, _ROW, _ROW, _ROWS))
 def expand(
     frames: Float32Array, shift: Float32Array, inverse_scale: Float32Array, out: Float32Array
 ) -> None:
@@ -81,7 +81,7 @@ def expand(
         z[2 * n_dims] = _ONE
 
 
-@_compiled("f4(i4[::1])")
+@compiled("f4(i4[::1])")
 def maximum(bits: IntArray) -> np.float32:
     """Give the greatest of float32 numbers, by their bits; anything if one is NaN.
 
@@ -97,7 +97,7 @@ def maximum(bits: IntArray) -> np.float32:
 
 
 # "reassoc" lets the sum run in lanes; `exp2` was compiled without it and keeps its exact order.
-@_compiled("i8(f4[:,::1], i4[:,::1], f4[::1], f4[:,::1], f4[::1], f4[::1])", "reassoc", "nsz")
+@compiled("i8(f4[:,::1], i4[:,::1], f4[::1], f4[:,::1], f4[::1], f4[::1])", "reassoc", "nsz")
 def softmax(
     joint: Float32Array,
     bits: IntArray,
@@ -153,7 +153,7 @@ def softmax(
     return n_bad
 
 
-@_compiled("i8(f4[:,::1], i4[:,::1], f4[:,::1], f4[::1], f4[::1], f4[::1])", "reassoc", "nsz")
+@compiled("i8(f4[:,::1], i4[:,::1], f4[:,::1], f4[::1], f4[::1], f4[::1])", "reassoc", "nsz")
 def log_sums(
     joint: Float32Array,
     bits: IntArray,
@@ -197,7 +197,7 @@ def log_sums(
     return n_bad
 
 
-@_compiled("void(f8[:,::1], f4[:,::1])")
+@compiled("void(f8[:,::1], f4[:,::1])")
 def add(total: Float64Array, part: Float32Array) -> None:
     """Add a float32 matrix to a float64 one of the same shape, in place."""
     rows, columns = part.shape
@@ -209,7 +209,7 @@ def add(total: Float64Array, part: Float32Array) -> None:
 _SHORT = 32  # numbers of which one maximum is taken at a time: two to four lanes' worth
 
 
-@_compiled("i8(f4[:,::1], i4[:,::1], i4[:,::1], f4[:,::1])", "reassoc", "nsz")
+@compiled("i8(f4[:,::1], i4[:,::1], i4[:,::1], f4[:,::1])", "reassoc", "nsz")
 def best(joint: Float32Array, bits: IntArray, components: IntArray, values: Float32Array) -> int:
     """Find the greatest numbers of each row, the greatest first; of equal ones the first.
 
@@ -257,7 +257,7 @@ def best(joint: Float32Array, bits: IntArray, components: IntArray, values: Floa
     return n_bad
 
 
-@_compiled("void(f4[:,::1], i8[::1], i8[::1], f4[:,:,::1], f4[:,::1])", "reassoc", "nsz")
+@compiled("void(f4[:,::1], i8[::1], i8[::1], f4[:,:,::1], f4[:,::1])", "reassoc", "nsz")
 def shifts_of_panel(
     z: Float32Array, order: IntArray, starts: IntArray, slopes: Float32Array, out: Float32Array
 ) -> None:
@@ -303,7 +303,7 @@ def shifts_of_panel(
                         b[p] += y0 * v0 + y1 * v1 + y2 * v2 + y3 * v3
 
 
-@_compiled("void(f4[:,::1], i4[:,::1], f4[:,::1], f4[:,:,::1], i8)", "reassoc", "nsz")
+@compiled("void(f4[:,::1], i4[:,::1], f4[:,::1], f4[:,:,::1], i8)", "reassoc", "nsz")
 def shifts_of_one(
     z: Float32Array, components: IntArray, slopes: Float32Array, out: Float32Array, place: int
 ) -> None:
@@ -330,7 +330,7 @@ def shifts_of_one(
             out[t, c, place] = total
 
 
-@_compiled("i8(f4[:,:,::1], f4[:,::1], f4[:,::1], f4[:,::1])", "reassoc", "nsz")
+@compiled("i8(f4[:,:,::1], f4[:,::1], f4[:,::1], f4[:,::1])", "reassoc", "nsz")
 def log_sums_of_best(
     shifts: Float32Array, base: Float32Array, peak: Float32Array, sums: Float32Array
 ) -> int:
@@ -381,7 +381,7 @@ def log_sums_of_best(
 _NEGLIGIBLE = np.float32(2**-20)
 
 
-@_compiled(
+@compiled(
     "i8(f4[:,::1], i4[:,::1], f4[::1], f4[:,::1], i4[::1], f4[::1], f4[:,::1])", "reassoc", "nsz"
 )
 def first_order(

@@ -1,6 +1,6 @@
 """Sufficient statistics: what EM and MAP need to know of frames."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,12 +144,15 @@ class EStep:
         return self.sums_of_parts([(frames, frame_weights)])
 
     def sums_of_parts(
-        self, parts: Iterable[tuple[FloatArray, FloatArray | None]], first: int = 0
+        self,
+        parts: Iterable[tuple[FloatArray, FloatArray | None]],
+        first: int = 0,
+        look: Callable[[slice, FloatArray], None] | None = None,
     ) -> Sums:
         """Sum the moments of frames that come in parts, numbered from `first` in errors.
 
         The bits are those of one part with all the frames, if each part but the last holds a
-        multiple of `PART` frames.
+        multiple of `PART` frames. The compiled loops let `look` at posteriors: see `FusedBlocks`.
         """
         n_dims = self.gmm.n_dims
         shape = self.projection.matrix.shape
@@ -161,9 +164,9 @@ class EStep:
             finite_frames(frames[:0] if self.fused else frames, n_dims, first=first)
             weights = checked_weights(frame_weights, len(frames))
             if self.fused is None:
-                log_density = self._blockwise(frames, weights, self.projection, moments, shared)
+                log_density = self.add_blocks(frames, weights, self.projection, moments, shared)
             else:
-                log_density, left = self.fused.sums(frames, weights, moments.T)
+                log_density, left = self.fused.sums(frames, weights, moments.T, look)
                 finite_frames(frames if left else frames[:0], first=first)
                 late += [(frames[b], None if weights is None else weights[b]) for b in left]
             likelihoods.append(log_density if weights is None else weights * log_density)
@@ -174,11 +177,11 @@ class EStep:
             exact = in_double(self.gmm, self.projection)
             for frames, weights in late:
                 double = finite_frames(frames).astype(np.float64)
-                log_density = self._blockwise(double, weights, exact, moments, shared)
+                log_density = self.add_blocks(double, weights, exact, moments, shared)
                 log_likelihood += float((log_density * (1 if weights is None else weights)).sum())
         return Sums(moments, shared, log_likelihood, float(np.concatenate(counts).sum()))
 
-    def _blockwise(
+    def add_blocks(
         self,
         frames: FloatArray,
         weights: Float64Array | None,
@@ -186,7 +189,7 @@ class EStep:
         moments: Float64Array,
         shared: Float64Array,
     ) -> Float64Array:
-        """Add to the moments, block by block; give the log-densities."""
+        """Add the moments of frames in the precision of a projection; give the log-densities."""
         n_dims = self.gmm.n_dims
         log_density = np.empty(len(frames))
         for block in blocks(len(frames)):

@@ -1,0 +1,79 @@
+"""How fast EM trains, and when it pays."""
+
+from dataclasses import dataclass
+
+from voicegmm._base.checks import above, at_least, one_of, within
+
+METHODS = ("dense", "fast", "auto")
+MOST_COMPONENTS = 65_536  # a name on a short list has 16 bits
+
+_PAYS_FROM = {"components": 512, "dims": 30, "frames_per_component": 100}
+
+
+@dataclass(frozen=True)
+class FastOptions:
+    """How a large diagonal mixture is trained faster than dense EM can.
+
+    Parameters
+    ----------
+    method : {"dense", "fast", "auto"}
+        Plain EM; growth and short lists; whichever pays, by components, dimensions and frames.
+    n_listed : int
+        Room on a frame's short list, 1 to 255: a frame takes 2 n_listed + 1 bytes of memory.
+    keep : float
+        Listed is whose posterior is not less than this part of the frame's greatest; in (0, 1].
+    least : float
+        In passes with short lists, a posterior under this part of the greatest counts as none; in
+        [0, 1].
+    n_short : int
+        Passes with short lists between two full ones; 0 or more.
+    max_loss : float
+        The most that truncation may take off the log-likelihood, in nats per frame: where the
+        audit finds more, passes with short lists become half as many.
+    audit_frames : int
+        Frames on which the last pass with the same lists is compared with the exact likelihood; at
+        least 2.
+    grow_from : int
+        Components that growth begins with at most; at least 1.
+    grow_frames : int
+        Frames a component, while it grows; at least 1.
+    grow_iterations : int
+        Of EM after each doubling but the last; at least 1.
+    """
+
+    method: str = "dense"
+    n_listed: int = 16
+    keep: float = 1e-4
+    least: float = 1e-3
+    n_short: int = 4
+    max_loss: float = 0.05
+    audit_frames: int = 20_000
+    grow_from: int = 64
+    grow_frames: int = 200
+    grow_iterations: int = 3
+
+    def __post_init__(self) -> None:
+        one_of("method", self.method, METHODS)
+        within("n_listed", self.n_listed, 1, 255)
+        above("keep", self.keep, 0)
+        within("keep", self.keep, 0, 1)
+        within("least", self.least, 0, 1)
+        at_least("n_short", self.n_short, 0)
+        above("max_loss", self.max_loss, 0)
+        at_least("audit_frames", self.audit_frames, 2)
+        at_least("grow_from", self.grow_from, 1)
+        at_least("grow_frames", self.grow_frames, 1)
+        at_least("grow_iterations", self.grow_iterations, 1)
+
+
+def pays(n_components: int, n_dims: int, n_frames: int) -> bool:
+    """Tell whether fast EM is the faster way to the same likelihood.
+
+    Posteriors are sparse where there are many components and many dimensions, and growth needs
+    frames enough for every component.
+    """
+    return (
+        n_components >= _PAYS_FROM["components"]
+        and n_dims >= _PAYS_FROM["dims"]
+        and n_frames >= _PAYS_FROM["frames_per_component"] * n_components
+    )

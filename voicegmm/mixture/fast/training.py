@@ -1,0 +1,224 @@
+"""Fast EM: grow a mixture by splitting, then alternate full passes with passes over short lists."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from voicegmm._base.arrays import FloatArray
+from voicegmm.mixture.collection import ArraySource, FrameSource, collector
+from voicegmm.mixture.em import FitResult, Iteration, advance, fit
+from voicegmm.mixture.fast.collection import Loss, ShortListCollector
+from voicegmm.mixture.fast.options import FastOptions
+from voicegmm.mixture.initial import InitialOptions, initialize
+from voicegmm.mixture.maximization import EmOptions
+from voicegmm.mixture.model import DiagonalGMM
+from voicegmm.mixture.statistics import Statistics
+
+_APART = 0.25  # how far the halves of a component move, in standard deviations
+_DENSE_UP_TO = 256  # components: fewer are as fast with full passes alone
+_START_FRAMES = 50_000
+_START_ITERATIONS = 4
+
+
+def growth_sizes(n_components: int, grow_from: int) -> list[int]:
+    """Give the numbers of components that growth goes through, the last one last."""
+    sizes = [n_components]
+    while sizes[-1] > grow_from:
+        sizes.append(-(-sizes[-1] // 2))
+    return sizes[::-1]
+
+
+def growth_frames(n_components: int, options: FastOptions) -> int:
+    """Give how many frames growth wants: those of the level before the last."""
+    return max(_START_FRAMES, options.grow_frames * -(-n_components // 2))
+
+
+def split(gmm: DiagonalGMM, n_components: int, rng: np.random.Generator) -> DiagonalGMM:
+    """Put two halves in the place of the heaviest components, until there are enough.
+
+    Parameters
+    ----------
+    gmm : DiagonalGMM
+    n_components : int
+        From those there are to twice as many.
+    rng : numpy.random.Generator
+        Draws into which corner each pair moves apart.
+
+    Returns
+    -------
+    DiagonalGMM
+        The second halves stand behind all others.
+
+    References
+    ----------
+    Linde, Buzo and Gray, "An algorithm for vector quantizer design", IEEE Transactions on
+    Communications 28 (1980); with a random corner in the place of their fixed one.
+    """
+    n_more = n_components - gmm.n_components
+    chosen = np.sort(np.argsort(-gmm.weights, kind="stable")[:n_more])
+    signs = rng.choice((-1.0, 1.0), (n_more, gmm.n_dims))
+    offsets = _APART * signs * np.sqrt(gmm.variances[chosen])
+    weights, means = gmm.weights.copy(), gmm.means.copy()
+    weights[chosen] /= 2
+    means[chosen] += offsets
+    return DiagonalGMM(
+        np.concatenate([weights, weights[chosen]]),
+        np.concatenate([means, gmm.means[chosen] - offsets]),
+        np.concatenate([gmm.variances, gmm.variances[chosen]]),
+    )
+
+
+def grow(
+    frames: FloatArray,
+    n_components: int,
+    rng: np.random.Generator,
+    options: FastOptions | None = None,
+    em: EmOptions | None = None,
+    initial: InitialOptions | None = None,
+    n_workers: int = 1,
+) -> DiagonalGMM:
+    """Grow a first mixture: few components, trained and split in turn on ever more frames.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_dims) float array
+        A sample; `growth_frames` says how many are of use. Each level takes the first of them in a
+        random order.
+    n_components : int
+    rng : numpy.random.Generator
+    options : FastOptions, optional
+    em : EmOptions, optional
+        Its bounds of variances are kept; a starved component keeps what it has.
+    initial : InitialOptions, optional
+        For the first level.
+    n_workers : int
+        Threads; they do not change a bit.
+
+    Returns
+    -------
+    DiagonalGMM
+        Just split: to be trained on all frames.
+    """
+    options, initial = options or FastOptions(), initial or InitialOptions()
+    frames = frames[rng.permutation(len(frames))]
+    sizes = growth_sizes(n_components, options.grow_from)
+    plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="keep")
+    some = frames[: max(initial.sample_per_component * sizes[0], sizes[0])]
+    gmm = initialize(some, sizes[0], rng, initial)
+    if len(sizes) == 1:
+        return gmm
+    start = ArraySource(frames[: max(_START_FRAMES, options.grow_frames * sizes[0])])
+    steps = replace(plain, n_iterations=_START_ITERATIONS)
+    gmm = fit(gmm, collector(start, n_workers), steps).gmm
+    steps = replace(plain, n_iterations=options.grow_iterations)
+    for size in sizes[1:-1]:
+        gmm = split(gmm, size, rng)
+        source = ArraySource(frames[: options.grow_frames * size])
+        gmm = fast_fit(gmm, source, steps, options, n_workers, exact_end=False).gmm
+    return split(gmm, n_components, rng)
+
+
+def fast_fit(
+    initial: DiagonalGMM,
+    source: FrameSource,
+    em: EmOptions | None = None,
+    options: FastOptions | None = None,
+    n_workers: int = 1,
+    progress: Callable[[int, Iteration], None] | None = None,
+    *,
+    earlier: FitResult[DiagonalGMM] | None = None,
+    keep: Callable[[FitResult[DiagonalGMM]], None] | None = None,
+    memory_mb: float | None = None,
+    exact_end: bool = True,
+) -> FitResult[DiagonalGMM]:
+    """Fit a mixture by EM, most of whose passes visit only the components on short lists.
+
+    A full pass, of an exact likelihood, is followed by `FastOptions.n_short` passes over the lists
+    it made, on the last of which the loss is audited; the last iteration of all is exact.
+    Convergence is judged from one full pass to the next, by the mean gain of an iteration. Few
+    components (256 or less) and short passes have full passes alone: then this is `fit`.
+
+    Parameters
+    ----------
+    initial : DiagonalGMM
+        From `grow`, or any other.
+    source : FrameSource
+        Its frames are worked in single precision.
+    em : EmOptions, optional
+    options : FastOptions, optional
+    n_workers : int
+        Threads; they do not change a bit.
+    progress : callable, optional
+        As in `fit`.
+    earlier : FitResult, optional
+        What an interrupted fit had come to, as `keep` was given it.
+    keep : callable, optional
+        Called with what has been reached whenever the next pass is a full one: from there a fit
+        goes on with the same bits.
+    memory_mb : float, optional
+        Refused, if a pass takes more, in megabytes.
+    exact_end : bool
+        Whether the last iteration is exact.
+
+    Returns
+    -------
+    FitResult
+        Iterations over short lists have a likelihood that is a lower bound, and say so in `loss`.
+    """
+    em, options = em or EmOptions(), options or FastOptions()
+    collect = ShortListCollector(source, options, n_workers, memory_mb)
+    if initial.n_components <= _DENSE_UP_TO or not collect.able(initial):
+        dense = collector(source, n_workers, memory_mb=memory_mb)
+        return fit(initial, dense, em, progress, earlier=earlier, keep=keep)
+    result = earlier or FitResult(initial)
+    while len(result.iterations) < em.n_iterations and not result.converged:
+        is_last = len(result.iterations) == em.n_iterations - 1
+        n_left = 0 if is_last and exact_end else _short_passes_left(result.iterations, options)
+        before_full = n_left == 1 or (exact_end and len(result.iterations) == em.n_iterations - 2)
+        result = _iterated(result, collect, em, n_left > 0, before_full)
+        if progress:
+            progress(len(result.iterations), result.iterations[-1])
+        if keep and (result.converged or not _short_passes_left(result.iterations, options)):
+            keep(result)
+    return result
+
+
+def _short_passes_left(iterations: tuple[Iteration, ...], options: FastOptions) -> int:
+    """Tell how many passes over the lists at hand are to follow; it hangs on the record alone."""
+    n_short, n_left = options.n_short, 0
+    for line in iterations:
+        if line.exact:
+            n_left = n_short
+        else:
+            n_left -= 1
+            if line.loss > options.max_loss:
+                n_short //= 2
+    return n_left
+
+
+def _iterated(
+    result: FitResult[DiagonalGMM],
+    collect: ShortListCollector,
+    em: EmOptions,
+    short: bool,
+    audit: bool,
+) -> FitResult[DiagonalGMM]:
+    """Do one iteration more, over short lists or not."""
+    loss = Loss(0.0, 0.0)
+
+    def by_lists(gmm: DiagonalGMM) -> Statistics:
+        nonlocal loss
+        statistics, loss = collect.short(gmm, audit)
+        return statistics
+
+    forever = replace(em, tolerance=0, tolerance_relative=0)
+    made = advance(result, by_lists if short else collect.full, forever)
+    line = replace(made.iterations[-1], loss=loss.mean, loss_error=loss.error)
+    converged = False
+    before = [n for n, earlier in enumerate(result.iterations) if earlier.exact]
+    if line.exact and before:
+        reached = result.iterations[before[-1]].log_likelihood
+        gain = (line.log_likelihood - reached) / (len(result.iterations) - before[-1])
+        converged = 0 <= gain < max(em.tolerance, em.tolerance_relative * abs(reached))
+    return replace(made, iterations=(*result.iterations, line), converged=converged)
