@@ -11,9 +11,17 @@ import pytest
 
 from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm.features import FrameSet, Pipeline
-from voicegmm.mixture import DiagonalGMM, EmOptions, FitResult, Iteration
+from voicegmm.mixture import DiagonalGMM, EmOptions, FitResult, Iteration, density
+from voicegmm.mixture.fast import FastOptions, training
 from voicegmm.scoring import UbmOptions, train_background
-from voicegmm.store import FeatureStore, TrainingCheckpoint, describe, load_background, new_store
+from voicegmm.store import (
+    FeatureStore,
+    TrainingCheckpoint,
+    describe,
+    load_background,
+    new_store,
+    save_background,
+)
 
 
 def write_store(path, n_frames=3000, seed=0):
@@ -112,6 +120,58 @@ def test_an_interrupted_training_ends_with_the_same_model(tmp_path, caplog):
                 frames, changed[0], options, changed[1], checkpoint=TrainingCheckpoint(part)
             )
             assert "goes on" not in caplog.text
+
+
+@pytest.fixture
+def fast_everywhere(monkeypatch):
+    """Let fast EM take jobs that a test can wait for."""
+    monkeypatch.setattr(density, "FUSED_FROM", 0)
+    monkeypatch.setattr(training, "_DENSE_UP_TO", 0)
+
+
+def test_an_interrupted_fast_training_ends_with_the_same_model(tmp_path, fast_everywhere):
+    fast = FastOptions(method="fast", n_short=2, grow_from=4)
+    options = UbmOptions(8, em=EmOptions(8, tolerance=0), fast=fast)
+    path, part = write_store(tmp_path / "f.h5"), tmp_path / "ubm.h5.partial"
+    with FeatureStore(path) as frames:
+        whole, record = train_background(frames, frames.ids, options, 1)
+        cut = Interrupted(part)
+        cut.n_left = 2
+        with pytest.raises(PowerCutError):
+            train_background(frames, frames.ids, options, 1, checkpoint=cut)
+        checkpoint = TrainingCheckpoint(part)
+        assert len(checkpoint.read().iterations) == 6
+        model, again = train_background(
+            frames, frames.ids, options, 1, n_workers=2, checkpoint=checkpoint
+        )
+        assert model.fingerprint == whole.fingerprint
+        losses = [[line.loss for line in one.iterations] for one in (again, record)]
+        np.testing.assert_array_equal(*losses)  # NaN where nobody looked
+        kinds = "".join("f" if line.exact else "s" for line in record.iterations)
+        assert kinds == "fssfssff"
+        with pytest.raises(VoicegmmError, match="workers must be threads"):
+            train_background(frames, frames.ids, options, 1, 2, workers="processes")
+
+
+def test_a_model_keeps_what_short_lists_lost(tmp_path, fast_everywhere):
+    options = UbmOptions(4, em=EmOptions(3, tolerance=0), fast=FastOptions(method="fast"))
+    with FeatureStore(write_store(tmp_path / "f.h5")) as frames:
+        model, _ = train_background(frames, frames.ids, options, 1)
+    save_background(tmp_path / "ubm.h5", model)
+    read = load_background(tmp_path / "ubm.h5")
+    assert read.options == options
+    for found, expected in zip(read.iterations, model.iterations, strict=True):
+        assert (found.exact, found.loss) == (expected.exact, expected.loss)
+    assert [line.exact for line in read.iterations] == [True, False, True]
+    assert read.iterations[1].loss_error > 0
+
+
+def test_auto_is_dense_for_small_models(tmp_path, fast_everywhere, caplog):
+    options = UbmOptions(4, em=EmOptions(3, tolerance=0), fast=FastOptions(method="auto"))
+    with FeatureStore(write_store(tmp_path / "f.h5")) as frames, caplog.at_level("INFO"):
+        _, record = train_background(frames, frames.ids, options, 1)
+    assert all(line.exact for line in record.iterations)
+    assert "EM is dense: 4 components" in caplog.text
 
 
 def test_processes_read_the_store_themselves(tmp_path):

@@ -33,6 +33,11 @@ def ubm() -> None:
 @_OUT
 @click.option("--components", type=int, help="Gaussians.  [default: 256]")
 @click.option("--iterations", type=int, help="The most EM iterations.  [default: 10]")
+@click.option(
+    "--em",
+    help="How: dense, plain EM; fast, growth by splitting and short lists of components, for 512 "
+    "components and more; auto, whichever pays.  [default: dense]",
+)
 @click.option("--list", "listed", type=_PATH, help="Recordings to train on.  [default: all]")
 @click.option(
     "--seed",
@@ -57,6 +62,7 @@ def train(
     out: Path,
     components: int | None,
     iterations: int | None,
+    em: str | None,
     listed: Path | None,
     seed: int,
     workers: int | None,
@@ -87,6 +93,8 @@ def train(
         options = replace(options, n_components=components)
     if iterations is not None:
         options = replace(options, em=replace(options.em, n_iterations=iterations))
+    if em is not None:
+        options = replace(options, fast=replace(options.fast, method=em))
     with FeatureStore(store) as frames, bars() as progress:
         files = read_files(listed) if listed else frames.ids
         check_files(frames, files, str(listed or store))
@@ -106,6 +114,7 @@ def train(
     for warning in fitted.warnings:
         warn(warning)
     likelihood = fitted.iterations[-1].log_likelihood
+    audited = [line for line in fitted.iterations if line.loss > 0]
     if as_json:
         print_json(
             {
@@ -115,6 +124,9 @@ def train(
                 "n_iterations": len(fitted.iterations),
                 "converged": fitted.converged,
                 "log_likelihood": likelihood,
+                "audited_losses": [
+                    {"value": line.loss, "standard_error": line.loss_error} for line in audited
+                ],
             }
         )
         return
@@ -122,6 +134,9 @@ def train(
         f"{out}: {model.gmm.n_components} components from {fitted.n_frames:.0f} frames, "
         f"{len(fitted.iterations)} iterations, {likelihood:.4f} nats per frame"
     )
+    if audited:
+        losses = ", ".join(f"{line.loss:.4f} ± {line.loss_error:.4f}" for line in audited)
+        click.echo(f"passes over short lists fell short by (audited, nats per frame): {losses}")
 
 
 @click.command(short_help="Make speaker models from a background model.")

@@ -20,6 +20,7 @@ from voicegmm.mixture import (
     DiagonalGMM,
     EmOptions,
     FitResult,
+    FrameSource,
     InitialOptions,
     Iteration,
     MapOptions,
@@ -33,6 +34,7 @@ from voicegmm.mixture import (
     sample_frames,
 )
 from voicegmm.mixture.collection import Readers
+from voicegmm.mixture.fast import FastOptions, fast_fit, grow, growth_frames, pays
 from voicegmm.scoring.frames import FrameLibrary, check_front_end, distinct, usable
 from voicegmm.scoring.records import EnrolledRecording
 
@@ -49,11 +51,14 @@ class UbmOptions:
         Number of Gaussians; at least 1.
     initial : InitialOptions
     em : EmOptions
+    fast : FastOptions
+        Whether EM is dense or fast.
     """
 
     n_components: int = 256
     initial: InitialOptions = field(default_factory=InitialOptions)
     em: EmOptions = field(default_factory=lambda: EmOptions(n_iterations=10))
+    fast: FastOptions = field(default_factory=FastOptions)
 
     def __post_init__(self) -> None:
         at_least("n_components", self.n_components, 1)
@@ -288,10 +293,11 @@ def train_background(
     progress : callable, optional
         As in `voicegmm.mixture.fit`.
     checkpoint : Checkpoint, optional
-        Where each finished iteration is kept: an interrupted training goes on from there and
-        ends with the same bits. Removing it, once the model is safe, is the caller's business.
+        Where each finished iteration is kept (fast EM: each round of passes over the same short
+        lists): an interrupted training goes on from there and ends with the same bits. Removing it,
+        once the model is safe, is the caller's business.
     workers, memory_mb
-        As in `voicegmm.mixture.collector`.
+        As in `voicegmm.mixture.collector`; fast EM works with threads.
 
     Returns
     -------
@@ -309,9 +315,13 @@ def train_background(
             f"{source.n_frames} speech frames cannot train {options.n_components} components; "
             "give more speech, or ask for fewer components"
         )
+    fast = _chosen(options, source)
+    if fast and workers != "threads":
+        raise OptionError(f"workers must be threads where fast.method is fast, got {workers}")
     wanted = options.initial.sample_per_component * options.n_components
+    if fast:
+        wanted = growth_frames(options.n_components, options.fast)
     drawn = sample_frames(source, wanted, rng)
-    collect = collector(source, n_workers, workers=workers, memory_mb=memory_mb)
     earlier, keep = None, None
     if checkpoint:
         content = hashlib.sha256(np.ascontiguousarray(drawn).tobytes()).hexdigest()
@@ -323,13 +333,38 @@ def train_background(
         done = len(earlier.iterations)
         log.warning("an interrupted training goes on after its iteration %d", done)
         initial = earlier.gmm
+    elif fast:
+        shape = (rng, options.fast, options.em, options.initial)
+        initial = grow(drawn, options.n_components, *shape, n_workers)
     else:
         initial = initialize(drawn, options.n_components, rng, options.initial)
-    result = fit(initial, collect, options.em, progress, earlier=earlier, keep=keep)
+    if fast:
+        result = fast_fit(
+            initial, source, options.em, options.fast, n_workers, progress,
+            earlier=earlier, keep=keep, memory_mb=memory_mb,
+        )  # fmt: skip
+    else:
+        collect = collector(source, n_workers, workers=workers, memory_mb=memory_mb)
+        result = fit(initial, collect, options.em, progress, earlier=earlier, keep=keep)
     model = BackgroundModel(
         result.gmm, frames.front_end, options, seed, result.iterations, result.n_frames
     )
     return model, result
+
+
+def _chosen(options: UbmOptions, source: FrameSource) -> bool:
+    """Tell whether a training is to be fast; where that was left to us, say so in the log."""
+    if options.fast.method != "auto":
+        return options.fast.method == "fast"
+    fast = pays(options.n_components, source.n_dims, source.n_frames)
+    log.info(
+        "EM is %s: %d components, %d dimensions, %d frames",
+        "fast" if fast else "dense",
+        options.n_components,
+        source.n_dims,
+        source.n_frames,
+    )
+    return fast
 
 
 @dataclass(frozen=True, eq=False)

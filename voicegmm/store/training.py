@@ -14,18 +14,25 @@ from voicegmm.store.mixtures import read_mixture, write_mixture
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "voicegmm/checkpoint", 1
 _RAGGED = {"counts": np.float64, "floored": np.int64, "floored_dims": np.int64, "starved": np.int8}
+_LOSSES = ("loss", "loss_error")
+_UNKNOWN = -1.0  # a loss that nobody looked at
 
 
 def write_record(group: h5py.Group, iterations: tuple[Iteration, ...]) -> None:
     """Write a training record, without its seconds: the same training gives the same bytes.
 
-    The arrays of all iterations stand one after the other, since components can be dropped.
+    The arrays of all iterations stand one after the other, since components can be dropped. Losses
+    are there only where a pass left components out.
     """
     group["log_likelihood"] = np.array([line.log_likelihood for line in iterations], np.float64)
     for name, kind in _RAGGED.items():
         parts = [getattr(line, name) for line in iterations]
         group[name] = np.concatenate([np.empty(0, kind), *parts]).astype(kind)
         group[f"{name}_sizes"] = np.array([len(part) for part in parts], np.int64)
+    if not all(line.exact for line in iterations):
+        for name in _LOSSES:
+            values = np.array([getattr(line, name) for line in iterations], np.float64)
+            group[name] = np.where(np.isnan(values), _UNKNOWN, values)  # no file holds a NaN
 
 
 def read_record(group: h5py.Group) -> tuple[Iteration, ...]:
@@ -44,8 +51,24 @@ def read_record(group: h5py.Group) -> tuple[Iteration, ...]:
         if (sizes < 0).any() or sizes.sum() != len(values):
             raise FormatError(f"{group.file.filename}: damaged: {name} and its sizes do not fit")
         columns[name] = np.split(values, np.cumsum(sizes)[:-1]) if len(sizes) else []
-    lines = zip(likelihoods, *columns.values(), strict=True)
-    return tuple(Iteration(float(line[0]), *line[1:]) for line in lines)
+    zeros = np.zeros(len(likelihoods))
+    losses = {
+        name: read_array(group, name, likelihoods.shape, np.float64) if name in group else zeros
+        for name in _LOSSES
+    }
+    return tuple(
+        Iteration(
+            float(likelihood),
+            *(column[number] for column in columns.values()),
+            loss=_known(losses["loss"][number]),
+            loss_error=_known(losses["loss_error"][number]),
+        )
+        for number, likelihood in enumerate(likelihoods)
+    )
+
+
+def _known(loss: float) -> float:
+    return np.nan if loss == _UNKNOWN else float(loss)
 
 
 class TrainingCheckpoint:
@@ -128,4 +151,6 @@ def _digest(result: FitResult[DiagonalGMM]) -> str:
         digest.update(np.float64(line.log_likelihood).tobytes())
         for name, kind in _RAGGED.items():
             digest.update(getattr(line, name).astype(kind).tobytes())
+        if not line.exact:
+            digest.update(np.array([line.loss, line.loss_error]).tobytes())
     return digest.hexdigest()
