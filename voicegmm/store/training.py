@@ -59,7 +59,10 @@ def read_record(group: h5py.Group) -> tuple[Iteration, ...]:
     return tuple(
         Iteration(
             float(likelihood),
-            *(column[number] for column in columns.values()),
+            counts=columns["counts"][number],
+            floored=columns["floored"][number],
+            floored_dims=columns["floored_dims"][number],
+            starved=columns["starved"][number],
             loss=_known(losses["loss"][number]),
             loss_error=_known(losses["loss_error"][number]),
         )
