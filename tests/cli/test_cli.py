@@ -241,6 +241,7 @@ def test_a_disk_without_room_is_one_clear_error(voices, bank, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [".bank.h5.lock", "bank.h5"]
 
 
+@pytest.mark.slow
 def test_enrollments_at_once_lose_nobody(voices, bank, tmp_path):
     copy = tmp_path / "bank.h5"
     copy.write_bytes(bank.read_bytes())

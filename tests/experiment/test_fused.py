@@ -20,6 +20,8 @@ recordings = "wavs"
 n_folds = 3
 [evaluation]
 n_bootstrap = 100
+[evaluation]
+n_bootstrap = 100
 [systems]
 wide = "wide.toml"
 mean = "mean.toml"
@@ -96,6 +98,7 @@ def test_results_and_report_tell_of_each_system(done):
     assert config["systems"]["mean"]["features"]["normalization"]["method"] == "mean"
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_done_again(done, recipe, voices):
     def skipped(*settings):
         result = run_recipe(load_recipe(str(recipe), settings), voices, done.folder, n_workers=2)

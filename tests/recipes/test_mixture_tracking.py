@@ -49,6 +49,7 @@ def check_tracking(figures):
     assert told["forecast_5_pixels"] < 0.4 * told["forecast_5_stayed_pixels"]
 
 
+@pytest.mark.slow
 def test_blobs_are_followed_better_than_k_means_can(capsys, tmp_path):
     check_tracking(figures_of("tracking", capsys, tmp_path, "--videos", "1"))
 

@@ -108,6 +108,7 @@ class Dying(Pipeline):
         return super().extract_file(path, segments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_bytes", [0, 60_000])
 def test_processes_go_on_when_one_died_and_give_the_same_bytes(
     paths, tmp_path, monkeypatch, batch_bytes
