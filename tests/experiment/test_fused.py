@@ -20,8 +20,6 @@ recordings = "wavs"
 n_folds = 3
 [evaluation]
 n_bootstrap = 100
-[evaluation]
-n_bootstrap = 100
 [systems]
 wide = "wide.toml"
 mean = "mean.toml"
