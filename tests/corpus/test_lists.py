@@ -118,7 +118,7 @@ def test_a_malformed_list_is_refused_with_the_line(tmp_path, reader, text, messa
 def test_what_is_no_text_list(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ListError, match="not UTF-8 text"):
+    with pytest.raises(ListError, match="not UTF-8 text.*if it is a recording, give its folder"):
         read_files(path)
     with pytest.raises(ListError, match="no such list"):
         read_files(tmp_path / "nowhere")

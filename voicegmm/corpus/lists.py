@@ -65,7 +65,10 @@ def each_line(path: str | Path) -> Iterator[tuple[int, str]]:
         raise ListError(f"{path} is a folder; a list is a text file") from None
     except UnicodeDecodeError as error:
         place = at + error.start
-        raise ListError(f"{path}: not UTF-8 text (byte {place}); save it as UTF-8") from None
+        raise ListError(
+            f"{path}: not UTF-8 text (byte {place}); save it as UTF-8, or, if it is a recording, "
+            "give its folder or a list that names it"
+        ) from None
     except OSError as error:
         raise ListError(f"{path}: cannot be read: {error.strerror}") from None
     if empty:
