@@ -140,13 +140,23 @@ def test_what_cannot_be_in_a_fused_recipe_is_refused(recipe, tmp_path, change, m
         ('wide = "wide.toml"', "systems must name two recipes or more, got 1"),
         ('a = "gmm-ubm"\nb = "gmm-umb"', "no preset is called 'gmm-umb'.*gmm-ubm"),
         ('a = "gmm-ubm"\nb = "recommended"', "recommended is a fused recipe itself"),
-        ('a = "gmm-ubm"\n"../b" = "gmm-ubm"', "cannot be a folder's name"),
+        (
+            'a = "gmm-ubm"\n"../b" = "gmm-ubm"',
+            "name of a system must be usable as a folder's name, got '../b'",
+        ),
     ],
 )
 def test_systems_that_cannot_be_fused_are_refused(tmp_path, systems, message):
     (tmp_path / "fused.toml").write_text(f'name = "x"\n[systems]\n{systems}\n')
     with pytest.raises(OptionError, match=message):
         load_recipe(str(tmp_path / "fused.toml"))
+
+
+def test_a_fused_recipe_has_a_name_and_a_seed_as_any_other(recipe):
+    with pytest.raises(OptionError, match="name must be usable as a folder's name, got '../x'"):
+        load_recipe(str(recipe), ["name=../x"])
+    with pytest.raises(OptionError, match="seed must be"):
+        load_recipe(str(recipe), ["seed=-1"])
 
 
 def test_a_fusion_needs_the_folds(recipe):

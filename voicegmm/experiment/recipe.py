@@ -1,7 +1,7 @@
 """A recipe: everything that decides what an experiment does."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from voicegmm._base.checks import at_least, within
@@ -51,8 +51,8 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """An experiment.
+class Experiment:
+    """What every experiment says, of one system or of several.
 
     Parameters
     ----------
@@ -62,10 +62,6 @@ class Recipe:
     seed : int
         Of the background model and the folds; 0 or more.
     data : DataOptions
-    features : PipelineOptions
-    ubm : UbmOptions
-    adaptation : MapOptions
-    scoring : ScoringOptions
     calibration : FoldOptions
     evaluation : EvaluationOptions
     """
@@ -74,43 +70,79 @@ class Recipe:
     description: str = ""
     seed: int = 0
     data: DataOptions = field(default_factory=DataOptions)
-    features: PipelineOptions = field(default_factory=PipelineOptions)
-    ubm: UbmOptions = field(default_factory=UbmOptions)
-    adaptation: MapOptions = field(default_factory=MapOptions)
-    scoring: ScoringOptions = field(default_factory=ScoringOptions)
     calibration: FoldOptions = field(default_factory=FoldOptions)
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
 
     def __post_init__(self) -> None:
         within("seed", self.seed, 0, 2**63 - 1)
-        if not self.name or "/" in self.name or self.name.startswith("."):
-            raise OptionError(f"name must be usable as a folder's name, got {self.name!r}")
+        _check_folder("name", self.name)
+
+
+def _check_folder(what: str, name: str) -> None:
+    if not name or "/" in name or name.startswith("."):
+        raise OptionError(f"{what} must be usable as a folder's name, got {name!r}")
 
 
 @dataclass(frozen=True)
-class FusedRecipe:
-    """An experiment with several systems that are fused.
-
-    The systems share the lists, the seed, the folds and the evaluation; the fusion is learned from
-    the trials of the folds, which are the same ones for all.
+class Recipe(Experiment):
+    """An experiment with one system.
 
     Parameters
     ----------
     name, description, seed, data, calibration, evaluation
-        As of a `Recipe`.
-    fusion : FusionOptions
-    systems : mapping of str to Recipe
-        Two at least.
+        As of an `Experiment`.
+    features : PipelineOptions
+    ubm : UbmOptions
+    adaptation : MapOptions
+    scoring : ScoringOptions
     """
 
-    name: str
-    systems: Mapping[str, Recipe]
-    description: str = ""
-    seed: int = 0
-    data: DataOptions = field(default_factory=DataOptions)
-    calibration: FoldOptions = field(default_factory=FoldOptions)
+    features: PipelineOptions = field(default_factory=PipelineOptions)
+    ubm: UbmOptions = field(default_factory=UbmOptions)
+    adaptation: MapOptions = field(default_factory=MapOptions)
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)
+
+
+_OF_A_SYSTEM = ("features", "ubm", "adaptation", "scoring")
+
+
+@dataclass(frozen=True)
+class FusedRecipe(Experiment):
+    """An experiment with several systems that are fused.
+
+    The systems share what an `Experiment` says; the fusion is learned from the trials of the folds,
+    which are the same ones for all.
+
+    Parameters
+    ----------
+    name, description, seed, data, calibration, evaluation
+        As of an `Experiment`.
+    fusion : FusionOptions
+    systems : mapping of str to Recipe
+    """
+
     fusion: FusionOptions = field(default_factory=FusionOptions)
-    evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
+    systems: Mapping[str, Recipe] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _FusedFile(Experiment):
+    """What stands in the file of a fused recipe: its systems are names of recipes, two at least."""
+
+    fusion: FusionOptions = field(default_factory=FusionOptions)
+    systems: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.systems) < 2:
+            raise OptionError(f"systems must name two recipes or more, got {len(self.systems)}")
+        if self.calibration.design == "none":
+            raise OptionError(
+                "calibration.design must not be 'none' in a recipe with systems: the fusion is "
+                "learned from its folds"
+            )
+        for name in self.systems:
+            _check_folder("the name of a system", name)
 
 
 @dataclass(frozen=True)
@@ -125,35 +157,6 @@ class LoadedRecipe:
 
     recipe: Recipe | FusedRecipe
     folder: Path
-
-
-_OF_A_SYSTEM = ("features", "ubm", "adaptation", "scoring")
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What stands in the file of a fused recipe."""
-
-    name: str
-    systems: dict[str, str]
-    description: str = ""
-    seed: int = 0
-    data: DataOptions = field(default_factory=DataOptions)
-    calibration: FoldOptions = field(default_factory=FoldOptions)
-    fusion: FusionOptions = field(default_factory=FusionOptions)
-    evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
-
-    def __post_init__(self) -> None:
-        if len(self.systems) < 2:
-            raise OptionError(f"systems must name two recipes or more, got {len(self.systems)}")
-        if self.calibration.design == "none":
-            raise OptionError(
-                "calibration.design must not be 'none' in a recipe with systems: the fusion is "
-                "learned from its folds"
-            )
-        for name in self.systems:
-            if not name or "/" in name or name.startswith("."):
-                raise OptionError(f"systems: {name!r} cannot be a folder's name")
 
 
 def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
@@ -188,31 +191,16 @@ def _fused(config: Config, settings: Sequence[str], path: Path) -> FusedRecipe:
             f"{path}: [{misplaced[0]}] belongs to the recipes that [systems] names, or to a "
             "recipe without [systems]"
         )
-    shared = from_mapping(_Shared, shared_config.values, str(path), sources=shared_config.sources)
+    given = from_mapping(_FusedFile, shared_config.values, str(path), sources=shared_config.sources)
+    shared = {one.name: getattr(given, one.name) for one in fields(Experiment)}
     systems = {}
-    for name, recipe in shared.systems.items():
+    for name, recipe in given.systems.items():
         inner = load_config(recipe, path.parent)
         if "systems" in inner.values:
             raise OptionError(f"{path}: systems.{name}: {recipe} is a fused recipe itself")
         one = _single(with_overrides(inner, of_systems), inner.path or Path(recipe))
-        systems[name] = replace(
-            one,
-            name=name,
-            seed=shared.seed,
-            data=shared.data,
-            calibration=shared.calibration,
-            evaluation=shared.evaluation,
-        )
-    return FusedRecipe(
-        shared.name,
-        systems,
-        shared.description,
-        shared.seed,
-        shared.data,
-        shared.calibration,
-        shared.fusion,
-        shared.evaluation,
-    )
+        systems[name] = replace(one, **shared | {"name": name, "description": one.description})
+    return FusedRecipe(**shared, fusion=given.fusion, systems=systems)
 
 
 def _table(setting: str) -> str:
