@@ -38,7 +38,12 @@ class RunFolder:
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def stage(
-        self, name: str, parts: Sequence[Any], outputs: Sequence[str], work: Callable[[], None]
+        self,
+        name: str,
+        parts: Sequence[Any],
+        outputs: Sequence[str],
+        work: Callable[[], None],
+        may_make: Sequence[str] = (),
     ) -> str:
         """Do a stage's work unless it was done with the same options and inputs.
 
@@ -51,6 +56,8 @@ class RunFolder:
         outputs : sequence of str
             Files in the folder that the work makes.
         work : callable
+        may_make : sequence of str
+            Files that it makes in some cases: one that it made and that is gone is made again.
 
         Returns
         -------
@@ -59,7 +66,9 @@ class RunFolder:
         """
         mark = fingerprint(name, code_version(), list(parts))
         known = self.stages.get(name, {})
-        if known.get("fingerprint") == mark and known.get("outputs") == self._stamps(outputs):
+        if known.get("fingerprint") == mark and known.get("outputs") == self._stamps(
+            outputs, may_make
+        ):
             known["skipped"] = True
             log.info("%s: unchanged, skipped", name)
             return mark
@@ -72,20 +81,20 @@ class RunFolder:
             "seconds": round(time.perf_counter() - begun, 3),
             "peak_memory_mb": round(peak_memory_mb(), 1),
             "skipped": False,
-            "outputs": self._stamps(outputs),
+            "outputs": self._stamps(outputs, may_make),
         }
         self._write()
         log.info("%s: %.1f s", name, self.stages[name]["seconds"])
         return mark
 
-    def _stamps(self, outputs: Sequence[str]) -> dict[str, list[int]]:
+    def _stamps(self, outputs: Sequence[str], may_make: Sequence[str]) -> dict[str, list[int]]:
         """Give size and time of change of files: one that was touched since is made again."""
         stamps = {}
-        for name in outputs:
+        for name in (*outputs, *may_make):
             if (self.path / name).exists():
                 status = (self.path / name).stat()
                 stamps[name] = [status.st_size, status.st_mtime_ns]
-        return stamps if len(stamps) == len(outputs) else {}
+        return stamps if stamps.keys() >= set(outputs) else {}
 
     def _write(self) -> None:
         write_text(self.path / "stages.json", json.dumps(self.stages, indent=1) + "\n")

@@ -190,7 +190,11 @@ class SystemRun:
         sizes = [len(enrollment.files) for enrollment in protocol.enrollments]
         parts = [ubm, recipe.calibration, recipe.adaptation, recipe.scoring, recipe.seed, sizes]
         return self.folder.stage(
-            "calibration", [*parts, list(rehearsed)], ["calibration.json"], work
+            "calibration",
+            [*parts, list(rehearsed)],
+            ["calibration.json"],
+            work,
+            may_make=["development.tsv"],
         )
 
     def speakers(self, protocol: Protocol, ubm: str, calibration: str) -> str:
