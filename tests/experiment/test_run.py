@@ -72,9 +72,9 @@ def test_only_what_changed_is_done_again(done, folder, no_figures, voices):
     (folder / "scores.tsv").unlink()
     redone = skipped("adaptation.relevance=7")
     assert "scores" not in redone
-    (done.folder / "development.tsv").unlink()
+    (folder / "development.tsv").unlink()
     assert "calibration" not in skipped("adaptation.relevance=7")
-    assert (done.folder / "development.tsv").exists()
+    assert (folder / "development.tsv").exists()
     assert "speakers" in redone
 
 
