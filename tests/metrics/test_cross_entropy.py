@@ -117,3 +117,27 @@ def test_figures_of_lir():
     n = -3 + 2 * norm.ppf((np.arange(200) + 0.5) / 200)
     bounds = metrics.empirical_bounds(t, n)
     assert (bounds.lower, bounds.upper) == pytest.approx((-3.012068, 4.073932), abs=1e-3)
+
+
+def test_figures_of_pyllr():
+    # Brümmer's PYLLR (commit 0d1eb04): tarnon_2_eer, cllr, min_cllr, PAV.llrs, ROCCH, and
+    # Bayes_error_rate_analysis, whose rates are not normalized, of the scores above.
+    t = [2.5, 0.3, -0.4, 1.7, 3.1, 0.3]
+    n = [-2.0, 0.3, -0.7, -3.5, 1.1, -1.2, -0.4, -2.2]
+    # It finds the EER by a search that stops at 1e-8.
+    assert metrics.eer(t, n) == pytest.approx(0.21428571409188546, abs=1e-8)
+    assert metrics.cllr(t, n) == pytest.approx(0.6100998076536084, rel=1e-14)
+    assert metrics.min_cllr(t, n) == pytest.approx(0.43103730951498503, rel=1e-14)
+    hull = metrics.rocch_points(t, n)
+    np.testing.assert_array_equal(hull.p_miss, [0.0, 0.0, 0.5, 1.0])
+    np.testing.assert_array_equal(hull.p_fa, [1.0, 0.375, 0.0, 0.0])
+    np.testing.assert_array_equal(hull.thresholds[:-1], [-3.5, -0.4, 1.7])
+    ratio = np.log(hull.targets[1] / 6) - np.log(hull.nontargets[1] / 8)
+    assert ratio == pytest.approx(0.2876820724517809, rel=1e-14)
+    found = metrics.bayes_error(t, n, [-2.0, -0.25, 0.5, 1.5])
+    p = 1 / (1 + np.exp(-found.prior_log_odds))
+    alone = np.minimum(p, 1 - p)
+    least = [0.05960146101105877, 0.21081618783217426, 0.1415777507993045, 0.06840957142738363]
+    actual = [0.0794686146814117, 0.21351470840714984, 0.1415777507993045, 0.11401595237897272]
+    np.testing.assert_allclose(found.minimum * alone, least, rtol=1e-13)
+    np.testing.assert_allclose(found.actual * alone, actual, rtol=1e-13)

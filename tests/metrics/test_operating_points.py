@@ -11,9 +11,11 @@ def test_points_of_the_evaluations():
     # C_miss, C_fa, P_target as the evaluation plans print them.
     assert read_points(["sre08"]) == (OperatingPoint(0.01, 10.0, 1.0),)
     assert read_points(["sre10"]) == (OperatingPoint(0.001),)
+    assert read_points(["sre12"]) == (OperatingPoint(0.01), OperatingPoint(0.001))
     for name in ("sre16", "sre18-cmn2", "sre19-cmn2"):
         assert read_points([name]) == (OperatingPoint(0.01), OperatingPoint(0.005))
     assert read_points(["sitw"]) == read_points(["voxceleb"]) == (OperatingPoint(0.01),)
+    assert read_points(["sre19-av"]) == read_points(["voxsrc"]) == (OperatingPoint(0.05),)
     assert read_points(["voxsrc", "0.1", "0.2,5,1", "sre18-vast"]) == (
         OperatingPoint(0.05),
         OperatingPoint(0.1),

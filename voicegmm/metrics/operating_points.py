@@ -11,6 +11,8 @@ POINTS_OF = {
     "sre08": (OperatingPoint(0.01, 10.0, 1.0),),
     # The NIST Year 2010 Speaker Recognition Evaluation Plan, table 6: core and 8conv/core.
     "sre10": (OperatingPoint(0.001),),
+    # The NIST Year 2012 Speaker Recognition Evaluation Plan: C_primary is their mean.
+    "sre12": (OperatingPoint(0.01), OperatingPoint(0.001)),
     # NIST 2016 Speaker Recognition Evaluation Plan, table 2; C_primary is their mean.
     "sre16": (OperatingPoint(0.01), OperatingPoint(0.005)),
     # NIST 2018 Speaker Recognition Evaluation Plan, table 4, and 2019 (CTS challenge), CMN2.
@@ -23,11 +25,12 @@ POINTS_OF = {
     "sitw": (OperatingPoint(0.01),),
     # Nagrani et al., "VoxCeleb: a large-scale speaker identification dataset", Interspeech 2017.
     "voxceleb": (OperatingPoint(0.01),),
-    # Chung et al., "VoxSRC 2019: the first VoxCeleb speaker recognition challenge".
+    # VoxSRC 2020 to 2023, the README of the validation toolkit: as SRE18 for sound of video.
     "voxsrc": (OperatingPoint(0.05),),
 }
-"""SRE16 and its followers equalize trials over partitions (sex, language) that a trial list does
-not tell; here each trial counts the same."""
+"""Each trial counts the same here. SRE12 weighs non-targets who are known to the system and others
+separately, and SRE16 and its followers give each partition (sex, language, ...) the same weight: a
+trial list tells neither, so where these matter a figure differs from NIST's own."""
 
 
 def read_points(words: Sequence[str]) -> tuple[OperatingPoint, ...]:
