@@ -68,6 +68,7 @@ from voicegmm.metrics.tandem import (
     tandem_cost,
     tandem_cost_of,
 )
+from voicegmm.metrics.tandem_evaluation import TandemEvaluation, TandemTrials, evaluate_tandem
 from voicegmm.metrics.tracking import ClearMot, Sightings, clear_mot, idf1
 
 __all__ = [
@@ -89,7 +90,9 @@ __all__ = [
     "SortedScores",
     "SpeakerTrials",
     "TandemCost",
+    "TandemEvaluation",
     "TandemOptions",
+    "TandemTrials",
     "Tippett",
     "act_dcf",
     "act_dcf_of",
@@ -111,6 +114,7 @@ __all__ = [
     "eer_of",
     "empirical_bounds",
     "evaluate",
+    "evaluate_tandem",
     "identification_rate",
     "idf1",
     "infer_speakers",

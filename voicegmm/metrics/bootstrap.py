@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array, IntArray
 from voicegmm._base.checks import at_least
-from voicegmm._base.errors import DataError, OptionError
+from voicegmm._base.errors import OptionError
 from voicegmm.metrics.pooling import SortedScores, score_array, sort_order
-from voicegmm.metrics.speakers import number_names
+from voicegmm.metrics.speakers import check_speakers, number_names
 
 Reading = Callable[[SortedScores], npt.ArrayLike]
 
@@ -74,11 +74,7 @@ def sort_trials(
         ("nontarget_model_speakers", nontarget_model_speakers, len(n)),
         ("nontarget_test_speakers", nontarget_test_speakers, len(n)),
     ):
-        if np.shape(speakers) != (length,):
-            raise DataError(
-                f"{name} must be a vector of {length} speakers, one a score; got shape "
-                f"{np.shape(speakers)}"
-            )
+        check_speakers(name, speakers, length)
     of_target, of_model, of_test = number_names(
         target_speakers, nontarget_model_speakers, nontarget_test_speakers
     )
@@ -177,8 +173,7 @@ def bootstrap_together(
     n_speakers = systems[0].n_speakers
     values: list[list[Float64Array]] = [[] for _ in systems]
     for done in range(n_replicates):  # one at a time: the memory is that of one weighing
-        drawn = rng.integers(n_speakers, size=n_speakers)
-        times_drawn = np.bincount(drawn, minlength=n_speakers)
+        times_drawn = draw_speakers(n_speakers, rng)
         for trials, reading, found in zip(systems, readings, values, strict=True):
             scores = weigh(trials, times_drawn)
             if scores is not None:
@@ -186,6 +181,12 @@ def bootstrap_together(
         if progress is not None:
             progress(done + 1, n_replicates)
     return [np.array(found) if found else np.empty((0, 0)) for found in values]
+
+
+def draw_speakers(n_speakers: int, rng: np.random.Generator) -> Float64Array:
+    """Draw as many speakers as there are, with replacement: how often each was drawn."""
+    drawn = rng.integers(n_speakers, size=n_speakers)
+    return np.bincount(drawn, minlength=n_speakers).astype(np.float64)
 
 
 def percentile_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from voicegmm.metrics.rates import (
     rates_at,
     rocch_eer,
 )
+from voicegmm.metrics.speakers import check_speakers
 
 FEW_SPEAKERS = 20
 FEW_ERRORS = 30  # Doddington et al., "The NIST speaker recognition evaluation", 2000
@@ -191,7 +192,7 @@ def evaluate(
         warnings.append(
             f"{failed_t} target and {failed_n} non-target trials failed and are not in the metrics"
         )
-    estimates = _estimates(reading.names, values, intervals)
+    estimates = estimates_of(reading.names, values, intervals)
     warnings += _warnings(scores, hull, points, trials, estimates)
     return Evaluation(
         metrics=estimates,
@@ -294,18 +295,15 @@ def _speaker_trials(
     kept = []
     for name, (speakers, mask) in given.items():
         array = np.asarray(speakers)
-        if array.shape != mask.shape:
-            raise DataError(
-                f"{name} must be a vector of {len(mask)} speakers, one a score; got shape "
-                f"{array.shape}"
-            )
+        check_speakers(name, array, len(mask))
         kept.append(array[mask])
     return sort_trials(targets, nontargets, *kept)
 
 
-def _estimates(
+def estimates_of(
     names: Sequence[str], values: Sequence[float], intervals: Sequence[tuple[float, float]]
 ) -> dict[str, Estimate]:
+    """Put figures and their intervals together; without any intervals where there are none."""
     if not intervals:
         return {name: Estimate(value) for name, value in zip(names, values, strict=True)}
     # A percentile interval can miss its own value (minCllr falls when speakers repeat): a reader
@@ -338,6 +336,16 @@ def _failures_rejected(
     return found
 
 
+def few_speakers(n_speakers: int) -> list[str]:
+    """Warn of intervals from few speakers; nothing where there are enough."""
+    if n_speakers >= FEW_SPEAKERS:
+        return []
+    return [
+        f"only {n_speakers} speakers: intervals from fewer than {FEW_SPEAKERS} are rough, and tend "
+        "to be too narrow"
+    ]
+
+
 def _warnings(
     scores: SortedScores,
     hull: Rocch,
@@ -345,12 +353,7 @@ def _warnings(
     trials: SpeakerTrials | None,
     estimates: Mapping[str, Estimate],
 ) -> list[str]:
-    warnings = []
-    if trials is not None and trials.n_speakers < FEW_SPEAKERS:
-        warnings.append(
-            f"only {trials.n_speakers} speakers: intervals from fewer than {FEW_SPEAKERS} are "
-            "rough, and tend to be too narrow"
-        )
+    warnings = [] if trials is None else few_speakers(trials.n_speakers)
     equal = estimates["eer"].value
     rates = {"eer": (equal, equal)}
     for point in points:

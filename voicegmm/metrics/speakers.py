@@ -79,3 +79,12 @@ def number_names(*names: npt.ArrayLike) -> tuple[IntArray, ...]:
     arrays = [np.asarray(some) for some in names]
     _, numbers = np.unique(np.concatenate(arrays), return_inverse=True)
     return tuple(np.split(numbers, np.cumsum([len(some) for some in arrays])[:-1]))
+
+
+def check_speakers(name: str, speakers: npt.ArrayLike, n_scores: int) -> None:
+    """Refuse speakers that are not a vector as long as the scores."""
+    if np.shape(speakers) != (n_scores,):
+        raise DataError(
+            f"{name} must be a vector of {n_scores} speakers, one a score; got shape "
+            f"{np.shape(speakers)}"
+        )

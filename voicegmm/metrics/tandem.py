@@ -18,8 +18,8 @@ import numpy.typing as npt
 from voicegmm._base.arrays import Float64Array
 from voicegmm._base.checks import above, one_of
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm.metrics.hull import cumulative_rates, rocch
-from voicegmm.metrics.pooling import score_array, sort_scores
+from voicegmm.metrics.hull import Rocch, cumulative_rates, rocch
+from voicegmm.metrics.pooling import SortedScores, score_array, sort_scores
 from voicegmm.metrics.rates import rates_at
 
 T_DCF_FORMS = ("revised", "legacy")
@@ -137,7 +137,8 @@ def min_t_dcf(
     options : TandemOptions, optional
     threshold : float, optional
         Of the verification: it accepts scores at or above. By default where its miss rate and
-        false accept rate are nearest, as in ASVspoof's tools.
+        false accept rate are nearest (ASVspoof's tools find the same place, and then accept one
+        score more).
 
     Returns
     -------
@@ -151,9 +152,14 @@ def min_t_dcf(
         For an empty class, a NaN, or a verification beside which no countermeasure matters.
     """
     cost = tandem_cost_of(targets, nontargets, spoofs, options, threshold)
-    # A linear cost is smallest at a vertex of the hull.
-    hull = rocch(sort_scores(humans_cm, spoofs_cm))
-    return float(np.min(cost.normalized(hull.p_miss, hull.p_fa)))
+    return least_cost(cost, rocch(sort_scores(humans_cm, spoofs_cm)))[0]
+
+
+def least_cost(cost: TandemCost, hull: Rocch) -> tuple[float, float, float]:
+    """Find the countermeasure's best threshold: the normalized cost, P_miss and P_fa there."""
+    costs = np.asarray(cost.normalized(hull.p_miss, hull.p_fa))
+    best = int(np.argmin(costs))  # a linear cost is smallest at a vertex of the hull
+    return float(costs[best]), float(hull.p_miss[best]), float(hull.p_fa[best])
 
 
 def act_t_dcf(
@@ -192,9 +198,26 @@ def tandem_cost_of(
     threshold: float | None = None,
 ) -> TandemCost:
     """Compute `tandem_cost` from the scores of the verification; see `min_t_dcf`."""
+    accepted = score_array("spoofs", spoofs)
     scores = sort_scores(targets, nontargets)
+    return tandem_cost_at(scores, accepted, np.ones(len(accepted)), options, threshold)
+
+
+def tandem_cost_at(
+    scores: SortedScores,
+    spoofs: Float64Array,
+    spoof_weights: Float64Array,
+    options: TandemOptions | None = None,
+    threshold: float | None = None,
+) -> TandemCost:
+    """Compute `tandem_cost` from sorted scores of the verification and weighted spoofs."""
     if threshold is None:
-        p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
-        threshold = float(np.append(scores.scores, np.inf)[np.argmin(np.abs(p_miss - p_fa))])
-    p_fa_spoof = float((score_array("spoofs", spoofs) >= threshold).mean())
+        some = scores.targets + scores.nontargets > 0.0  # a threshold is a score of some trial
+        p_miss, p_fa = cumulative_rates(scores.targets[some], scores.nontargets[some])
+        thresholds = np.append(scores.scores[some], np.inf)
+        threshold = float(thresholds[np.argmin(np.abs(p_miss - p_fa))])
+    total = float(spoof_weights.sum())
+    if not total:
+        raise DataError("spoofs must have a positive total weight, got 0")
+    p_fa_spoof = float(spoof_weights[spoofs >= threshold].sum() / total)
     return tandem_cost(*rates_at(scores, threshold), p_fa_spoof, options)
