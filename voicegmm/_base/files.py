@@ -3,6 +3,8 @@
 import fcntl
 import hashlib
 import os
+import re
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,6 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from voicegmm._base.errors import InUseError, VoicegmmError
+
+_LEFTOVER = ".part"
+_LONGEST_SECRET = 4096  # bytes
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -71,14 +76,16 @@ def locked(path: str | os.PathLike[str], seconds: float = 30.0) -> Iterator[None
 def whole_file(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it into place when the block ends well.
 
-    The temporary file has mode 0600. On any error it is removed and what stood at `path` stays.
+    The temporary file has mode 0600, whatever the umask. On any error it is removed and what stood
+    at `path` stays. What a process that was killed left of the same file is removed, too.
 
     Parameters
     ----------
     path : path
         Where the file shall appear. Its folder must exist.
     mode : int
-        Permissions of the finished file, less the umask.
+        Permissions of the finished file: for others than its owner less the umask, and never more
+        than the file that it replaces had.
 
     Raises
     ------
@@ -88,19 +95,14 @@ def whole_file(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path
     check_writable(path)
     target = Path(path).resolve()  # a link stays, what it points to is replaced
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".part", dir=target.parent
-        )
+        remove_leftovers(target)
+        handle, temporary = _new_temporary(target)
     except OSError as error:
         raise VoicegmmError(f"{target}: cannot be written: {error.strerror}") from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         _settle(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(mode & ~umask)
+        temporary.chmod(_permissions(target, mode))
         temporary.replace(target)
         _settle(target.parent)
     except OSError as error:
@@ -111,6 +113,54 @@ def whole_file(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path
         with suppress(OSError):
             temporary.unlink()
         raise
+    finally:
+        os.close(handle)
+
+
+def _permissions(target: Path, mode: int) -> int:
+    """Give what a file may have: who took a permission away does not get it back by our writing."""
+    umask = os.umask(0)
+    os.umask(umask)
+    with suppress(FileNotFoundError):
+        mode &= target.stat().st_mode
+    return mode & ~(umask & 0o077)
+
+
+def _new_temporary(target: Path) -> tuple[int, Path]:
+    """Make an empty file that is ours as long as its handle is open; see `remove_leftovers`."""
+    while True:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=_LEFTOVER, dir=target.parent
+        )
+        os.fchmod(handle, 0o600)
+        _hold(handle)
+        if os.fstat(handle).st_nlink:  # else somebody took it for a leftover before it was held
+            return handle, Path(name)
+        os.close(handle)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what writers of a file have left that were killed: it may hold anybody's voice."""
+    pattern = re.compile(re.escape(f".{target.name}.") + r"[a-z0-9_]{8}" + re.escape(_LEFTOVER))
+    for path in target.parent.iterdir():
+        if not pattern.fullmatch(path.name):
+            continue
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                if _hold(handle):
+                    path.unlink()
+            finally:
+                os.close(handle)
+
+
+def _hold(handle: int) -> bool:
+    """Mark a file as somebody's; tell whether it was nobody's."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held by another, or a file system that knows no locks
+        return False
+    return True
 
 
 def _settle(path: Path) -> None:
@@ -120,6 +170,39 @@ def _settle(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_secret(path: str | os.PathLike[str]) -> str:
+    """Read a passphrase: the first and only line of a file that nobody but its owner can read.
+
+    A pipe will do, as a shell makes it from a command.
+
+    Raises
+    ------
+    VoicegmmError
+        If others can read the file, or it does not hold one line of UTF-8.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            found = os.fstat(file.fileno())
+            content = file.read(_LONGEST_SECRET + 1)
+    except OSError as error:
+        raise VoicegmmError(f"{path}: cannot be read: {error.strerror}") from error
+    if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+        raise VoicegmmError(
+            f"{path}: others than its owner can open it (mode {stat.S_IMODE(found.st_mode):04o}); "
+            f"whatever it protects is open to them, too: chmod 600 {path}"
+        )
+    try:
+        text = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise VoicegmmError(f"{path}: a passphrase is a line of UTF-8 text") from None
+    if not text or "\n" in text or len(content) > _LONGEST_SECRET:
+        raise VoicegmmError(
+            f"{path}: holds {'nothing' if not text else 'more than a line'}; a passphrase is one "
+            f"line of at most {_LONGEST_SECRET} bytes"
+        )
+    return text
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
