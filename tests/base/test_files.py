@@ -1,3 +1,4 @@
+import fcntl
 import os
 import stat
 
@@ -97,6 +98,8 @@ def test_what_a_killed_writer_left_goes_with_the_next_and_nothing_else_does(tmp_
     with whole_file(path) as mine:
         assert not left.exists()
         mine.write_text("first")
+        with mine.open("rb") as file:  # as the HDF5 library does
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with whole_file(path) as theirs:  # as another process might: who writes loses nothing
             theirs.write_text("second")
         assert path.read_text() == "second"

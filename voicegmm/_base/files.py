@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import stat
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
@@ -146,7 +147,7 @@ def remove_leftovers(target: Path) -> None:
         if not pattern.fullmatch(path.name):
             continue
         with suppress(OSError):
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
             try:
                 if _hold(handle):
                     path.unlink()
@@ -156,8 +157,11 @@ def remove_leftovers(target: Path) -> None:
 
 def _hold(handle: int) -> bool:
     """Mark a file as somebody's; tell whether it was nobody's."""
+    # Not by flock, which the HDF5 library wants for itself; and not by lockf, which would end when
+    # that library closes the file. struct flock: type, whence, start, length (0: all), process.
+    whole = struct.pack("hhlli", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.fcntl(handle, fcntl.F_OFD_SETLK, whole)
     except OSError:  # held by another, or a file system that knows no locks
         return False
     return True
