@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from forging import altered
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -277,9 +278,7 @@ def test_a_fusion_reads_back_as_it_was_written(tmp_path):
     found = store.describe(path)
     assert found["format"] == "voicegmm/fusion"
     assert found["weights"]["ü"] == fusion.weights[1]
-    import h5py
-
-    with h5py.File(path, "a") as file:
+    with altered(path) as file:
         file["weights"][0] = 5.0
     with pytest.raises(FormatError, match="damaged: the fusion does not fit its fingerprint"):
         store.load(path)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import small_speakers
 from click.testing import CliRunner
+from forging import altered
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -226,8 +227,6 @@ def test_a_recipe_chooses_the_method(voices, tmp_path):
 
 
 def test_the_method_stays_with_the_voices(world, tmp_path):
-    import h5py
-
     voices, frames = world
     path = tmp_path / "speakers.h5"
     top = Voices(voices.speakers, Calibration(2.0, -1.0), scoring=ScoringOptions("top", 3))
@@ -240,7 +239,7 @@ def test_the_method_stays_with_the_voices(world, tmp_path):
         voices.speakers, made.frames, made.weights, options=ScoringOptions("top", 3)
     )
     assert first.score == expected.max()
-    with h5py.File(path, "r+") as file:  # as files were before there was a choice
+    with altered(path) as file:  # as files were before there was a choice
         judgment = msgspec.json.decode(file.attrs["judgment"])
         del judgment["scoring"]
         file.attrs["judgment"] = msgspec.json.encode(judgment).decode()

@@ -5,9 +5,9 @@ import json
 import logging
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
+from forging import altered
 
 from voicegmm._base.errors import DataError, FormatError, MismatchError
 from voicegmm._base.options import canonical_json
@@ -90,7 +90,7 @@ def test_the_record_survives_the_disk_and_an_old_file_opens_without(world, tmp_p
     models = made(frames, background, a=["a/0", "a/1"], b=["b/0"])
     save_voices(path, Voices(models))
     assert load_voices(path).speakers.records == models.records
-    with h5py.File(path, "r+") as file:
+    with altered(path) as file:
         del file["speakers/records"]
     old = load_voices(path)
     assert old.speakers.records == {}
@@ -260,7 +260,7 @@ def test_a_file_from_before_an_option_of_the_front_end_opens(world, tmp_path):
     path = tmp_path / "v.h5"
     models = made(frames, background, a=["a/0"])
     save_voices(path, Voices(models))
-    with h5py.File(path, "r+") as file:
+    with altered(path) as file:
         options = json.loads(file["ubm"].attrs["front_end"])
         del options["static"]["lifter"]
         text = canonical_json(options)
@@ -270,7 +270,7 @@ def test_a_file_from_before_an_option_of_the_front_end_opens(world, tmp_path):
         whole = digest_of(canonical_json([mark, models.ids]), models.means, models.counts)
         file.attrs["fingerprint"] = whole
     assert load_voices(path).speakers.background.front_end == PipelineOptions()
-    with h5py.File(path, "r+") as file:
+    with altered(path) as file:
         file["ubm"].attrs["front_end"] = text.replace("16000", "8000")
     with pytest.raises(FormatError, match="does not fit its fingerprint"):
         load_voices(path)

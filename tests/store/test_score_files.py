@@ -284,7 +284,7 @@ def test_a_matrix_that_is_cut_short_is_refused(tmp_path):
     path = tmp_path / "s.h5"
     write_score_file(path, small_table(), "bosaris")
     whole = path.read_bytes()
-    for length in range(0, len(whole), max(1, len(whole) // 40)):
+    for length in range(0, len(whole), max(1, len(whole) // 8)):
         path.write_bytes(whole[:length])
         with pytest.raises((FormatError, ListError)):
             read_score_file(path)

@@ -4,6 +4,7 @@ import subprocess
 import h5py
 import numpy as np
 import pytest
+from forging import altered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,7 +132,7 @@ def test_names_that_are_hard(tmp_path):
 
 
 def damage(path, change):
-    with h5py.File(path, "r+") as file:
+    with altered(path) as file:
         change(file)
 
 

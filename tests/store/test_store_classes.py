@@ -1,7 +1,7 @@
-import h5py
 import msgspec
 import numpy as np
 import pytest
+from forging import altered
 
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json
@@ -89,7 +89,7 @@ def test_damage_and_other_files_are_told(judged, tmp_path):
     save(path, judged)
     with pytest.raises(FormatError, match=r"holds voicegmm/classes, where voicegmm/ubm was"):
         load_background(path)
-    with h5py.File(path, "a") as file:
+    with altered(path) as file:
         file["classes/0000/means"][0, 0] += 1
     with pytest.raises(FormatError, match="do not fit their fingerprint"):
         load_classes(path)
@@ -100,21 +100,21 @@ def test_damage_and_other_files_are_told(judged, tmp_path):
         lambda file: file["classes/0000"].attrs.__delitem__("name"),
     ):
         save(path, judged)
-        with h5py.File(path, "a") as file:
+        with altered(path) as file:
             spoil(file)
         with pytest.raises(FormatError, match=r"c\.h5"):
             load_classes(path)
     save(path, judged)
-    with h5py.File(path, "a") as file:
-        file.attrs["format_version"] = 2
-    with pytest.raises(FormatError, match="version 2 .* upgrade voicegmm"):
+    with altered(path) as file:
+        file.attrs["format_version"] = 3
+    with pytest.raises(FormatError, match="version 3 .* upgrade voicegmm"):
         load_classes(path)
 
 
 def test_a_file_from_before_an_option_came_is_read(judged, tmp_path):
     path = tmp_path / "c.h5"
     save(path, judged)
-    with h5py.File(path, "a") as file:
+    with altered(path) as file:
         stated = msgspec.json.decode(file.attrs["front_end"])
         del stated["pitch"]
         file.attrs["front_end"] = canonical_json(stated)

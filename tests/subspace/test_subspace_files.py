@@ -1,8 +1,8 @@
 """Subspace models on disk: what was written is read back; what is damaged is named."""
 
-import h5py
 import numpy as np
 import pytest
+from forging import altered
 from small_recordings import KINDS, draw_gmm, draw_recordings
 
 from voicegmm._base.errors import FormatError
@@ -103,7 +103,7 @@ def test_damage_is_named(tmp_path):
 
     def broken(change, message):
         save_total_variability(path, model)
-        with h5py.File(path, "r+") as file:
+        with altered(path) as file:
             change(file)
         with pytest.raises(FormatError, match=message):
             load(path)

@@ -21,7 +21,7 @@ from voicegmm.store.mixtures import read_mixture, write_mixture
 from voicegmm.store.models import read_options
 from voicegmm.store.training import read_record, write_record
 
-CLASSES_FORMAT, CLASSES_VERSION = "voicegmm/classes", 1
+CLASSES_FORMAT, CLASSES_VERSION = "voicegmm/classes", 2
 
 
 def save_classes(path: str | os.PathLike[str], classes: JudgedClasses) -> None:

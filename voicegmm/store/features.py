@@ -27,12 +27,15 @@ from voicegmm.store.hdf5 import (
     read_strings,
     write_strings,
 )
+from voicegmm.store.sealing import SEAL_BYTES, Extent
 
 FORMAT = "voicegmm/features"
-VERSION = 1
+VERSION = 2
 # Small chunks: a checksum is taken of a whole chunk, however little of it is read.
 _CHUNK_ROWS = 512
 _COLUMN_ROWS = 16 * _CHUNK_ROWS
+ROWS = ("frames", "weights", "positions")
+"""Data sets with one row a frame: nearly all of a store."""
 # Rows that wait for each other: a call of HDF5 takes half a millisecond, however little it writes.
 _WRITE_ROWS = _COLUMN_ROWS
 
@@ -116,6 +119,39 @@ def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
     return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=chunks, fletcher32=True)
 
 
+def _extents_of_rows(file: h5py.File) -> list[Extent]:
+    """Tell where the chunks of the rows lie in the file: each carries a checksum."""
+    found: list[Extent] = []
+    for name in ROWS:
+        dataset = file[name].id
+        if not dataset.shape[0]:
+            continue
+        shift = _shift(file.filename, dataset)
+        if shift is None:
+            return []
+        chunks: list[Any] = []
+        dataset.chunk_iter(chunks.append)
+        starts = [chunk.byte_offset + shift for chunk in chunks]
+        found += [(low, low + chunk.size) for low, chunk in zip(starts, chunks, strict=True)]
+    joined: list[Extent] = []
+    for low, high in sorted(found):
+        start = joined.pop()[0] if joined and joined[-1][1] == low else low
+        joined.append((start, high))
+    return joined
+
+
+def _shift(path: str, dataset: Any) -> int | None:
+    """Tell from where the library counts: some versions count from behind the seal."""
+    where = dataset.get_chunk_info(0).byte_offset
+    _, content = dataset.read_direct_chunk((0,) * dataset.rank)
+    with Path(path).open("rb") as file:
+        for shift in (0, SEAL_BYTES):
+            file.seek(where + shift)
+            if file.read(len(content)) == content:
+                return shift
+    return None
+
+
 @contextmanager
 def new_store(
     path: str | os.PathLike[str], pipeline: Pipeline, labels: str = ""
@@ -131,7 +167,14 @@ def new_store(
         Fingerprint of the segments that said where there is speech, if any did: the file's parent.
     """
     with new_file(
-        path, FORMAT, VERSION, pipeline.options, pipeline.fingerprint, labels, in_memory=False
+        path,
+        FORMAT,
+        VERSION,
+        pipeline.options,
+        pipeline.fingerprint,
+        labels,
+        in_memory=False,
+        unsealed=_extents_of_rows,
     ) as file:
         writer = FeatureWriter(file, pipeline)
         yield writer
@@ -285,8 +328,8 @@ class FeatureStore:
         total = float(self.count(file))
         if self._weighted and total:
             place = self._place[file]
-            with self._lock:
-                rows = self._file["weights"][self._offsets[place] : self._offsets[place + 1]]
+            with self._reading() as opened:
+                rows = opened["weights"][self._offsets[place] : self._offsets[place + 1]]
             total = float(rows.sum(dtype=np.float64))
         return total * self.front_end.static.hop_seconds
 
@@ -305,11 +348,20 @@ class FeatureStore:
                 ranges.append((start, stop))
         return ranges
 
+    @contextmanager
+    def _reading(self) -> Iterator[h5py.File]:
+        """Give the file to one thread; a checksum that does not fit is an error that names it."""
+        with self._lock:
+            try:
+                yield self._file
+            except OSError as error:
+                raise FormatError(f"{self.path}: damaged: {error}") from error
+
     def rows(self, ranges: Sequence[tuple[int, int]]) -> tuple[Float32Array, FloatArray | None]:
         """Give ranges of rows in a row, and their weights (None: all 1)."""
-        with self._lock:
-            frames = [self._file["frames"][low:high] for low, high in ranges]
-            weights = [self._file["weights"][low:high] for low, high in ranges if self._weighted]
+        with self._reading() as file:
+            frames = [file["frames"][low:high] for low, high in ranges]
+            weights = [file["weights"][low:high] for low, high in ranges if self._weighted]
         joined = np.concatenate(frames) if frames else np.empty((0, self.n_dims), np.float32)
         return joined, np.concatenate(weights) if weights else None
 
@@ -320,10 +372,8 @@ class FeatureStore:
     def positions(self, file: str) -> IntArray:
         """Give the number that each kept frame had in its recording."""
         place = self._place[file]
-        with self._lock:
-            found: IntArray = self._file["positions"][
-                self._offsets[place] : self._offsets[place + 1]
-            ]
+        with self._reading() as opened:
+            found: IntArray = opened["positions"][self._offsets[place] : self._offsets[place + 1]]
         return found
 
     def source(self, files: Sequence[str]) -> StoreSource:

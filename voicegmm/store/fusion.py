@@ -17,7 +17,7 @@ from voicegmm.store.hdf5 import (
 )
 from voicegmm.store.models import read_options
 
-FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 1
+FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 2
 
 
 def save_fusion(path: str | os.PathLike[str], fusion: Fusion) -> None:

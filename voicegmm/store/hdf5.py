@@ -1,9 +1,10 @@
-"""HDF5 files that say what they are, and appear whole or not at all."""
+"""HDF5 files that say what they are, are sealed, and appear whole or not at all."""
 
+import logging
 import os
 import resource
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,20 @@ from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm._base.files import whole_file
 from voicegmm._base.options import canonical_json
 from voicegmm._base.version import __version__
+from voicegmm.store.parsing import check_structure
+from voicegmm.store.receiving import Received, receive
+from voicegmm.store.sealing import SEAL_BYTES, SEAL_START, Extent, check_seal, seal, write_sealed
 
+log = logging.getLogger(__name__)
+
+FIRST_SEALED = 2
+"""The version of each format whose files are sealed, and those after it."""
+
+_LAYOUT: dict[str, Any] = {"libver": ("earliest", "v110"), "userblock_size": SEAL_BYTES}
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHUNK_CACHE = 32_000_000  # bytes: a few minutes of speech, read again without another look
 _ROOM = 4_000_000  # bytes that HDF5 may want for itself
-STRING = h5py.string_dtype("utf-8")
+_MOST_OLD = 500_000_000  # bytes of a file without a seal: it is held in memory
 
 
 @contextmanager
@@ -33,8 +44,9 @@ def new_file(
     parent: str = "",
     mode: int = 0o644,
     in_memory: bool = True,
+    unsealed: Callable[[h5py.File], Sequence[Extent]] = lambda _: (),
 ) -> Iterator[h5py.File]:
-    """Open a new file of one of our formats; it takes its place when the block ends well.
+    """Open a new file of one of our formats; it is sealed and takes its place when the block ends.
 
     Files are put together in memory and written in one go: when a disk is full, it is our write
     that fails, with a clear error, and not the HDF5 library, which does not survive it.
@@ -54,10 +66,12 @@ def new_file(
         Permissions of the finished file.
     in_memory : bool
         False for files that may be larger than the memory; see `check_room`.
+    unsealed : callable
+        Gives, of the finished file, what has checksums of its own; see `sealing.seal`.
     """
     driver: dict[str, Any] = {"driver": "core", "backing_store": False} if in_memory else {}
     with whole_file(path, mode) as temporary:
-        with h5py.File(temporary, "w", libver=("earliest", "v110"), **driver) as file:
+        with h5py.File(temporary, "w", **_LAYOUT, **driver) as file:
             file.attrs["format"] = kind
             file.attrs["format_version"] = version
             file.attrs["created_by"] = f"voicegmm {__version__}"
@@ -67,8 +81,11 @@ def new_file(
             yield file
             file.flush()
             image = file.id.get_file_image() if in_memory else None
+            extents = () if in_memory else unsealed(file)
         if image is not None:
-            temporary.write_bytes(image)
+            write_sealed(temporary, image)
+        else:
+            seal(temporary, extents)
 
 
 def check_room(file: h5py.File, n_bytes: int) -> None:
@@ -106,7 +123,6 @@ def open_file(path: str | os.PathLike[str], kind: str = "", newest: int = 0) -> 
         If the file is missing, is not HDF5 or not ours, is of another kind, or is too new; and if
         something inside is missing or damaged when it is read.
     """
-    path = Path(path)
     file = _opened(path)
     try:
         found = file.attrs.get("format")
@@ -129,15 +145,16 @@ def open_file(path: str | os.PathLike[str], kind: str = "", newest: int = 0) -> 
 
 @contextmanager
 def open_foreign(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Open the HDF5 file of another program for reading.
+    """Open the HDF5 file of another program for reading: what a process with limits made of it.
 
     Raises
     ------
     FormatError
-        If it is missing or not HDF5; and if something inside is missing or damaged when it is
-        read.
+        If it is missing or not HDF5, or holds what is refused (see `parsing.check_structure`); and
+        if something inside is missing or damaged when it is read.
     """
-    file = _opened(Path(path))
+    _start_of(Path(path))
+    file = _opened_image(receive(path, "foreign"))
     try:
         yield file
     except (KeyError, OSError, TypeError, UnicodeDecodeError) as error:
@@ -146,28 +163,121 @@ def open_foreign(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         file.close()
 
 
-def _opened(path: Path) -> h5py.File:
+def received(path: str | os.PathLike[str]) -> Received:
+    """Read a file of ours that comes from a stranger, by a process with limits.
+
+    The result goes wherever the path of a file goes that is read. A digest finds damage; against
+    malice, which can write digests too, stands that the HDF5 library of this process never sees
+    the file.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, or holds what is refused, or reading it takes too long or too much memory.
+    """
+    path = Path(path)
+    if _start_of(path).startswith(SEAL_START):
+        with path.open("rb") as file:
+            check_seal(file, path)
+        return receive(path, "sealed")
+    return _old(path)
+
+
+def is_sealed(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says that its damage can be found."""
+    return _start_of(Path(path)).startswith(SEAL_START)
+
+
+def _start_of(path: Path) -> bytes:
+    """Give the first bytes of what is a file."""
     if path.is_dir():
         raise FormatError(f"{path} is a folder, not a file")
     if not path.exists():
         raise FormatError(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise FormatError(f"{path}: the file is empty")
+    if not path.is_file():
+        raise FormatError(f"{path}: not a regular file")
     try:
-        return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+        with path.open("rb") as file:
+            start = file.read(SEAL_BYTES)
     except OSError as error:
-        reason = "not an HDF5 file" if not h5py.is_hdf5(path) else f"damaged: {error}"
-        raise FormatError(f"{path}: {reason}") from error
+        raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
+    if not start:
+        raise FormatError(f"{path}: the file is empty")
+    if not start.startswith((SEAL_START, _SIGNATURE)):
+        raise FormatError(f"{path}: not an HDF5 file")
+    return start
+
+
+def _opened(path: str | os.PathLike[str]) -> h5py.File:
+    if isinstance(path, Received):
+        return _opened_image(path)
+    path = Path(path)
+    if not _start_of(path).startswith(SEAL_START):
+        return _opened_image(_old(path))
+    while True:
+        with path.open("rb") as content:
+            check_seal(content, path)
+            checked = os.fstat(content.fileno())
+        try:
+            file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+        except OSError as error:
+            raise FormatError(f"{path}: damaged: {error}") from error
+        if os.path.samestat(checked, path.stat()):
+            break
+        file.close()  # another one has taken its place meanwhile
+    try:
+        check_structure(file, "sealed")
+    except (ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+        file.close()
+        raise FormatError(f"{path}: refused: {error}") from error
+    return file
+
+
+def _old(path: Path) -> Received:
+    """Read a file from before there were seals: nothing tells whether it is as it was written."""
+    if path.stat().st_size > _MOST_OLD:
+        raise FormatError(
+            f"{path}: written by an earlier voicegmm, without a digest, and too large to be read "
+            "with care; make it again"
+        )
+    found = receive(path, "old")
+    with _opened_image(found) as file:
+        if int(file.attrs.get("format_version", 0)) >= FIRST_SEALED:
+            raise FormatError(f"{path}: damaged: its seal is missing")
+    log.info("%s: written by an earlier voicegmm, without a digest: damage would not be seen", path)
+    return found
+
+
+def _opened_image(source: Received) -> h5py.File:
+    plan = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    plan.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    plan.set_fapl_core(1_000_000, False)
+    plan.set_file_image(source.image)
+    name = f"{source.path} (received)".encode()  # the library wants one that no file has
+    return h5py.File(h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, plan))
 
 
 def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
-    """Write a list of strings."""
-    group.create_dataset(name, data=np.array(list(values), dtype=object), dtype=STRING)
+    """Write a list of strings, as the bytes of JSON: what HDF5 has for them cannot be bounded."""
+    group[name] = np.frombuffer(canonical_json(list(values)).encode(), np.uint8)
 
 
 def read_strings(group: h5py.Group, name: str) -> tuple[str, ...]:
-    """Read a list of strings."""
-    return tuple(group[name].asstr()[...].tolist())
+    """Read a list of strings.
+
+    Raises
+    ------
+    FormatError
+        If it is missing, or is none.
+    """
+    if name in group and isinstance(group[name], h5py.Dataset) and group[name].dtype.kind == "O":
+        return tuple(group[name].asstr()[...].tolist())  # in version 1
+    content = read_array(group, name, (None,), np.uint8).tobytes()
+    try:
+        return msgspec.json.decode(content, type=tuple[str, ...])
+    except msgspec.MsgspecError as error:
+        place = f"{group.file.filename}: {group.name.rstrip('/')}/{name}"
+        raise FormatError(f"{place} is no list of texts: {error}") from None
 
 
 def read_array(

@@ -37,8 +37,8 @@ from voicegmm.store.hdf5 import (
 from voicegmm.store.mixtures import read_mixture, write_mixture
 from voicegmm.store.training import read_record, write_record
 
-UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 1
-SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 1
+UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 2
+SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 2
 _OPEN_SET = ("best_wrong", "own", "voice", "fold", "stranger")
 
 

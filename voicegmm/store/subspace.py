@@ -22,9 +22,9 @@ from voicegmm.subspace import (
     TotalVariability,
 )
 
-TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION = "voicegmm/total-variability", 1
-FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION = "voicegmm/factor-analysis", 1
-BACK_END_FORMAT, BACK_END_VERSION = "voicegmm/back-end", 1
+TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION = "voicegmm/total-variability", 2
+FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION = "voicegmm/factor-analysis", 2
+BACK_END_FORMAT, BACK_END_VERSION = "voicegmm/back-end", 2
 
 _COVARIANCES: dict[str, tuple[Callable[..., Mixture], str]] = {
     "diagonal": (DiagonalGMM, "variances"),

@@ -12,7 +12,7 @@ from voicegmm.mixture import DiagonalGMM, FitResult, Iteration
 from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_array
 from voicegmm.store.mixtures import read_mixture, write_mixture
 
-CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "voicegmm/checkpoint", 1
+CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "voicegmm/checkpoint", 2
 _RAGGED = {"counts": np.float64, "floored": np.int64, "floored_dims": np.int64, "starved": np.int8}
 _LOSSES = ("loss", "loss_error")
 _UNKNOWN = -1.0  # a loss that nobody looked at

@@ -1,0 +1,74 @@
+"""Files of earlier versions are read, and mean what they meant."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voicegmm.features import DeltaOptions, PipelineOptions, StaticOptions
+from voicegmm.store import FeatureStore, TrainingCheckpoint, describe, load, save
+from voicegmm.store.hdf5 import is_sealed
+
+DATA = Path(__file__).with_name("data")
+# What `describe` of the version that wrote the files told of them.
+TOLD = json.loads((DATA / "version_1.json").read_text())
+NEW = ("verified",)  # what it tells since
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("old")
+    with zipfile.ZipFile(DATA / "version_1.zip") as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def told_of(path):
+    """Give what `describe` tells, as JSON has it, without what was not told in version 1."""
+    told = json.loads(json.dumps(describe(path)))
+    assert told.pop("file") == str(path)
+    return {key: value for key, value in told.items() if key not in NEW}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_files_of_version_1_are_described_as_they_were(old, name):
+    assert told_of(old / name) == TOLD[name]
+
+
+MODELS = sorted(set(TOLD) - {"features.h5", "checkpoint.h5"})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_version_1_are_the_same_when_written_again(old, tmp_path, name):
+    assert not is_sealed(old / name)
+    save(tmp_path / name, load(old / name))
+    assert is_sealed(tmp_path / name)
+    again = told_of(tmp_path / name)
+    # The fingerprint stands for every number of the model.
+    kept = ("format_version", "created_by", "parent")
+    assert {k: v for k, v in again.items() if k not in kept} == {
+        k: v for k, v in TOLD[name].items() if k not in kept
+    }
+    assert again["format_version"] == 2
+
+
+def test_frames_of_version_1_are_read(old):
+    with FeatureStore(old / "features.h5") as store:
+        frames, weights = store.read(["ö 1.wav"])
+        # Typed from what the version that wrote the file read.
+        first = [-1.328055739402771, -1.9638224840164185, 0.05716666579246521, -0.2933800518512726]
+        assert frames[0].tolist() == first
+        assert weights[1] == np.float32(0.7701920866966248)
+        assert store.positions("b.wav").tolist() == [0, 1, 2]
+        assert store.content("b.wav") == "2" * 64
+        assert store.front_end == PipelineOptions(
+            static=StaticOptions(n_cepstra=4), deltas=DeltaOptions(order=0)
+        )
+
+
+def test_a_training_of_version_1_goes_on(old):
+    found = TrainingCheckpoint(old / "checkpoint.h5").load("mine")
+    assert found is not None
+    assert found.iterations[1].counts.tolist() == [10.0, 30.0]

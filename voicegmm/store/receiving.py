@@ -1,0 +1,163 @@
+"""Files that nobody vouches for: read by another process, handed over as plain arrays."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import h5py
+import msgspec
+import numpy as np
+
+from voicegmm._base.errors import FormatError
+from voicegmm.store import parsing
+from voicegmm.store.parsing import FileKind
+
+STRING = h5py.string_dtype("utf-8")
+_SECONDS, _BYTES_PER_SECOND = 1.0, 50_000_000
+_PATIENCE = 15  # a busy machine gives a process that small a part of its time
+_MOST_LINE, _MOST_TEXT = 1_000_000, 4
+_NUMBER = re.compile(r"[<>|][iufb][1248]")
+
+
+@dataclass(frozen=True, eq=False)
+class Received:
+    """What was in a file, taken out of it by a process with limits and put together anew.
+
+    It goes wherever a path of a file goes that is read.
+
+    Parameters
+    ----------
+    path : Path
+        Where it came from.
+    image : bytes
+        Of an HDF5 file of our own making, with the same content.
+    """
+
+    path: Path
+    image: bytes
+
+    def __fspath__(self) -> str:
+        """Give the path, for errors."""
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def receive(path: str | os.PathLike[str], kind: FileKind = "sealed") -> Received:
+    """Read an HDF5 file in a process of its own, with limits on its time and memory.
+
+    Whatever the file does to that process, this one gets numbers and texts, or an error.
+
+    Parameters
+    ----------
+    path : path
+    kind : {"sealed", "old", "foreign"}
+        See `voicegmm.store.parsing.check_structure`.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, or holds what is refused, or reading it takes too long or too much memory.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    seconds = _SECONDS + size / _BYTES_PER_SECOND
+    command = [sys.executable, "-I", parsing.__file__, str(path.resolve()), kind, str(seconds)]
+    # No threads, whose stacks would count as memory, and no filters of other libraries.
+    environment = os.environ | {
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "HDF5_PLUGIN_PRELOAD": "::",
+    }
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        clock = threading.Timer(_PATIENCE * seconds, process.kill)
+        clock.start()
+        try:
+            return Received(path, _assembled(path, process.stdout, size, kind))
+        except EOFError:
+            process.wait()
+            told = "took too long" if process.returncode in _TOO_LONG else "crashed"
+            raise FormatError(f"{path}: damaged: what read it {told}") from None
+        except (ValueError, TypeError, KeyError, OSError) as error:
+            raise FormatError(f"{path}: damaged: {error}") from error
+        finally:
+            clock.cancel()
+            process.kill()
+
+
+_TOO_LONG = (-9, -24)  # killed by us or by the limit on its time
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The line before some bytes."""
+
+    what: Literal["group", "array", "text", "error", "end"]
+    path: str
+    attribute: str
+    dtype: str
+    shape: tuple[int, ...]
+    n_bytes: int
+
+
+def _assembled(path: Path, stream: IO[bytes], size: int, kind: FileKind) -> bytes:
+    """Put a file together in memory."""
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        for record, content in _records(stream, size, kind):
+            if record.what == "error":
+                raise FormatError(f"{path}: damaged: {' '.join(record.path.split())}")
+            value: Any
+            if record.what == "group":
+                file.require_group(record.path)
+                continue
+            if record.what == "text":
+                texts = msgspec.json.decode(content, type=list[str])
+                value = np.array(texts, object).reshape(record.shape)
+            else:
+                if not _NUMBER.fullmatch(record.dtype):
+                    raise ValueError(f"{record.path} holds {record.dtype}")
+                value = np.frombuffer(content, record.dtype).reshape(record.shape)
+            if record.attribute:
+                single = value.item() if record.what == "text" and not record.shape else value
+                file[record.path].attrs[record.attribute] = single
+            else:
+                dtype = STRING if record.what == "text" else value.dtype
+                file.create_dataset(record.path, data=value, dtype=dtype)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+        return image
+
+
+def _records(stream: IO[bytes], size: int, kind: FileKind) -> Iterator[tuple[_Record, bytes]]:
+    """Read what the process hands over; what it says is believed no more than the file."""
+    room = parsing.MOST_FOREIGN if kind == "foreign" else _MOST_TEXT * size + _MOST_LINE
+    while True:
+        line = stream.readline(_MOST_LINE)
+        if not line.endswith(b"\n"):
+            raise EOFError
+        record = msgspec.json.decode(line, type=_Record)
+        if record.what == "end":
+            return
+        room -= record.n_bytes
+        n_values = prod(record.shape) if record.what in ("array", "text") else 0
+        if min(room, record.n_bytes - n_values) < 0:
+            raise ValueError(f"{record.path} is larger than its file has room for")
+        content = stream.read(record.n_bytes)
+        if len(content) < record.n_bytes:
+            raise EOFError
+        yield record, content
