@@ -47,9 +47,15 @@ def forked_workers(n_workers: int) -> Executor:
 
 def _begin(parent: int) -> None:
     """Leave Ctrl-C to the parent, and die with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with(parent)
+
+
+def die_with(parent: int) -> None:
+    """Have the system kill this process when its parent ends, however that ends; on Linux alone."""
     import ctypes
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:  # it was faster
         os._exit(1)
