@@ -44,6 +44,7 @@ from voicegmm.metrics.evaluation import Estimate, Evaluation, evaluate
 from voicegmm.metrics.hull import Rocch, rocch, rocch_points
 from voicegmm.metrics.identification import OpenSetCurve, identification_rate, open_set_curve
 from voicegmm.metrics.likelihood_ratios import cllr, cllr_of, min_cllr, min_cllr_of
+from voicegmm.metrics.multiplicity import holm
 from voicegmm.metrics.operating_points import POINTS_OF, read_points
 from voicegmm.metrics.pooling import SortedScores, sort_scores
 from voicegmm.metrics.rates import (
@@ -115,6 +116,7 @@ __all__ = [
     "empirical_bounds",
     "evaluate",
     "evaluate_tandem",
+    "holm",
     "identification_rate",
     "idf1",
     "infer_speakers",
