@@ -1,4 +1,4 @@
-"""Figures: DET, Tippett, cross-entropy, Bayes error, histograms, speakers, training, a recording.
+"""Figures: DET, Tippett, cross-entropy, Bayes error, histograms, speakers, training, sweeps.
 
 Each function takes plain arrays and returns a `matplotlib.figure.Figure` of its own, without
 pyplot, a display or a setting left behind: they can run in threads. `save` and `to_svg` write one
@@ -16,6 +16,7 @@ from voicegmm.plots.explanation import evidence
 from voicegmm.plots.features import recording
 from voicegmm.plots.scores import score_histogram, tippett
 from voicegmm.plots.speakers import speaker_strip
+from voicegmm.plots.sweep import metric_against_options
 from voicegmm.plots.training import training_curve
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "det",
     "duration_against_score",
     "evidence",
+    "metric_against_options",
     "recording",
     "save",
     "score_histogram",
