@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from voicegmm._base.errors import InUseError, ListError, OptionError, VoicegmmError
-from voicegmm.experiment import load_recipe, run_recipe
+from voicegmm.experiment import load_recipe, plan_recipe, run_recipe
 from voicegmm.experiment.stages import run_folder
 from voicegmm.scoring import read_scores
 
@@ -29,7 +29,7 @@ def done(voices, tmp_path_factory):
 @pytest.fixture
 def no_figures(monkeypatch):
     """Leave the report empty: drawing its figures takes most of the time of a small run."""
-    empty = "voicegmm.experiment.system.write_report"
+    empty = "voicegmm.experiment.steps.report.write_report"
     monkeypatch.setattr(empty, lambda folder, *_: (folder / "report.html").touch())
 
 
@@ -78,6 +78,21 @@ def test_only_what_changed_is_done_again(done, folder, no_figures, voices):
     assert "speakers" in redone
 
 
+def test_a_plan_tells_what_a_run_would_do(done, voices, tmp_path):
+    def planned(folder, *settings):
+        decisions = plan_recipe(load_recipe("demo", (*SETTINGS, *settings)), voices, folder)
+        return {decision.stage: decision for decision in decisions}
+
+    assert {decision.action for decision in planned(done.folder).values()} == {"skip"}
+    assert {decision.action for decision in planned(tmp_path / "new").values()} == {"run"}
+    assert not (tmp_path / "new").exists()
+    other = planned(done.folder, "adaptation.relevance=7")
+    actions = [decision.action for decision in other.values()]
+    assert actions == ["skip", "skip", "run", "run", "depends", "depends", "run"]
+    assert "adaptation.relevance 10.0 -> 7.0" in other["calibration"].reason
+    assert other["scores"].reason == "inputs: speakers.h5"
+
+
 def test_two_runs_in_one_folder(voices, tmp_path):
     with run_folder(tmp_path), pytest.raises(InUseError, match=r"another run is at work .*process"):
         run_recipe(load_recipe("demo", SETTINGS), voices, tmp_path)
@@ -86,7 +101,7 @@ def test_two_runs_in_one_folder(voices, tmp_path):
 def test_what_is_wrong_is_said_before_any_work(voices, tmp_path):
     with pytest.raises(OptionError, match="--data .*: no such folder"):
         run_recipe(load_recipe("demo"), tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(ListError, match=r"ubm\.txt: no such list|enrol\.tsv: no such list"):
+    with pytest.raises(ListError, match=r"ubm\.txt, enrol\.tsv, trials\.txt: no such list in"):
         run_recipe(load_recipe("demo"), tmp_path, tmp_path / "out")
     assert not (tmp_path / "out" / "features.h5").exists()
     with pytest.raises(OptionError, match="prepare must be the name of a file beside the recipe"):

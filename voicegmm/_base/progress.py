@@ -1,12 +1,17 @@
 """How long work tells how far it is. Library code never prints: the command line draws bars."""
 
 from collections.abc import Callable
-
-Progress = Callable[[str, int, int], None]
-"""Called as ``progress(stage, done, total)``; a total of 0 is not known."""
+from typing import Protocol
 
 
-def silent(stage: str, done: int, total: int) -> None:
+class Progress(Protocol):
+    """Is told how far a stage is; a total of 0 is not known."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Tell how far a stage is, and with a note what it has come to."""
+
+
+def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Tell nobody."""
 
 

@@ -7,16 +7,19 @@ from voicegmm.experiment.recipe import (
     Recipe,
     load_recipe,
 )
-from voicegmm.experiment.run import RunResult, run_recipe
+from voicegmm.experiment.run import RunResult, plan_recipe, run_recipe
+from voicegmm.experiment.stages import Decision
 from voicegmm.experiment.system import FILES
 
 __all__ = [
     "FILES",
     "DataOptions",
+    "Decision",
     "FusedRecipe",
     "LoadedRecipe",
     "Recipe",
     "RunResult",
     "load_recipe",
+    "plan_recipe",
     "run_recipe",
 ]

@@ -3,7 +3,9 @@
 import platform
 import resource
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from voicegmm._base.version import __version__
@@ -49,7 +51,34 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def peak_memory_mb() -> float:
-    """Give the largest memory this process ever held, in megabytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+class PeakMemory:
+    """Measure the most memory that is held while a block runs.
+
+    Of this process, or of its largest worker process that has ended meanwhile, if that held more.
+    Where the system cannot forget an earlier peak (it can on Linux), the peak of the whole life of
+    the process is given.
+    """
+
+    megabytes = 0.0
+
+    def __enter__(self) -> "PeakMemory":
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        self._workers = _largest(resource.RUSAGE_CHILDREN)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        workers = _largest(resource.RUSAGE_CHILDREN)
+        self.megabytes = max(_own_peak(), workers if workers > self._workers else 0.0)
+
+
+def _own_peak() -> float:
+    try:
+        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+        return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return _largest(resource.RUSAGE_SELF)
+
+
+def _largest(whose: int) -> float:
+    return resource.getrusage(whose).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)

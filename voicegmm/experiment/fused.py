@@ -1,152 +1,114 @@
 """Several systems on the same trials, fused into one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from voicegmm._base.errors import DataError
+from voicegmm._base.options import fingerprint
 from voicegmm._base.progress import Progress
+from voicegmm.corpus import Protocol
+from voicegmm.experiment.lists import Contents, list_warnings
 from voicegmm.experiment.recipe import FusedRecipe, Recipe
-from voicegmm.experiment.stages import RunFolder, run_folder
-from voicegmm.experiment.system import (
-    SystemRun,
-    list_warnings,
-    read_results,
-    report_stage,
-    write_description,
-    write_results,
-)
-from voicegmm.scoring import (
-    AlignedTables,
-    align_tables,
-    fuse_tables,
-    fused_held_out,
-    learn_fusion_of,
-    read_scores,
-    write_scores,
-)
-from voicegmm.store import FeatureStore, load_fusion, save_fusion
+from voicegmm.experiment.stages import RunFolder, Stage
+from voicegmm.experiment.steps.evaluation import evaluate_fused
+from voicegmm.experiment.steps.fusion import fuse
+from voicegmm.experiment.system import SystemRun, report_stage, title, write_description
 
 
 @dataclass
 class FusedRun:
-    """A fused recipe at work in its folder; each system has a run folder in it."""
+    """A fused recipe at work in its folder; each system has a run folder in it.
+
+    Parameters
+    ----------
+    recipe, folder, protocol, contents, n_workers, progress, include_audio
+        As of a `SystemRun`.
+    """
 
     recipe: FusedRecipe
-    recipe_folder: Path
-    data: Path
     folder: RunFolder
+    protocol: Protocol
+    contents: Contents
     n_workers: int
     progress: Progress
     include_audio: bool = False
 
-    def all_stages(self) -> dict[str, Any]:
-        """Run every system, fuse them, and give the results."""
+    def all_stages(self) -> None:
+        """Run every system, and fuse them."""
         with ExitStack() as held:
             systems = {
-                name: self._system(name, recipe, held.enter_context(run_folder(self._place(name))))
+                name: self._system(name, recipe, held.enter_context(self.folder.inner(name)))
                 for name, recipe in self.recipe.systems.items()
             }
-            return self._fused_stages(systems)
-
-    def _place(self, name: str) -> Path:
-        return self.folder.path / "systems" / name
+            for system in systems.values():
+                system.features()
+            for name, system in systems.items():
+                system.after_features({other: systems[other] for other in systems if other != name})
+        self._fusion(systems)
+        self._evaluation(systems)
+        report_stage(self.folder, self.recipe, self.protocol, self.include_audio)
 
     def _system(self, name: str, recipe: Recipe, folder: RunFolder) -> SystemRun:
+        write_description(folder, recipe)
         told = partial(_named_progress, self.progress, name)
         return SystemRun(
-            recipe,
-            self.recipe_folder,
-            self.data,
-            folder,
-            self.n_workers,
-            told,
-            self.include_audio,
+            recipe, folder, self.protocol, self.contents, self.n_workers, told, self.include_audio
         )
 
-    def _fused_stages(self, systems: Mapping[str, SystemRun]) -> dict[str, Any]:
-        write_description(self.folder, self.recipe)
-        lists = {name: system.lists() for name, system in systems.items()}
-        features = {name: system.features(lists[name]) for name, system in systems.items()}
-        protocol = next(iter(lists.values()))
-        # The folds are drawn from what is usable: all systems must draw the same.
-        rehearsed = self._usable_by_all(protocol.background)
-        results = {
-            name: system.after_features(lists[name], features[name], rehearsed)
-            for name, system in systems.items()
-        }
-        marks = [
-            [system.folder.stages[stage]["fingerprint"] for stage in ("calibration", "scores")]
-            for system in systems.values()
-        ]
-        fusion = self.folder.stage(
+    def _fusion(self, systems: Mapping[str, SystemRun]) -> None:
+        scores = {name: system.path("scores.tsv") for name, system in systems.items()}
+        development = {name: system.path("development.tsv") for name, system in systems.items()}
+        stage = Stage(
             "fusion",
-            [marks, list(systems), self.recipe.fusion],
-            ["fusion.h5", "development.tsv", "scores.tsv"],
-            self._fuse,
+            fuse,
+            {"fusion": self.recipe.fusion, "systems": list(systems)},
+            _of_each(systems, "scores.tsv", "development.tsv"),
+            ("fusion.h5", "development.tsv", "scores.tsv"),
         )
-        warnings = list_warnings(protocol)
-        recipe = self.recipe
+        self.folder.stage(
+            stage, lambda: fuse(scores, development, self.recipe.fusion, self.folder.path)
+        )
 
-        def evaluate() -> None:
-            table = read_scores(self.folder.path / "scores.tsv")
-            failures = [
-                {"status": status, "reason": reason, "n_trials": count}
-                for status, reason, count in table.failures().values()
-            ]
-            write_results(
-                self.folder, recipe, table, warnings, failures, {"systems": self._told(results)}
-            )
-
-        parts = [fusion, recipe.evaluation, recipe.name, recipe.description, warnings]
-        evaluation = self.folder.stage("evaluation", parts, ["results.json"], evaluate)
-        report_stage(self.folder, evaluation, protocol, self.include_audio)
-        stages = dict(_all_stages(systems)) | self.folder.stages
-        return read_results(self.folder) | {"stages": stages}
-
-    def _usable_by_all(self, files: Sequence[str]) -> list[str]:
-        with ExitStack() as held:
-            stores = [
-                held.enter_context(FeatureStore(self._place(name) / "features.h5"))
-                for name in self.recipe.systems
-            ]
-            return [file for file in files if all(store.status(file).ok for store in stores)]
-
-    def _fuse(self) -> None:
-        development = self._aligned("development.tsv")
-        fusion = learn_fusion_of(development, self.recipe.fusion)
-        path = self.folder.path
-        save_fusion(path / "fusion.h5", fusion)
-        write_scores(path / "development.tsv", fused_held_out(development, self.recipe.fusion))
-        write_scores(path / "scores.tsv", fuse_tables(self._aligned("scores.tsv"), fusion))
-
-    def _aligned(self, name: str) -> AlignedTables:
-        paths = [self._place(system) / name for system in self.recipe.systems]
-        for path in paths:
-            if not path.exists():
-                raise DataError(
-                    f"{path} is missing: the system has no calibration, and a fusion is learned "
-                    "from its trials; see calibration.json beside it"
-                )
-        return align_tables([read_scores(path) for path in paths], list(self.recipe.systems))
-
-    def _told(self, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """Give what each system does alone, and its weight."""
-        fusion = load_fusion(self.folder.path / "fusion.h5")
-        return {
-            name: {"weight": weight, "metrics": results[name]["metrics"]}
-            for name, weight in zip(fusion.systems, fusion.weights, strict=True)
-        }
+    def _evaluation(self, systems: Mapping[str, SystemRun]) -> None:
+        recipe, path = self.recipe, self.folder.path
+        results = {name: system.path("results.json") for name, system in systems.items()}
+        warnings = list_warnings(self.protocol)
+        stage = Stage(
+            "evaluation",
+            evaluate_fused,
+            {"evaluation": recipe.evaluation, **title(recipe)},
+            {
+                "lists": fingerprint(warnings),
+                "fusion.h5": self.folder.content("fusion.h5"),
+                "scores.tsv": self.folder.content("scores.tsv"),
+                **_of_each(systems, "results.json"),
+            },
+            ("results.json",),
+        )
+        self.folder.stage(
+            stage,
+            lambda: evaluate_fused(
+                path / "scores.tsv",
+                path / "fusion.h5",
+                results,
+                recipe.evaluation,
+                title(recipe),
+                warnings,
+                path / "results.json",
+            ),
+        )
 
 
-def _named_progress(progress: Progress, name: str, stage: str, done: int, total: int) -> None:
-    progress(f"{name}: {stage}", done, total)
+def _of_each(systems: Mapping[str, SystemRun], *files: str) -> dict[str, str]:
+    return {
+        f"{file} of {name}": system.folder.content(file)
+        for name, system in systems.items()
+        for file in files
+    }
 
 
-def _all_stages(systems: Mapping[str, SystemRun]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, system in systems.items():
-        for stage, known in system.folder.stages.items():
-            yield f"{name}: {stage}", known
+def _named_progress(
+    progress: Progress, name: str, stage: str, done: int, total: int, note: str = ""
+) -> None:
+    progress(f"{name}: {stage}", done, total, note)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voicegmm._base.errors import OptionError
 from voicegmm._base.progress import Progress, silent
 from voicegmm.experiment.fused import FusedRun
+from voicegmm.experiment.lists import Contents, check_data, read_lists
 from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe
-from voicegmm.experiment.stages import run_folder
-from voicegmm.experiment.system import SystemRun
+from voicegmm.experiment.stages import Decision, RunFolder, run_folder
+from voicegmm.experiment.system import SystemRun, read_results, write_description
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class RunResult:
     ----------
     folder : pathlib.Path
     results : dict
-        As in results.json: name, metrics, counts, warnings, failures, stages.
+        As in results.json: name, metrics, counts, warnings, failures; and of each stage its
+        fingerprint, seconds, peak_memory_mb, whether it was skipped, and why.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ def run_recipe(
     n_workers: int = 1,
     progress: Progress = silent,
     include_audio: bool = False,
+    shared: Path | None = None,
 ) -> RunResult:
     """Run a recipe on a corpus; stages that are up to date are skipped.
 
@@ -50,6 +52,8 @@ def run_recipe(
         See `voicegmm._base.progress`.
     include_audio : bool
         Whether the report holds the voices of the worst errors.
+    shared : path, optional
+        A folder where runs find stages that another has done: see `RunFolder`.
 
     Returns
     -------
@@ -60,15 +64,63 @@ def run_recipe(
     VoicegmmError
         Anything that the user can mend, before long work where it can be known before.
     """
-    if not data.is_dir():
-        raise OptionError(f"--data {data}: no such folder; give the folder of the corpus")
-    with run_folder(out) as folder, _logged(out):
-        recipe, place = loaded.recipe, loaded.folder
-        if isinstance(recipe, FusedRecipe):
-            fused = FusedRun(recipe, place, data, folder, n_workers, progress, include_audio)
-            return RunResult(out, fused.all_stages())
-        run = SystemRun(recipe, place, data, folder, n_workers, progress, include_audio)
-        return RunResult(out, run.all_stages())
+    check_data(data)
+    with run_folder(out, shared) as folder, _logged(out):
+        _stages(loaded, data, folder, n_workers, progress, include_audio)
+        return RunResult(out, read_results(folder))
+
+
+def plan_recipe(
+    loaded: LoadedRecipe,
+    data: Path,
+    out: Path,
+    n_workers: int = 1,
+    progress: Progress = silent,
+    include_audio: bool = False,
+    shared: Path | None = None,
+) -> list[Decision]:
+    """Tell what `run_recipe` would do, and why; nothing is done and nothing is written.
+
+    The fingerprint of a stage whose inputs are yet to be made is that of what they will be made
+    from: two runs that have the same one would do the same work.
+
+    Parameters
+    ----------
+    loaded, data, out, n_workers, progress, include_audio, shared
+        As for `run_recipe`.
+
+    Returns
+    -------
+    list of Decision
+        In the order of the stages, those of a fused recipe's systems first.
+    """
+    check_data(data)
+    with run_folder(out, shared, dry_run=True) as folder:
+        _stages(loaded, data, folder, n_workers, progress, include_audio)
+        return folder.all_decisions()
+
+
+def _stages(
+    loaded: LoadedRecipe,
+    data: Path,
+    folder: RunFolder,
+    n_workers: int,
+    progress: Progress,
+    include_audio: bool,
+) -> None:
+    recipe, keep = loaded.recipe, not folder.dry_run
+    place = folder.path / "lists" if keep else None
+    protocol = read_lists(recipe.data, loaded.folder, data, place)
+    write_description(folder, recipe)
+    contents = Contents(folder.shared or folder.path, n_workers, progress, keep)
+    if isinstance(recipe, FusedRecipe):
+        FusedRun(
+            recipe, folder, protocol, contents, n_workers, progress, include_audio
+        ).all_stages()
+    else:
+        SystemRun(
+            recipe, folder, protocol, contents, n_workers, progress, include_audio
+        ).all_stages()
 
 
 class _logged:  # noqa: N801 - reads as a clause of the with statement

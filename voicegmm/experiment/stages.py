@@ -1,158 +1,408 @@
 """Stages: work that is done once, and again only when what it depends on has changed."""
 
-import fcntl
-import hashlib
 import json
 import logging
-import os
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voicegmm._base.errors import InUseError, VoicegmmError
-from voicegmm._base.files import write_text
-from voicegmm._base.options import fingerprint
-from voicegmm._base.version import __version__
-from voicegmm.experiment.environment import peak_memory_mb
+import msgspec
+
+from voicegmm._base.checks import listed
+from voicegmm._base.files import content_hash, write_text
+from voicegmm._base.options import canonical_json, differences, fingerprint, to_mapping
+from voicegmm.experiment.code import code_of
+from voicegmm.experiment.environment import PeakMemory
+from voicegmm.experiment.locks import alone, held
 
 log = logging.getLogger(__name__)
 
+RECORDS = "stages.json"
 
-@dataclass
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a run, and everything that its outputs depend on.
+
+    Parameters
+    ----------
+    name : str
+    function : callable
+        What does it: its code counts, with all that it uses.
+    options : mapping
+        Name -> a value or a dataclass.
+    inputs : mapping of str to str
+        What goes in -> a fingerprint of its content.
+    outputs : tuple of str
+        Files in the folder that the work makes.
+    may_make : tuple of str
+        Files that it makes in some cases.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    options: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    outputs: tuple[str, ...]
+    may_make: tuple[str, ...] = ()
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Versions of the modules and libraries that it uses."""
+        return code_of(self.function)
+
+    @cached_property
+    def told_options(self) -> dict[str, Any]:
+        """The options as they are written down."""
+        told: dict[str, Any] = json.loads(canonical_json(self.options))
+        return told
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of options, inputs and code: the same work has the same, in whatever folder."""
+        return fingerprint(self.name, self.options, self.inputs, self.code)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a stage has made: its SHA-256, and by what it is known to be the same still."""
+
+    digest: str
+    n_bytes: int
+    changed_ns: int
+
+    @staticmethod
+    def of(path: Path) -> "Output":
+        """Read what a file is."""
+        status = path.stat()
+        return Output(content_hash(path), status.st_size, status.st_mtime_ns)
+
+    def still(self, path: Path) -> bool:
+        """Tell whether a file is this one; its content is read only where the look of it is new."""
+        if not path.is_file():
+            return False
+        status = path.stat()
+        if status.st_size != self.n_bytes:
+            return False
+        return status.st_mtime_ns == self.changed_ns or content_hash(path) == self.digest
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a stage that was done, or begun.
+
+    Parameters
+    ----------
+    fingerprint : str
+        See `Stage`.
+    options, inputs, code : mapping
+    outputs : mapping of str to Output
+    finished : bool
+    seconds, peak_memory_mb : float
+        What the work took; the memory is that of this process and its largest worker.
+    skipped : bool
+        Whether it had been done before.
+    reason : str
+        Why it was done, or not.
+    """
+
+    fingerprint: str
+    options: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    code: Mapping[str, str]
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    finished: bool = False
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    skipped: bool = False
+    reason: str = ""
+
+    @staticmethod
+    def of(stage: Stage) -> "Record":
+        """Begin the record of a stage."""
+        return Record(stage.fingerprint, stage.told_options, dict(stage.inputs), stage.code)
+
+    def told(self) -> dict[str, Any]:
+        """Give what a reader of results wants to know."""
+        return {
+            "fingerprint": self.fingerprint,
+            "seconds": self.seconds,
+            "peak_memory_mb": self.peak_memory_mb,
+            "skipped": self.skipped,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a stage, and why.
+
+    Parameters
+    ----------
+    stage : str
+    fingerprint : str
+        As of a `Stage`; where an input is yet to be made, of what it will be made from.
+    action : {"run", "skip", "depends", "take"}
+        "depends": it runs unless the inputs that are made anew come out as they were. "take": it
+        was done in another folder.
+    reason : str
+    """
+
+    stage: str
+    fingerprint: str
+    action: str
+    reason: str
+
+
+_TO_BE_MADE = "made by "
+
+
 class RunFolder:
     """The folder of one experiment, held while it runs.
 
     Parameters
     ----------
-    path : pathlib.Path
-    stages : dict
-        What is known of each finished stage: fingerprint, seconds, peak memory, whether it was
-        skipped this time.
+    path : path
+    shared : path, optional
+        A folder where runs that do the same work find it done: ``<stage>-<fingerprint>/``. Who
+        comes to a stage first does it, and others wait.
+    dry_run : bool
+        Only decide, and write nothing.
     """
 
-    path: Path
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    def __init__(self, path: Path, shared: Path | None = None, dry_run: bool = False) -> None:
+        self.path = path
+        self.shared = shared
+        self.dry_run = dry_run
+        self.records = read_records(path)
+        self.decisions: list[Decision] = []
+        self.systems: dict[str, RunFolder] = {}
+        self._contents: dict[str, str] = {}
 
-    def stage(
-        self,
-        name: str,
-        parts: Sequence[Any],
-        outputs: Sequence[str],
-        work: Callable[[], None],
-        may_make: Sequence[str] = (),
-    ) -> str:
-        """Do a stage's work unless it was done with the same options and inputs.
+    @property
+    def stages(self) -> dict[str, dict[str, Any]]:
+        """Name -> fingerprint, seconds, peak_memory_mb, skipped and reason of each stage so far."""
+        inner = {
+            f"{name}: {stage}": told
+            for name, folder in self.systems.items()
+            for stage, told in folder.stages.items()
+        }
+        return inner | {each.stage: self.records[each.stage].told() for each in self.decisions}
+
+    def all_decisions(self) -> list[Decision]:
+        """Give what became of each stage, those of inner folders before our own."""
+        inner = [
+            replace(decision, stage=f"{name}: {decision.stage}")
+            for name, folder in self.systems.items()
+            for decision in folder.decisions
+        ]
+        return inner + self.decisions
+
+    def content(self, name: str) -> str:
+        """Give a fingerprint of the content of a file of this run; empty where it was not made."""
+        return self._contents.get(name, "")
+
+    @contextmanager
+    def inner(self, name: str) -> Iterator["RunFolder"]:
+        """Hold the run folder of one of the systems of this run; its decisions are told here."""
+        with run_folder(self.path / "systems" / name, self.shared, self.dry_run) as folder:
+            self.systems[name] = folder
+            yield folder
+
+    def stage(self, stage: Stage, work: Callable[[], None]) -> None:
+        """Do a stage's work unless it was done with the same options, inputs and code.
 
         Parameters
         ----------
-        name : str
-        parts : sequence
-            Everything the outputs depend on: options, fingerprints of earlier stages, content of
-            inputs. The code's version is added.
-        outputs : sequence of str
-            Files in the folder that the work makes.
+        stage : Stage
         work : callable
-        may_make : sequence of str
-            Files that it makes in some cases: one that it made and that is gone is made again.
-
-        Returns
-        -------
-        str
-            The stage's fingerprint.
+            Makes the outputs, whole or not at all.
         """
-        mark = fingerprint(name, code_version(), list(parts))
-        known = self.stages.get(name, {})
-        if known.get("fingerprint") == mark and known.get("outputs") == self._stamps(
-            outputs, may_make
-        ):
-            known["skipped"] = True
-            log.info("%s: unchanged, skipped", name)
-            return mark
-        self.stages.pop(name, None)
+        decision = self._decided(stage)
+        if self.dry_run:
+            self._plan(stage, decision)
+            return
+        if decision.action == "skip":
+            known = self.records[stage.name]
+            done = replace(known, skipped=True, reason=decision.reason)
+            log.info("%s: skipped: %s", stage.name, decision.reason)
+        else:
+            with alone(self._place(stage)) if self.shared else nullcontext():
+                done = self._taken(stage) or self._worked(stage, work, decision.reason)
+        self.records[stage.name] = done
         self._write()
-        begun = time.perf_counter()
-        work()
-        self.stages[name] = {
-            "fingerprint": mark,
-            "seconds": round(time.perf_counter() - begun, 3),
-            "peak_memory_mb": round(peak_memory_mb(), 1),
-            "skipped": False,
-            "outputs": self._stamps(outputs, may_make),
-        }
-        self._write()
-        log.info("%s: %.1f s", name, self.stages[name]["seconds"])
-        return mark
+        self.decisions.append(decision)
+        self._contents |= {name: made.digest for name, made in done.outputs.items()}
 
-    def _stamps(self, outputs: Sequence[str], may_make: Sequence[str]) -> dict[str, list[int]]:
-        """Give size and time of change of files: one that was touched since is made again."""
-        stamps = {}
-        for name in (*outputs, *may_make):
-            if (self.path / name).exists():
-                status = (self.path / name).stat()
-                stamps[name] = [status.st_size, status.st_mtime_ns]
-        return stamps if stamps.keys() >= set(outputs) else {}
+    def _decided(self, stage: Stage) -> Decision:
+        known = self.records.get(stage.name)
+        action, reason = "run", "it was not done here yet"
+        if known:
+            reason = "; ".join(_changes(stage, known))
+            if not reason and not known.finished:
+                reason = "it was interrupted"
+            lost = [
+                name for name, made in known.outputs.items() if not made.still(self.path / name)
+            ]
+            if not reason and lost:
+                gone = all(not (self.path / name).exists() for name in lost)
+                reason = f"{listed(lost)} {'is gone' if gone else 'was changed since'}"
+            if not reason:
+                action, reason = "skip", "options, inputs and code are what they were"
+            elif known.finished and not lost and _only_to_be_made(stage, known):
+                action = "depends"
+        if action != "skip" and self.dry_run and self._shared_record(stage):
+            action, reason = "take", "another run has done the same"
+        return Decision(stage.name, stage.fingerprint, action, reason)
+
+    def _plan(self, stage: Stage, decision: Decision) -> None:
+        self.decisions.append(decision)
+        known = self.records.get(stage.name)
+        if decision.action == "take":
+            known = self._shared_record(stage)
+        if known and decision.action in ("skip", "take"):
+            self._contents |= {name: made.digest for name, made in known.outputs.items()}
+        else:
+            made = (*stage.outputs, *stage.may_make)
+            self._contents |= dict.fromkeys(made, _TO_BE_MADE + stage.fingerprint)
+
+    def _worked(self, stage: Stage, work: Callable[[], None], reason: str) -> Record:
+        begun = Record.of(stage)
+        self.records[stage.name] = begun
+        self._write()
+        log.info("%s: runs: %s", stage.name, reason)
+        start = time.perf_counter()
+        with PeakMemory() as memory:
+            work()
+        seconds = time.perf_counter() - start
+        made = [name for name in stage.may_make if (self.path / name).exists()]
+        done = replace(
+            begun,
+            outputs={name: Output.of(self.path / name) for name in (*stage.outputs, *made)},
+            finished=True,
+            seconds=round(seconds, 3),
+            peak_memory_mb=round(memory.megabytes, 1),
+            reason=reason,
+        )
+        log.info("%s: done in %.1f s", stage.name, seconds)
+        if self.shared:
+            _give(stage.name, done, self.path, self._place(stage))
+        return done
+
+    def _taken(self, stage: Stage) -> Record | None:
+        """Take what another run has made of the same, if one has."""
+        found = self._shared_record(stage)
+        if found is None:
+            return None
+        for name in {*stage.outputs, *stage.may_make} - found.outputs.keys():
+            (self.path / name).unlink(missing_ok=True)
+        for name in found.outputs:
+            _link(self._place(stage) / name, self.path / name)
+        reason = "another run has done the same"
+        log.info("%s: taken: %s", stage.name, reason)
+        return replace(found, skipped=True, reason=reason)
+
+    def _place(self, stage: Stage) -> Path:
+        assert self.shared is not None
+        return self.shared / f"{stage.name.replace(' ', '-')}-{stage.fingerprint}"
+
+    def _shared_record(self, stage: Stage) -> Record | None:
+        if self.shared is None:
+            return None
+        place = self._place(stage)
+        found = read_records(place).get(stage.name)
+        if found and all(made.still(place / name) for name, made in found.outputs.items()):
+            return found
+        return None
 
     def _write(self) -> None:
-        write_text(self.path / "stages.json", json.dumps(self.stages, indent=1) + "\n")
+        write_records(self.path, self.records)
+
+
+def read_records(folder: Path) -> dict[str, Record]:
+    """Read what is known of the stages of a folder; nothing where that cannot be read."""
+    try:
+        return msgspec.json.decode((folder / RECORDS).read_bytes(), type=dict[str, Record])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def write_records(folder: Path, records: Mapping[str, Record]) -> None:
+    """Write down what is known of the stages of a folder."""
+    write_text(folder / RECORDS, json.dumps(to_mapping(records), indent=1) + "\n")
 
 
 @contextmanager
-def run_folder(path: Path) -> Iterator[RunFolder]:
-    """Hold a run folder; it is made where it is missing.
+def run_folder(
+    path: Path, shared: Path | None = None, dry_run: bool = False
+) -> Iterator[RunFolder]:
+    """Hold a run folder; it is made where it is missing. See `RunFolder`.
 
     Raises
     ------
     InUseError
         If another process holds it, naming that process.
     """
+    if dry_run:
+        yield RunFolder(path, shared, dry_run)
+        return
+    with held(path):
+        for left in path.glob(".*.part"):  # by a run that was killed
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield RunFolder(path, shared)
+
+
+def _changes(stage: Stage, known: Record) -> Iterator[str]:
+    """Tell which of options, inputs and code are other than they were."""
+    options = differences(known.options, stage.told_options)
+    if options:
+        each = [f"{name} {_brief(old)} -> {_brief(new)}" for name, (old, new) in options.items()]
+        yield f"options: {listed(each, 5)}"
+    inputs = differences(known.inputs, stage.inputs)
+    if inputs:
+        yield f"inputs: {listed(inputs, 5)}"
+    code = differences({"code": known.code}, {"code": stage.code})
+    if code:
+        yield f"code: {listed([name.removeprefix('code.') for name in code], 5)}"
+
+
+def _only_to_be_made(stage: Stage, known: Record) -> bool:
+    """Whether all that has changed are inputs that are yet to be made."""
+    changed = [name for name, mark in stage.inputs.items() if known.inputs.get(name) != mark]
+    same = replace(stage, inputs=known.inputs).fingerprint == known.fingerprint
+    return same and all(stage.inputs[name].startswith(_TO_BE_MADE) for name in changed)
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _give(name: str, done: Record, folder: Path, place: Path) -> None:
+    """Put the outputs of a stage where other runs find them, all or none."""
+    aside = place.with_name(f".{place.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for file in done.outputs:
+        _link(folder / file, aside / file)
+    write_records(aside, {name: done})
+    aside.rename(place)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Let a file appear in another place: no file of a run is ever changed, only replaced."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.part")
+    aside.unlink(missing_ok=True)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VoicegmmError(f"{path}: no folder can be made there: {error.strerror}") from error
-    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-            raise InUseError(
-                f"{path}: another run is at work here (process {owner}); wait for it, or use "
-                "another folder with --out"
-            ) from None
-        os.ftruncate(handle, 0)
-        os.write(handle, str(os.getpid()).encode())
-        yield RunFolder(path, _known_stages(path / "stages.json"))
-    finally:
-        os.close(handle)
-
-
-def _known_stages(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-@cache
-def code_version() -> str:
-    """Give the version of voicegmm and a fingerprint of its code, but for the commands."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        if path.relative_to(package).parts[0] != "cli":
-            digest.update(path.read_bytes() + b"\0")
-    return f"{__version__}+{digest.hexdigest()[:16]}"
-
-
-def stamps_of(paths: Sequence[Path]) -> str:
-    """Give a fingerprint of size and time of change of large files: recordings."""
-    digest = hashlib.sha256()
-    for path in paths:
-        status = path.stat()
-        digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:32]
+        aside.hardlink_to(source)
+    except OSError:  # another disk, or one that knows no links
+        shutil.copy2(source, aside)
+    aside.replace(target)
+    aside.unlink(missing_ok=True)  # to replace a file by itself does nothing

@@ -169,6 +169,11 @@ class FrameSet:
         return float(self.weights.sum(dtype=np.float64)) * self.hop_seconds
 
 
+def front_end_fingerprint(options: PipelineOptions) -> str:
+    """Give the fingerprint of options and version of the features: equal ones, equal frames."""
+    return fingerprint({"features_version": FEATURES_VERSION, "options": options})
+
+
 class Pipeline:
     """A front end that is ready to work: static features to normalization.
 
@@ -191,9 +196,7 @@ class Pipeline:
         # Through plain values and back: 20 and 20.0 hertz must have one fingerprint.
         self.options = from_mapping(PipelineOptions, to_mapping(options or PipelineOptions()))
         self.n_dims = self.options.n_dims
-        self.fingerprint = fingerprint(
-            {"features_version": FEATURES_VERSION, "options": self.options}
-        )
+        self.fingerprint = front_end_fingerprint(self.options)
 
     def extract_file(
         self, path: str | os.PathLike[str], segments: Segments | None = None

@@ -9,12 +9,11 @@ from voicegmm.store.bosaris import write_bosaris_trials
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes, save_classes
 from voicegmm.store.comparison import FeatureComparison, RecordingComparison, compare_features
 from voicegmm.store.description import describe, file_fingerprint
-from voicegmm.store.encryption import is_encrypted
 from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extract_to_store
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion, save_fusion
-from voicegmm.store.hdf5 import decrypted, open_file
+from voicegmm.store.hdf5 import open_file
 from voicegmm.store.models import (
     SPEAKERS_FORMAT,
     UBM_FORMAT,
@@ -55,12 +54,10 @@ __all__ = [
     "ScoreJournal",
     "TrainingCheckpoint",
     "compare_features",
-    "decrypted",
     "describe",
     "extract_to_memory",
     "extract_to_store",
     "file_fingerprint",
-    "is_encrypted",
     "load",
     "load_back_end",
     "load_background",

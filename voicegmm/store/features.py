@@ -17,6 +17,7 @@ from voicegmm._base.arrays import Float32Array, FloatArray, IntArray
 from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm._base.options import from_mapping
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions
+from voicegmm.features.pipeline import front_end_fingerprint
 from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
 from voicegmm.store.hdf5 import (
@@ -269,7 +270,7 @@ class FeatureStore:
         options = msgspec.json.decode(file.attrs["options"])
         self.front_end = from_mapping(PipelineOptions, options, str(self.path))
         self.fingerprint = str(file.attrs["fingerprint"])
-        if self.fingerprint != Pipeline(self.front_end).fingerprint:
+        if self.fingerprint != front_end_fingerprint(self.front_end):
             raise FormatError(
                 f"{self.path}: its features were computed by another version of voicegmm; "
                 "extract them again"

@@ -93,16 +93,8 @@ def load_background(path: str | os.PathLike[str]) -> BackgroundModel:
         return _read_background(file["ubm"], str(path))
 
 
-def save_voices(path: str | os.PathLike[str], voices: Voices, passphrase: str = "") -> None:
-    """Write speakers, readable by their owner only: a model of a voice is biometric data.
-
-    Parameters
-    ----------
-    path : path
-    voices : Voices
-    passphrase : str
-        What to encrypt them by; empty: they are not encrypted.
-    """
+def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
+    """Write speakers, readable by their owner only: a model of a voice is biometric data."""
     speakers = voices.speakers
     parent = speakers.background.fingerprint
     with new_file(
@@ -113,7 +105,6 @@ def save_voices(path: str | os.PathLike[str], voices: Voices, passphrase: str = 
         speakers.fingerprint,
         parent,
         mode=0o600,
-        passphrase=passphrase,
     ) as file:
         _write_background(file.create_group("ubm"), speakers.background)
         _write_speakers(file.create_group("speakers"), speakers)
