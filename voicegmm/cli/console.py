@@ -29,6 +29,15 @@ def json_option(command: F) -> F:
     )(command)
 
 
+def untrusted_option(command: F) -> F:
+    """Add --untrusted."""
+    return click.option(
+        "--untrusted",
+        is_flag=True,
+        help="The file is a stranger's: let a process with limits on time and memory read it.",
+    )(command)
+
+
 def workers_option(command: F) -> F:
     """Add --workers."""
     return click.option(

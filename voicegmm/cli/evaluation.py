@@ -1,4 +1,4 @@
-"""Commands that look: evaluate, compare, convert, info."""
+"""Commands that look: evaluate, compare, convert."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -243,31 +243,3 @@ def convert(scores: Path, out: Path, kind: str, key: Path | None, are_ratios: bo
     if n_left:
         warn(f"{n_left} trials without a score are left out")
     click.echo(f"{out}: {len(table) - n_left} trials")
-
-
-@click.command(short_help="Say what any of our files is.")
-@click.argument("file", type=_PATH)
-@json_option
-@debug_option
-def info(file: Path, as_json: bool) -> None:
-    """Say what any of our files is: format, version, what made it, what is in it."""
-    from voicegmm.store import describe
-
-    found = describe(file)
-    if as_json:
-        print_json(found)
-    else:
-        _print_nested(found, "")
-
-
-def _print_nested(mapping: dict[str, Any], indent: str) -> None:
-    for key, value in mapping.items():
-        if isinstance(value, dict) and value:
-            click.echo(f"{indent}{key}:")
-            _print_nested(value, indent + "  ")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            click.echo(f"{indent}{key}: {len(value)}; the last:")
-            _print_nested(value[-1], indent + "  ")
-        elif value not in ("", None, {}, []):
-            text = ", ".join(map(str, value)) if isinstance(value, list) else value
-            click.echo(f"{indent}{key}: {text}")

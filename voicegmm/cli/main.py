@@ -9,7 +9,7 @@ import click
 
 from voicegmm._base.errors import VoicegmmError
 from voicegmm._base.version import __version__
-from voicegmm.cli import bank, batch, classify, demo, evaluation, features, fusion, run
+from voicegmm.cli import bank, batch, classify, demo, evaluation, features, fusion, info, run
 from voicegmm.cli.console import debug_option, warn
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
@@ -52,7 +52,7 @@ for _command in (
     evaluation.compare,
     fusion.fuse,
     evaluation.convert,
-    evaluation.info,
+    info.info,
 ):
     voicegmm.add_command(_command)
 

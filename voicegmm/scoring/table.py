@@ -16,6 +16,7 @@ from voicegmm.corpus import Trials
 from voicegmm.corpus.lists import checked_name, each_line
 from voicegmm.scoring.frames import OK
 
+SCORES_FORMAT, SCORES_VERSION = "voicegmm/scores", 1  # its header line says so
 SCORE_COLUMNS = ("model", "test", "label", "score", "llr", "status", "reason")
 _LABELS = {"target": 1, "nontarget": 0, "": -1}
 _NAMES = {1: "target", 0: "nontarget", -1: ""}

@@ -8,12 +8,12 @@ from voicegmm.scoring import BackgroundModel, Fusion, JudgedClasses, Voices
 from voicegmm.store.bosaris import write_bosaris_trials
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes, save_classes
 from voicegmm.store.comparison import FeatureComparison, RecordingComparison, compare_features
-from voicegmm.store.description import describe, file_fingerprint
+from voicegmm.store.description import describe, file_fingerprint, verify
 from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extract_to_store
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion, save_fusion
-from voicegmm.store.hdf5 import open_file
+from voicegmm.store.hdf5 import open_file, received
 from voicegmm.store.models import (
     SPEAKERS_FORMAT,
     UBM_FORMAT,
@@ -70,6 +70,7 @@ __all__ = [
     "read_key_file",
     "read_labeled",
     "read_score_file",
+    "received",
     "save",
     "save_back_end",
     "save_background",
@@ -78,6 +79,7 @@ __all__ = [
     "save_fusion",
     "save_total_variability",
     "save_voices",
+    "verify",
     "write_bosaris_trials",
     "write_score_file",
 ]

@@ -2,19 +2,28 @@
 
 import os
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from voicegmm._base.errors import FormatError
 from voicegmm._base.options import to_mapping
 from voicegmm.scoring import BackgroundModel
+from voicegmm.scoring.table import SCORE_COLUMNS, SCORES_FORMAT, SCORES_VERSION, read_scores
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion
-from voicegmm.store.hdf5 import open_file
+from voicegmm.store.growing import Entry, about_growing
+from voicegmm.store.hdf5 import open_file, stored_digest
+from voicegmm.store.journal import FORMAT as EXTRACTION_FORMAT
+from voicegmm.store.journal import JournalEntry
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
+from voicegmm.store.receiving import Received
+from voicegmm.store.score_journal import FORMAT as SCORING_FORMAT
+from voicegmm.store.score_journal import ScoreEntry
 from voicegmm.store.subspace import (
     BACK_END_FORMAT,
     FACTOR_ANALYSIS_FORMAT,
@@ -30,6 +39,11 @@ from voicegmm.subspace import FactorAnalysis, TotalVariability
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Describe a file of ours.
 
+    Parameters
+    ----------
+    path : path
+        Also what `voicegmm.store.received` gives.
+
     Returns
     -------
     dict
@@ -40,6 +54,11 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     FormatError
         If it is not one of ours, or damaged.
     """
+    start = _first_bytes(path)
+    if start.startswith(b"{"):
+        return {"file": str(path), **about_growing(path, _UNFINISHED)}
+    if start.decode(errors="replace").startswith("\t".join(SCORE_COLUMNS)):
+        return {"file": str(path), **_scores(path)}
     with open_file(path) as file:
         kind = str(file.attrs["format"])
         header = {
@@ -50,9 +69,76 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "fingerprint": str(file.attrs["fingerprint"]),
             "parent": str(file.attrs["parent"]),
             "options": msgspec.json.decode(file.attrs["options"]),
+            "sha256": stored_digest(path),
         }
     content = _CONTENTS[kind](path) if kind in _CONTENTS else {}
     return header | content
+
+
+def verify(path: str | os.PathLike[str]) -> list[str]:
+    """Compare all that a file says of itself with what is in it: digests, fingerprints, numbers.
+
+    Returns
+    -------
+    list of str
+        What was found to be right, and what cannot be known, in words.
+
+    Raises
+    ------
+    FormatError
+        If something is not as it was written.
+    """
+    start = _first_bytes(path)
+    if start.startswith(b"{"):
+        found = about_growing(path, _UNFINISHED)
+        return [f"the checksums of the first {found['n_entries']} entries fit; the rest is cut off"]
+    if start.decode(errors="replace").startswith("\t".join(SCORE_COLUMNS)):
+        return [f"{len(read_scores(Path(path)))} lines are well formed; a text has no digest"]
+    with open_file(path) as file:
+        kind = str(file.attrs["format"])
+    digest = stored_digest(path, check=True)
+    told = [
+        f"the SHA-256 of the whole file fits: {digest}"
+        if digest
+        else "no digest: written by an earlier version; some damage would not be seen"
+    ]
+    if kind not in _CONTENTS:
+        raise FormatError(f"{path}: holds {kind}, which this voicegmm does not know; upgrade it")
+    if kind == FEATURES_FORMAT:
+        return [*told, *_verified_features(path)]
+    _CONTENTS[kind](path)  # its reader compares the content with the fingerprint
+    return [*told, f"the content fits the fingerprint {file_fingerprint(path)}"]
+
+
+def _verified_features(path: str | os.PathLike[str]) -> list[str]:
+    with FeatureStore(path) as store:
+        n_frames = store.check_rows()
+        return [
+            f"the front end fits the fingerprint {store.fingerprint}",
+            f"{n_frames} frames fit their checksums and are finite",
+        ]
+
+
+def _first_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Give what tells a text from HDF5; nothing where the reader will say what is wrong."""
+    if isinstance(path, Received) or not Path(path).is_file():
+        return b""
+    with Path(path).open("rb") as file:
+        return file.read(100)
+
+
+def _scores(path: str | os.PathLike[str]) -> dict[str, Any]:
+    table = read_scores(Path(path))
+    labels = Counter(table.trials.labels.tolist())
+    return {
+        "format": SCORES_FORMAT,
+        "format_version": SCORES_VERSION,
+        "n_trials": len(table),
+        "n_targets": labels[1],
+        "n_nontargets": labels[0],
+        "calibrated": table.llrs is not None,
+        "status": dict(sorted(Counter(table.statuses).items())),
+    }
 
 
 def file_fingerprint(path: str | os.PathLike[str]) -> str:
@@ -238,6 +324,10 @@ def _back_end(path: str | os.PathLike[str]) -> dict[str, Any]:
     return described
 
 
+_UNFINISHED: dict[str, type[Entry]] = {
+    EXTRACTION_FORMAT: JournalEntry,
+    SCORING_FORMAT: ScoreEntry,
+}
 _CONTENTS = {
     BACK_END_FORMAT: _back_end,
     FACTOR_ANALYSIS_FORMAT: _factor_analysis,

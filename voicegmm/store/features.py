@@ -28,6 +28,7 @@ from voicegmm.store.hdf5 import (
     read_strings,
     write_strings,
 )
+from voicegmm.store.receiving import Received
 from voicegmm.store.sealing import SEAL_BYTES, Extent
 
 FORMAT = "voicegmm/features"
@@ -254,6 +255,7 @@ class FeatureStore:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._source = path
         self._context = open_file(path, FORMAT, VERSION)
         self._file = self._context.__enter__()
         self._lock = Lock()
@@ -304,6 +306,8 @@ class FeatureStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process as a path: the file is opened there."""
+        if isinstance(self._source, Received):
+            return FeatureStore, (self._source,)
         status = self.path.stat()
         return _opened_once, (str(self.path.resolve()), status.st_mtime_ns, status.st_size)
 
@@ -369,6 +373,28 @@ class FeatureStore:
     def read(self, files: Sequence[str]) -> tuple[FloatArray, FloatArray | None]:
         """Give the frames of some recordings in a row, and their weights (None: all 1)."""
         return self.rows(self._ranges(files))
+
+    def check_rows(self) -> int:
+        """Read every row, and give how many there are.
+
+        Raises
+        ------
+        FormatError
+            If a checksum does not fit, or a row holds what no row can.
+        """
+        n_rows = int(self._offsets[-1])
+        for start in range(0, n_rows, _COLUMN_ROWS):
+            stop = min(start + _COLUMN_ROWS, n_rows)
+            with self._reading() as opened:
+                rows = {name: opened[name][start:stop] for name in ROWS}
+            weights = rows["weights"]
+            good = np.isfinite(rows["frames"]).all() and (weights >= 0).all()
+            if not (good and (weights <= 1).all() and (rows["positions"] >= 0).all()):
+                raise FormatError(
+                    f"{self.path}: damaged: rows {start} to {stop} hold a NaN, an infinity or a "
+                    "weight outside [0, 1]"
+                )
+        return n_rows
 
     def positions(self, file: str) -> IntArray:
         """Give the number that each kept frame had in its recording."""

@@ -2,18 +2,20 @@
 
 import fcntl
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from voicegmm._base.errors import InUseError, VoicegmmError
+from voicegmm._base.errors import FormatError, InUseError, VoicegmmError
 from voicegmm._base.files import check_writable
 from voicegmm._base.options import canonical_json
 from voicegmm._base.version import __version__
 
 _START = b'{"created_by":"voicegmm '
+_MOST_LINE = 1_000_000  # bytes
 
 
 class Entry(Protocol):
@@ -28,7 +30,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class GrowingFile(Generic[E]):
-    """A header line, then entries: a line of JSON each, and bytes.
+    """A header line, then entries: a line of JSON with its checksum each, and bytes.
 
     A file made by HDF5 cannot be gone on with after a crash, but one that only grows can: what was
     being written when the process ended is cut off, and the rest holds.
@@ -83,7 +85,7 @@ class GrowingFile(Generic[E]):
 
         Raises
         ------
-        VoicegmmError
+        FormatError
             If what stands in the place of the file is no such file.
         """
         about = {"created_by": f"voicegmm {__version__}", "fingerprint": fingerprint}
@@ -91,20 +93,16 @@ class GrowingFile(Generic[E]):
         entries: list[tuple[int, E]] = []
         with os.fdopen(os.dup(self.handle), "rb") as file:
             file.seek(0)
-            found = file.readline()
+            found = file.readline(_MOST_LINE)
             if found and not found.startswith(_START):
-                raise VoicegmmError(
+                raise FormatError(
                     f"{self.path}: stands where unfinished {self._holds} are kept, and is none; "
                     "move it"
                 )
             end = self._first = len(header) if found == header else 0
-            size = os.fstat(self.handle).st_size
-            while end and (entry := self._parsed(file.readline())):
-                at = file.tell()
-                if at + entry.n_bytes > size:
-                    break
-                entries.append((at, entry))
-                end = file.seek(at + entry.n_bytes)
+            while end and (entry := _next_entry(file, self._entry)):
+                entries.append((file.tell(), entry))
+                end = file.seek(entry.n_bytes, os.SEEK_CUR)
         os.ftruncate(self.handle, end)
         if not end:
             append(self.handle, self.path, [memoryview(header)])
@@ -115,13 +113,6 @@ class GrowingFile(Generic[E]):
         """Forget what stands after the first entries, these."""
         end = entries[-1][0] + entries[-1][1].n_bytes if entries else self._first
         os.ftruncate(self.handle, end)
-
-    def _parsed(self, line: bytes) -> E | None:
-        try:
-            whole = line.endswith(b"\n")
-            return msgspec.json.decode(line, type=self._entry) if whole else None
-        except msgspec.MsgspecError:
-            return None
 
     def content(self, at: int, entry: E) -> bytes:
         """Give the bytes of an entry, damaged or not; safe to call from threads."""
@@ -136,6 +127,52 @@ class GrowingFile(Generic[E]):
         if not keep:
             self.path.unlink(missing_ok=True)
         os.close(self.handle)
+
+
+def entry_line(entry: Entry) -> bytes:
+    """Give the line before some bytes: JSON, a tab, the CRC-32 of the JSON in hex."""
+    text = msgspec.json.encode(entry)
+    return b"%b\t%08x\n" % (text, zlib.crc32(text))
+
+
+def _next_entry(file: IO[bytes], entry: type[E]) -> E | None:
+    """Read the line of an entry that is whole with its bytes, or None."""
+    text, _, check = file.readline(_MOST_LINE).rpartition(b"\t")
+    if check != b"%08x\n" % zlib.crc32(text):
+        return None
+    try:
+        found = msgspec.json.decode(text, type=entry)
+    except msgspec.MsgspecError:
+        return None
+    return found if file.tell() + found.n_bytes <= os.fstat(file.fileno()).st_size else None
+
+
+def about_growing(path: str | os.PathLike[str], entries: dict[str, type[Entry]]) -> dict[str, Any]:
+    """Tell what an unfinished file is: its header, and how many whole entries it has.
+
+    Parameters
+    ----------
+    path : path
+    entries : dict of str to type
+        What the lines are, by format.
+
+    Raises
+    ------
+    FormatError
+        If it is no such file.
+    """
+    with Path(path).open("rb") as file:
+        start = file.readline(_MOST_LINE)
+        try:
+            header = msgspec.json.decode(start, type=dict[str, str | int])
+            entry = entries[str(header["format"])]
+        except (msgspec.MsgspecError, KeyError):
+            raise FormatError(f"{path}: not one of voicegmm's files") from None
+        n_entries = 0
+        while found := _next_entry(file, entry):
+            n_entries += 1
+            file.seek(found.n_bytes, os.SEEK_CUR)
+    return {**header, "n_entries": n_entries}
 
 
 def append(handle: int, path: Path, parts: Sequence[memoryview]) -> int:

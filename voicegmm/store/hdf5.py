@@ -31,7 +31,6 @@ _LAYOUT: dict[str, Any] = {"libver": ("earliest", "v110"), "userblock_size": SEA
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHUNK_CACHE = 32_000_000  # bytes: a few minutes of speech, read again without another look
 _ROOM = 4_000_000  # bytes that HDF5 may want for itself
-_MOST_OLD = 500_000_000  # bytes of a file without a seal: it is held in memory
 
 
 @contextmanager
@@ -183,6 +182,28 @@ def received(path: str | os.PathLike[str]) -> Received:
     return _old(path)
 
 
+def stored_digest(path: str | os.PathLike[str], check: bool = False) -> str:
+    """Give the SHA-256 that a file was sealed with, in hex; empty where it has no seal.
+
+    Parameters
+    ----------
+    path : path
+        Of one of our files.
+    check : bool
+        Whether to read the whole file and compare.
+
+    Raises
+    ------
+    FormatError
+        If it does not fit.
+    """
+    path = Path(path)
+    if not is_sealed(path):
+        return ""
+    with path.open("rb") as file:
+        return check_seal(file, path, whole=check).sha256
+
+
 def is_sealed(path: str | os.PathLike[str]) -> bool:
     """Whether a file says that its damage can be found."""
     return _start_of(Path(path)).startswith(SEAL_START)
@@ -235,11 +256,6 @@ def _opened(path: str | os.PathLike[str]) -> h5py.File:
 
 def _old(path: Path) -> Received:
     """Read a file from before there were seals: nothing tells whether it is as it was written."""
-    if path.stat().st_size > _MOST_OLD:
-        raise FormatError(
-            f"{path}: written by an earlier voicegmm, without a digest, and too large to be read "
-            "with care; make it again"
-        )
     found = receive(path, "old")
     with _opened_image(found) as file:
         if int(file.attrs.get("format_version", 0)) >= FIRST_SEALED:

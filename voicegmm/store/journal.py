@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import msgspec
 import numpy as np
 
 from voicegmm._base.errors import VoicegmmError, WorkerError
 from voicegmm.features import FrameSet
-from voicegmm.store.growing import GrowingFile, append
+from voicegmm.store.growing import GrowingFile, append, entry_line
 
-FORMAT, VERSION = "voicegmm/extraction", 1
+FORMAT, VERSION = "voicegmm/extraction", 2
 _FRAMES, _WEIGHTS, _POSITIONS = np.dtype("<f4"), np.dtype("<f4"), np.dtype("<i4")
 
 
@@ -187,6 +186,6 @@ def _appended(handle: int, path: Path, file: str, stamp: str, frames: FrameSet) 
         checksum,
         frames.content,
     )
-    line = memoryview(msgspec.json.encode(entry) + b"\n")
+    line = memoryview(entry_line(entry))
     end = append(handle, path, [line, *numbers])
     return KeptFrames(end - entry.n_bytes, entry)

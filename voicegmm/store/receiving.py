@@ -21,6 +21,7 @@ from voicegmm.store.parsing import FileKind
 
 STRING = h5py.string_dtype("utf-8")
 _SECONDS, _BYTES_PER_SECOND = 1.0, 50_000_000
+_MOST_BYTES = 500_000_000  # of a file: what is in it is held in memory
 _PATIENCE = 15  # a busy machine gives a process that small a part of its time
 _MOST_LINE, _MOST_TEXT = 1_000_000, 4
 _NUMBER = re.compile(r"[<>|][iufb][1248]")
@@ -69,6 +70,10 @@ def receive(path: str | os.PathLike[str], kind: FileKind = "sealed") -> Received
     """
     path = Path(path)
     size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise FormatError(
+            f"{path}: too large to be read with care, which takes {_MOST_BYTES // 10**6} MB at most"
+        )
     seconds = _SECONDS + size / _BYTES_PER_SECOND
     command = [sys.executable, "-I", parsing.__file__, str(path.resolve()), kind, str(seconds)]
     # No threads, whose stacks would count as memory, and no filters of other libraries.

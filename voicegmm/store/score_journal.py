@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from itertools import takewhile
 from types import TracebackType
 
-import msgspec
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array
-from voicegmm.store.growing import GrowingFile, append
+from voicegmm.store.growing import GrowingFile, append, entry_line
 
-FORMAT, VERSION = "voicegmm/scoring", 1
+FORMAT, VERSION = "voicegmm/scoring", 2
 _SCORES = np.dtype("<f8")
 _AT_ONCE, _SECONDS = 2**16, 0.5  # scores, or their age: whatever comes first
 
 
 @dataclass(frozen=True)
-class _Entry:
+class ScoreEntry:
     """The line before some scores."""
 
     n_scores: int
@@ -27,6 +26,7 @@ class _Entry:
 
     @property
     def n_bytes(self) -> int:
+        """Of the scores."""
         return self.n_scores * _SCORES.itemsize
 
 
@@ -50,7 +50,7 @@ class ScoreJournal:
     """
 
     def __init__(self, out: str | os.PathLike[str]) -> None:
-        self._file = GrowingFile(out, FORMAT, VERSION, _Entry, "scores")
+        self._file = GrowingFile(out, FORMAT, VERSION, ScoreEntry, "scores")
         self.path = self._file.path
         self._kept = np.empty(0, _SCORES)
         self._n_given = 0
@@ -111,7 +111,7 @@ class ScoreJournal:
         if self._waiting:
             content = np.concatenate(self._waiting).tobytes()
             n_scores = len(content) // _SCORES.itemsize
-            line = msgspec.json.encode(_Entry(n_scores, zlib.crc32(content))) + b"\n"
+            line = entry_line(ScoreEntry(n_scores, zlib.crc32(content)))
             append(self._file.handle, self.path, [memoryview(line), memoryview(content)])
             self._of_use = True
         self._waiting = []

@@ -1,0 +1,50 @@
+"""What any of our files is, and whether it is as it was written."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from voicegmm.cli.console import debug_option, json_option, print_json, untrusted_option
+
+
+@click.command(short_help="Say what any of our files is.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--verify",
+    "verified",
+    is_flag=True,
+    help="Read all of it, and compare its digests, checksums and fingerprints with the content.",
+)
+@untrusted_option
+@json_option
+@debug_option
+def info(file: Path, verified: bool, untrusted: bool, as_json: bool) -> None:
+    """Say what any of our files is: format, version, what made it, what is in it."""
+    from voicegmm.store import describe, received, verify
+
+    if verified and untrusted:
+        raise click.UsageError(
+            "--verify reads the file itself; --untrusted does not let it come so far: ask first "
+            "with one, then with the other"
+        )
+    found = describe(received(file) if untrusted else file)
+    if verified:
+        found["verified"] = verify(file)
+    if as_json:
+        print_json(found)
+    else:
+        _print_nested(found, "")
+
+
+def _print_nested(mapping: dict[str, Any], indent: str) -> None:
+    for key, value in mapping.items():
+        if isinstance(value, dict) and value:
+            click.echo(f"{indent}{key}:")
+            _print_nested(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            click.echo(f"{indent}{key}: {len(value)}; the last:")
+            _print_nested(value[-1], indent + "  ")
+        elif value not in ("", None, {}, []):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            click.echo(f"{indent}{key}: {text}")
