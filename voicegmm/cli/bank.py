@@ -15,6 +15,7 @@ from voicegmm.cli.console import (
     now,
     print_json,
     settings_option,
+    untrusted_option,
     warn,
     workers_option,
 )
@@ -232,6 +233,7 @@ def enroll(bank: Path, name: str, files: tuple[Path, ...], force: bool) -> None:
     "posterior of each, and of nobody known.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, in one line.")
+@untrusted_option
 @debug_option
 def identify(
     bank: Path, files: tuple[Path, ...], top: int, force: bool, prior: float | None, as_json: bool
@@ -326,6 +328,7 @@ def _unit(bank: Any) -> str:
     is_flag=True,
     help="Listen only until it is certain enough, as to somebody who is speaking.",
 )
+@untrusted_option
 @json_option
 @debug_option
 def verify(
@@ -411,6 +414,7 @@ def _verify_stream(bank: Path, name: str, file: Path, as_json: bool) -> int:
     is_flag=True,
     help="Tell what enrolled each: when, seconds of speech, SHA-256 and name of each file.",
 )
+@untrusted_option
 @json_option
 @debug_option
 def list_speakers(bank: Path, audit: bool, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from voicegmm.cli.console import (
     now,
     print_json,
     settings_option,
+    untrusted_option,
     warn,
     warn_of_unscored,
     workers_option,
@@ -55,6 +56,7 @@ def ubm() -> None:
     metavar="MB",
     help="What a pass of EM may hold at most. The result is the same for any limit.",
 )
+@untrusted_option
 @json_option
 @debug_option
 def train(
@@ -162,6 +164,7 @@ def train(
 @settings_option("scoring.normalization.method=s or calibration.n_folds=10")
 @click.option("--force", is_flag=True, help="Even from less than a second of speech.")
 @workers_option
+@untrusted_option
 @debug_option
 def adapt(
     ubm: Path,
@@ -272,6 +275,7 @@ def adapt(
     "and which against, as a figure (.svg) and frame by frame (.tsv).",
 )
 @workers_option
+@untrusted_option
 @debug_option
 def score(
     speakers: Path,

@@ -15,6 +15,7 @@ from voicegmm.cli.console import (
     metric_line,
     print_json,
     settings_option,
+    untrusted_option,
     warn,
     workers_option,
 )
@@ -210,6 +211,7 @@ def _print_confusion(names: tuple[str, ...], confusion: tuple[tuple[int, ...], .
 @click.argument("classes", type=_PATH, metavar="CLASSES")
 @click.argument("folder", type=_PATH, metavar="DIR")
 @workers_option
+@untrusted_option
 @json_option
 @debug_option
 def evaluate(classes: Path, folder: Path, workers: int | None, as_json: bool) -> None:
@@ -266,6 +268,7 @@ def _priors(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]
     "given several times.  [default: all the same]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, in one line.")
+@untrusted_option
 @debug_option
 def judge(classes: Path, files: tuple[Path, ...], prior: dict[str, float], as_json: bool) -> int:
     """Give each of FILES the most probable of CLASSES, which are all there is to choose from."""

@@ -30,11 +30,20 @@ def json_option(command: F) -> F:
 
 
 def untrusted_option(command: F) -> F:
-    """Add --untrusted."""
+    """Add --untrusted, which holds until the command has ended."""
+
+    def heed(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+        if value:
+            from voicegmm.store import distrusting
+
+            ctx.with_resource(distrusting())
+
     return click.option(
         "--untrusted",
         is_flag=True,
-        help="The file is a stranger's: let a process with limits on time and memory read it.",
+        expose_value=False,
+        callback=heed,
+        help="Models and features come from a stranger: let a process with limits read them.",
     )(command)
 
 

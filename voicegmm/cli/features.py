@@ -14,6 +14,7 @@ from voicegmm.cli.console import (
     json_option,
     print_json,
     settings_option,
+    untrusted_option,
     warn,
     workers_option,
 )
@@ -169,6 +170,7 @@ def plot(
     show_default=True,
     help="The largest difference of two values that counts as none.",
 )
+@untrusted_option
 @json_option
 @debug_option
 def compare(first: Path, second: Path, tolerance: float, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from voicegmm.cli.console import (
     json_option,
     print_json,
     print_side_by_side,
+    untrusted_option,
     warn,
     warn_of_unscored,
 )
@@ -53,6 +54,7 @@ class _TakesLists(click.Command):
 @click.option("--save", type=_PATH, help="Save the fusion, for --fusion.")
 @click.option("--key", type=_PATH, help="A trial list with labels, where those learned have none.")
 @click.option("--p-target", type=float, help="Prior that it is learned for.  [default: 0.5]")
+@untrusted_option
 @json_option
 @debug_option
 def fuse(

@@ -19,16 +19,11 @@ from voicegmm.cli.console import debug_option, json_option, print_json, untruste
 @untrusted_option
 @json_option
 @debug_option
-def info(file: Path, verified: bool, untrusted: bool, as_json: bool) -> None:
+def info(file: Path, verified: bool, as_json: bool) -> None:
     """Say what any of our files is: format, version, what made it, what is in it."""
-    from voicegmm.store import describe, received, verify
+    from voicegmm.store import describe, verify
 
-    if verified and untrusted:
-        raise click.UsageError(
-            "--verify reads the file itself; --untrusted does not let it come so far: ask first "
-            "with one, then with the other"
-        )
-    found = describe(received(file) if untrusted else file)
+    found = describe(file)
     if verified:
         found["verified"] = verify(file)
     if as_json:

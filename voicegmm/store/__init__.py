@@ -13,7 +13,7 @@ from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extr
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion, save_fusion
-from voicegmm.store.hdf5 import open_file, received
+from voicegmm.store.hdf5 import distrusting, open_file, received
 from voicegmm.store.models import (
     SPEAKERS_FORMAT,
     UBM_FORMAT,
@@ -55,6 +55,7 @@ __all__ = [
     "TrainingCheckpoint",
     "compare_features",
     "describe",
+    "distrusting",
     "extract_to_memory",
     "extract_to_store",
     "file_fingerprint",

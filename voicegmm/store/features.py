@@ -21,6 +21,7 @@ from voicegmm.features.pipeline import front_end_fingerprint
 from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
 from voicegmm.store.hdf5 import (
+    at_hand,
     check_room,
     new_file,
     open_file,
@@ -255,8 +256,8 @@ class FeatureStore:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._source = path
-        self._context = open_file(path, FORMAT, VERSION)
+        self._source = at_hand(path)
+        self._context = open_file(self._source, FORMAT, VERSION)
         self._file = self._context.__enter__()
         self._lock = Lock()
         try:

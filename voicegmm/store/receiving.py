@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -105,7 +106,7 @@ def receive(path: str | os.PathLike[str], kind: FileKind = "sealed") -> Received
             process.kill()
 
 
-_TOO_LONG = (-9, -24)  # killed by us or by the limit on its time
+_TOO_LONG = (-signal.SIGKILL, -signal.SIGPROF)  # killed by us, or by its clock
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,308 @@
+"""What is damaged is found before the HDF5 library reads it, and what is a trap is refused."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from forging import altered
+
+from voicegmm._base.errors import FormatError
+from voicegmm.features import FrameSet, Pipeline
+from voicegmm.mixture import DiagonalGMM
+from voicegmm.store import (
+    FeatureStore,
+    describe,
+    distrusting,
+    load,
+    new_store,
+    parsing,
+    receiving,
+    save,
+    sealing,
+    verify,
+)
+from voicegmm.store.hdf5 import open_file, open_foreign, received
+from voicegmm.store.subspace import FactorAnalysis
+
+
+def small_model():
+    gmm = DiagonalGMM([0.25, 0.75], np.ones((2, 3)), np.ones((2, 3)))
+    return FactorAnalysis(gmm, np.zeros((2, 3, 0)), np.full((2, 3, 1), 0.5), 1.0)
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.h5"
+    save(path, small_model())
+    return path
+
+
+def write_store(path, n_frames=3000):
+    pipeline = Pipeline()
+    rng = np.random.default_rng(0)
+    with new_store(path, pipeline) as writer:
+        for name in ("a.wav", "b.wav"):
+            frames = rng.standard_normal((n_frames, pipeline.n_dims))
+            positions = np.arange(n_frames)
+            writer.add(name, FrameSet(frames, np.ones(n_frames), positions, n_frames, 0.01, name))
+    return path
+
+
+def flipped(content, place, bit=0):
+    changed = bytearray(content)
+    changed[place] ^= 1 << bit
+    return changed
+
+
+def test_every_byte_is_under_the_seal(model):
+    content = model.read_bytes()
+    for place in [*range(0, 512, 5), *range(512, len(content), 397), len(content) - 1]:
+        model.write_bytes(flipped(content, place, place % 8))
+        with pytest.raises(FormatError, match=r"model\.h5: (damaged|not an HDF5 file)"):
+            load(model)
+    for other in (content[:-1], content + b"\0", content[:600], content[:100], content[512:]):
+        model.write_bytes(other)
+        with pytest.raises(FormatError, match=r"model\.h5: damaged"):
+            load(model)
+    model.write_bytes(content)
+    assert isinstance(load(model), FactorAnalysis)
+
+
+def test_others_read_a_sealed_file(model):
+    with h5py.File(model) as file:
+        assert file.userblock_size == 512
+        assert file["session_loadings"][0, 0, 0] == 0.5
+    head, *_ = model.read_bytes().split(b"\0")
+    assert head.decode().startswith("voicegmm seal 1\nlength ")
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    monkeypatch.setattr(sealing, "WHOLE_UP_TO", 0)
+    return write_store(tmp_path / "large.h5")
+
+
+def test_of_a_large_store_the_structure_is_under_the_seal(large):
+    content = large.read_bytes()
+    with large.open("rb") as file:
+        seal = sealing.check_seal(file, large)
+        extents = sealing._extents(file, large, seal)
+    rows = sum(high - low for low, high in extents)
+    assert 0.9 < rows / len(content) < 1
+    low, high = extents[0]
+    damaged = r"large\.h5.*(damaged|not an HDF5 file)"
+    for place in (10, 100, 200, 513, low - 1, high, seal.table + 1, len(content) - 1):
+        large.write_bytes(flipped(content, place))
+        with pytest.raises(FormatError, match=damaged):
+            FeatureStore(large)
+    large.write_bytes(flipped(content, low + 1000))
+    with FeatureStore(large) as store:
+        assert store.read(["b.wav"])[0].shape == (3000, 60)
+        with pytest.raises(FormatError, match=damaged):
+            store.read(["a.wav"])
+    with pytest.raises(FormatError, match=damaged):
+        verify(large)
+    large.write_bytes(content)
+    told = verify(large)
+    assert told[0].startswith("the SHA-256 of the whole file fits")
+    assert told[-1] == "6000 frames fit their checksums and are finite"
+
+
+def test_small_and_large_stores_hold_the_same(large, tmp_path, monkeypatch):
+    monkeypatch.setattr(sealing, "WHOLE_UP_TO", 64_000_000)
+    small = write_store(tmp_path / "small.h5")
+    with FeatureStore(small) as one, FeatureStore(large) as other:
+        np.testing.assert_array_equal(one.read(["a.wav"])[0], other.read(["a.wav"])[0])
+    assert b"structure" in large.read_bytes()[:512]
+    assert b"structure" not in small.read_bytes()[:512]
+
+
+def plain_virtual(file):
+    layout = h5py.VirtualLayout((3,), "f8")
+    layout[:] = h5py.VirtualSource("/etc/other.h5", "x", shape=(3,))
+    file.create_virtual_dataset("x", layout)
+
+
+def nested(file):
+    group = file
+    for _ in range(20):
+        group = group.create_group("deeper")
+
+
+TRAPS = {
+    "external link": (lambda f: f.__setitem__("x", h5py.ExternalLink("o.h5", "/x")), "link to"),
+    "soft link": (lambda f: f.__setitem__("x", h5py.SoftLink("/ubm")), "link to"),
+    "external storage": (
+        lambda f: f.create_dataset("x", (3,), "f8", external=[("/etc/passwd", 0, 24)]),
+        "kept in another file",
+    ),
+    "virtual": (plain_virtual, "virtual data set"),
+    "filter": (lambda f: f.create_dataset("x", data=np.ones(9), compression="lzf"), "filter"),
+    "bomb": (
+        lambda f: f.create_dataset("x", (10**12,), "f8", chunks=(1000,), fillvalue=1.0),
+        "larger than what is stored",
+    ),
+    "never written": (lambda f: f.create_dataset("x", (10**9,), "f8"), "larger than what is"),
+    "chunk": (
+        lambda f: f.create_dataset("x", (0,), "f8", maxshape=(None,), chunks=(10**8,)),
+        "chunks larger",
+    ),
+    "circle": (lambda f: f["ubm"].__setitem__("x", f["/"]), "groups deep"),
+    "nested": (nested, "groups deep"),
+    "empty": (lambda f: f.create_dataset("x", data=h5py.Empty("f8")), "is empty"),
+    "type": (lambda f: f.__setitem__("x", np.dtype("f8")), "neither a group nor a data set"),
+    "attribute": (lambda f: f.attrs.__setitem__("x", np.ones(3)), "neither one number nor one"),
+}
+NOT_OURS = {
+    "deflate": (
+        lambda f: f.create_dataset("x", data=np.zeros(10**6), compression="gzip"),
+        "filter 1,",
+    ),
+    "texts": (lambda f: f.__setitem__("x", ["a", "b"]), "holds object"),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS | NOT_OURS)
+def test_traps_are_refused_under_a_good_seal(model, trap):
+    set_up, message = (TRAPS | NOT_OURS)[trap]
+    with altered(model) as file:
+        set_up(file)
+    with pytest.raises(FormatError, match=rf"model\.h5: refused: .*{message}"):
+        load(model)
+
+
+OTHERS = ("filter", "type", "empty", "attribute")
+"""What may stand in the file of another program; what cannot be read is passed over there."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trap", sorted(set(TRAPS) - set(OTHERS) | {"filter"}))
+def test_traps_are_refused_in_the_files_of_others(tmp_path, trap):
+    path = tmp_path / "other.h5"
+    set_up, message = TRAPS[trap]
+    with h5py.File(path, "w") as file:
+        file.create_dataset("good", data=np.arange(10**5), compression="gzip", shuffle=True)
+        file.create_group("ubm")
+        set_up(file)
+    with pytest.raises(FormatError, match=rf"other\.h5: damaged: .*{message}"), open_foreign(path):
+        raise AssertionError
+
+
+@pytest.mark.slow
+def test_what_is_sound_in_the_files_of_others_is_read(tmp_path):
+    path = tmp_path / "other.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a/zeros", data=np.zeros((300, 500)), compression="gzip")
+        file["a/texts"] = ["x", "ü"]
+        file["bytes"] = np.array([b"x", b"yz"])
+        file["compound"] = np.zeros(2, [("a", "f8"), ("b", "i4")])
+        file["scalar"] = 2.5
+        file["a"].attrs["list"] = [1, 2, 3]
+        file["a"].attrs["text"] = "hé"
+    with open_foreign(path) as found:
+        assert found["a/zeros"].shape == (300, 500)
+        assert found["a/texts"].asstr()[...].tolist() == ["x", "ü"]
+        assert found["bytes"][...].tolist() == [b"x", b"yz"]
+        assert found["scalar"][()] == 2.5
+        assert found["a"].attrs["list"].tolist() == [1, 2, 3]
+        assert found["a"].attrs["text"] == "hé"
+        assert "compound" not in found
+
+
+def test_a_strangers_file_is_read_by_another_process(model, tmp_path, monkeypatch):
+    found = received(model)
+    shutil.copy(model, tmp_path / "second.h5")
+    model.unlink()  # all of it is in memory
+    assert str(found) == str(model)
+    again = load(found)
+    np.testing.assert_array_equal(again.session_loadings, small_model().session_loadings)
+    with distrusting():
+        monkeypatch.setattr(h5py, "File", refuse_real_files(h5py.File))
+        load(tmp_path / "second.h5")
+        assert describe(tmp_path / "second.h5")["session_rank"] == 1
+
+
+def refuse_real_files(original):
+    class Guarded(original):
+        def __init__(self, name, *arguments, **options):
+            assert not isinstance(name, str | bytes) or options.get("driver") == "core"
+            super().__init__(name, *arguments, **options)
+
+    return Guarded
+
+
+@pytest.mark.slow
+def test_a_strangers_features_are_read_by_another_process(tmp_path):
+    path = write_store(tmp_path / "f.h5", 50)
+    with distrusting(), FeatureStore(path) as store, FeatureStore(path) as other:
+        path.unlink()
+        np.testing.assert_array_equal(store.read(["b.wav"])[0], other.read(["b.wav"])[0])
+        make, arguments = store.__reduce__()
+        with make(*arguments) as travelled:
+            assert travelled.count("a.wav") == 50
+
+
+def said(**line):
+    plain = {"what": "array", "path": "/x", "attribute": "", "dtype": "", "shape": [], "n_bytes": 0}
+    return f"print({json.dumps(plain | line)!r})"
+
+
+CHILDREN = {
+    "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)": "crashed",
+    "": "crashed",
+    "print('{}')": "damaged",
+    "print('no line')": "damaged",
+    said(dtype="<f8", shape=[9], n_bytes=8): "larger than its file",
+    said(dtype="|O8", n_bytes=8) + "; print(12345678)": "holds .O8",
+    said(what="text", n_bytes=99999999): "larger than its file",
+    said(what="group", n_bytes=5): "crashed",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", CHILDREN)
+def test_whatever_that_process_does_is_one_error(model, tmp_path, monkeypatch, program):
+    child = tmp_path / "child.py"
+    child.write_text(program)
+    monkeypatch.setattr(parsing, "__file__", str(child))
+    with pytest.raises(FormatError, match=rf"model\.h5: .*{CHILDREN[program]}"):
+        receiving.receive(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("trap", "message"),
+    [
+        ("while True: pass", "took too long"),
+        ("x = []\nwhile True: x.append(bytes(10**6))", "memory"),
+    ],
+)
+def test_time_and_memory_of_that_process_are_limited(model, tmp_path, monkeypatch, trap, message):
+    program = parsing.__spec__.loader.get_data(parsing.__file__).decode()
+    head, found, tail = program.partition("        with h5py.File(path")
+    assert found
+    indented = "\n".join(" " * 8 + line for line in trap.splitlines())
+    child = tmp_path / "child.py"
+    child.write_text(f"{head}{indented}\n{found}{tail}")
+    monkeypatch.setattr(parsing, "__file__", str(child))
+    with pytest.raises(FormatError, match=rf"model\.h5: damaged: .*{message}"):
+        receiving.receive(model)
+
+
+def test_verify_tells_what_it_found(model):
+    told = verify(model)
+    assert len(told) == 2
+    with altered(model) as file:
+        file["session_loadings"][0, 0, 0] = 0.75
+    with pytest.raises(FormatError, match="does not fit its fingerprint"):
+        verify(model)
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FormatError, match="not a regular file"), open_file(tmp_path / "pipe"):
+        raise AssertionError
