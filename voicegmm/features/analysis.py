@@ -9,14 +9,13 @@ from voicegmm._base.arrays import Float32Array, FloatArray
 from voicegmm._base.errors import OptionError
 from voicegmm.compute import single_threaded_blas
 from voicegmm.features.columns import band_centroids, band_loudness, cepstra, with_loudness
-from voicegmm.features.plan import decibel, precision, prepare
+from voicegmm.features.plan import decibel, prepare
 from voicegmm.features.plp import plp_cepstra
 from voicegmm.features.rasta import RastaFilter, RastaOptions
-from voicegmm.features.spectral import emphasized, frame_log_energy, frame_spectrum, log_bands
+from voicegmm.features.power_spectra import power_spectra
+from voicegmm.features.spectral import emphasized, frame_log_energy, log_bands
 from voicegmm.features.static_options import StaticOptions
 from voicegmm.features.stretch import STRETCH_FRAMES, FrameFeed, Stretch
-
-_WINDOW_ROWS = 32  # so many windows stay in the innermost cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +97,7 @@ class Analyzer:
         self._filtered = filtering.on
         self._plan = prepare(options, sample_rate)
         self._feed = FrameFeed(self._plan, options, n_together)
-        self._make_room(0)
-        window = np.pad(self._plan.window, (0, self._plan.n_fft - self._plan.n_window))
-        self._windows = np.tile(window, (_WINDOW_ROWS, 1))
+        self._power = power_spectra(self._plan, options)
         # Log filterbanks and log energies that wait for the loudest.
         self._waiting: list[tuple[FloatArray, FloatArray | None]] = []
 
@@ -140,29 +137,22 @@ class Analyzer:
             features.append(self._limited_columns().astype(np.float32, copy=False))
         return np.concatenate(features), np.concatenate(energies)
 
-    def _make_room(self, n_frames: int) -> None:
-        """Ask for the memory of a stretch; the zeros that fill a frame up stay what they are."""
-        dtype, plan = precision(self._options), self._plan
-        self._room = np.zeros((n_frames, plan.n_fft), dtype)
-        self._power = np.empty((n_frames, plan.n_fft // 2 + 1), dtype)
-        self._spare = np.empty_like(self._power)
-
     def _spectrum(self, stretch: Stretch) -> tuple[FloatArray, FloatArray | None]:
         """Give the spectra of some frames and, where it counts, their log energy."""
-        options, n = self._options, stretch.n_frames
-        if n > len(self._room):
-            self._make_room(n)
-        filled = stretch.weighted(self._windows, out=self._room[:n])
-        log_energy = None
-        if options.has_log_energy:
-            heard = filled
-            if options.raw_energy:
-                heard = stretch.frames()
-            elif not options.windowed_energy:
-                heard = emphasized(stretch.frames(), options, self._plan, stretch.before)
-            log_energy = frame_log_energy(heard, options)
-        power = self._power[:n], self._spare[:n]
-        return frame_spectrum(filled, self._plan, options, *power), log_energy
+        bins = self._power(stretch)
+        if self._options.spectrum == "magnitude":
+            bins = np.sqrt(bins, out=bins)
+        if not self._options.has_log_energy:
+            return bins, None
+        return bins, self._log_energy(stretch)
+
+    def _log_energy(self, stretch: Stretch) -> FloatArray:
+        options, heard = self._options, stretch.frames()
+        if not options.raw_energy:
+            heard = emphasized(heard, options, self._plan, stretch.before)
+            if options.windowed_energy:
+                heard *= self._plan.window
+        return frame_log_energy(heard, options)
 
     def _columns(self, bins: FloatArray, log_energy: FloatArray | None) -> FloatArray:
         options = self._options

@@ -5,7 +5,10 @@ can be entered with what the step before would have given; `voicegmm.features.st
 stretches of frames that stay in the cache, the first two steps in the one way of `Stretch`.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import scipy.fft
 
 from voicegmm._base.arrays import FloatArray
@@ -107,21 +110,19 @@ def spectrum(
     """
     options = options or StaticOptions()
     frames = np.asarray(windowed_frames, dtype=precision(options))
-    return frame_spectrum(frames, prepare(options, sample_rate), options, out)
+    result = power(scipy.fft.rfft(frames, n=prepare(options, sample_rate).n_fft, axis=1), out)
+    return np.sqrt(result, out=result) if options.spectrum == "magnitude" else result
 
 
-def frame_spectrum(
-    frames: FloatArray,
-    plan: Plan,
-    options: StaticOptions,
+def power(
+    bins: npt.NDArray[np.complexfloating[Any]],
     out: FloatArray | None = None,
     spare: FloatArray | None = None,
 ) -> FloatArray:
-    """Compute what `spectrum` does, with a plan and, if given, memory that are there."""
-    bins = scipy.fft.rfft(frames, n=plan.n_fft, axis=1)
-    power: FloatArray = np.square(bins.real, out=out)
-    power += np.square(bins.imag, out=spare)
-    return np.sqrt(power, out=power) if options.spectrum == "magnitude" else power
+    """Square complex numbers into memory that is given, or new."""
+    squares: FloatArray = np.square(bins.real, out=out)
+    squares += np.square(bins.imag, out=spare)
+    return squares
 
 
 def log_filterbank(

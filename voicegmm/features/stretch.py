@@ -101,6 +101,34 @@ class Stretch:
         out[len(together) * n_rows :] *= windows[0]
         return out
 
+    def side_by_side(self, n_columns: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Give the samples beneath the frames hop after hop, in columns, and what each frame needs.
+
+        Parameters
+        ----------
+        n_columns : int
+            As many as there are frames, or more: of zeros.
+
+        Returns
+        -------
+        hops : (n_hop, n_columns + n_window // n_hop) float array
+            Not emphasized, their means still in them.
+        means : (n_columns,) float array
+            What is to be taken out of each frame after emphasis.
+        starts : (n_columns,) float array
+            The first samples of the frames, emphasized, without their means.
+        """
+        plan, n = self._plan, self.n_frames
+        c = self._samples.dtype.type(self._options.preemphasis)
+        n_hops = len(self._samples) // plan.n_hop
+        hops = np.empty((plan.n_hop, n_columns + n_hops - n), self._samples.dtype)
+        hops[:, :n_hops] = self._samples.reshape(n_hops, plan.n_hop).T
+        hops[:, n_hops:] = 0
+        of_frames = np.zeros((2, n_columns), self._samples.dtype)
+        of_frames[0, :n] = (1 - c) * self._means
+        of_frames[1, :n] = self._starts(c)
+        return hops, of_frames[0], of_frames[1]
+
     def _starts(self, c: np.floating) -> FloatArray:
         """Emphasize the first sample of each frame."""
         n_hop = self._plan.n_hop

@@ -9,15 +9,11 @@ first time on a machine, half a second later. So it is imported only where there
 Logarithms are to base 2 inside: 2^x needs no argument reduction but a subtraction that is exact.
 """
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
 import numba
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, IntArray
-
-F = TypeVar("F", bound=Callable[..., object])
+from voicegmm.compute.compiling import compiled
 
 # Adding 1.5 * 2^23 rounds a float32 to an integer, which its low bits then hold; 127 more makes
 # those bits the exponent field of 2^n. At n = -127 the field is empty and 2^n is 0.
@@ -32,19 +28,6 @@ _C4 = np.float32(0.009671512688151319)
 _C5 = np.float32(0.0013264727247160493)
 _ONE, _ZERO = np.float32(1), np.float32(0)
 _SIGN, _MAGNITUDE, _LEAST = np.int32(31), np.int32(0x7FFFFFFF), np.int32(-(2**31))
-
-
-def compiled(signature: object, *fastmath: str) -> Callable[[F], F]:
-    """Compile now, for one signature, and keep the machine code for later processes."""
-
-    def compile_function(function: F) -> F:
-        flags = {"contract", *fastmath}
-        compiler = numba.njit(
-            signature, nogil=True, cache=True, fastmath=flags, error_model="numpy"
-        )
-        return cast(F, compiler(function))
-
-    return compile_function
 
 
 @compiled("f4(f4)")

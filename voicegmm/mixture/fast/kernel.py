@@ -9,7 +9,8 @@ import numba
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, IntArray
-from voicegmm.mixture.kernel import compiled, exp2, maximum
+from voicegmm.compute.compiling import compiled
+from voicegmm.mixture.kernel import exp2, maximum
 
 LANES = 16
 
