@@ -9,13 +9,21 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def compiled(signature: object, *fastmath: str) -> Callable[[F], F]:
-    """Compile now, for one signature, and keep the machine code for later processes."""
+    """Compile now, for one signature, and keep the machine code for later processes.
 
-    def compile_function(function: F) -> F:
-        flags = {"contract", *fastmath}
-        compiler = numba.njit(
-            signature, nogil=True, cache=True, fastmath=flags, error_model="numpy"
-        )
-        return cast(F, compiler(function))
+    Where there is no folder that it can be kept in, each process compiles for itself.
+    """
+    flags = {"contract", *fastmath}
+
+    def compile_function(function: F, cache: bool = True) -> F:
+        try:
+            compiler = numba.njit(
+                signature, nogil=True, cache=cache, fastmath=flags, error_model="numpy"
+            )
+            return cast(F, compiler(function))
+        except RuntimeError:  # "cannot cache function": numba has no class of its own for it
+            if not cache:
+                raise
+            return compile_function(function, cache=False)
 
     return compile_function

@@ -11,8 +11,8 @@ from voicegmm.compute import single_threaded_blas
 from voicegmm.features.columns import band_centroids, band_loudness, cepstra, with_loudness
 from voicegmm.features.plan import decibel, prepare
 from voicegmm.features.plp import plp_cepstra
-from voicegmm.features.rasta import RastaFilter, RastaOptions
 from voicegmm.features.power_spectra import power_spectra
+from voicegmm.features.rasta import RastaFilter, RastaOptions
 from voicegmm.features.spectral import emphasized, frame_log_energy, log_bands
 from voicegmm.features.static_options import StaticOptions
 from voicegmm.features.stretch import STRETCH_FRAMES, FrameFeed, Stretch

@@ -20,13 +20,7 @@ import numpy as np
 
 from voicegmm._base.arrays import Float32Array, IntArray
 from voicegmm.compute.compiling import compiled
-
-LANES = 32
-LONGEST = 8192  # samples of a transform
-SHORTEST = 32
-# Numbers from one leg to the next; 16 more than its rows, for the cache's sake.
-LEG = LONGEST // 8 * LANES + 16
-IMAGINARY = 4 * LEG
+from voicegmm.features.power_spectra import IMAGINARY, LANES, LEG
 
 # Indices without a sign need no look whether they count from the end.
 _L, _LEG, _I = np.uint64(LANES), np.uint64(LEG), np.uint64(IMAGINARY)
@@ -46,7 +40,7 @@ def _weigh(
     means: Float32Array,
     starts: Float32Array,
     window: Float32Array,
-    emphasis: float,
+    emphasis: np.float32,
     n_leg: int,
     first: int,
     out: Float32Array,
@@ -156,7 +150,7 @@ def power_spectra(
     means: Float32Array,
     starts: Float32Array,
     window: Float32Array,
-    emphasis: float,
+    emphasis: np.float32,
     turns: Float32Array,
     places: IntArray,
     halves: Float32Array,

@@ -1,8 +1,7 @@
 """The power spectra of a stretch of frames: many side by side, or one by one."""
 
 from collections.abc import Callable
-from functools import cache, lru_cache
-from types import ModuleType
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
@@ -13,6 +12,12 @@ from voicegmm.features.spectral import power
 from voicegmm.features.static_options import StaticOptions
 from voicegmm.features.stretch import Stretch
 
+LANES = 32  # frames side by side
+SHORTEST, LONGEST = 32, 8192  # transforms that the compiled loops know, in samples
+# They work on rows of `LANES` numbers, in four legs for real and four for imaginary parts. From one
+# leg to the next are so many numbers: 16 more than its rows, for the cache's sake.
+LEG = LONGEST // 8 * LANES + 16
+IMAGINARY = 4 * LEG
 _WINDOW_ROWS = 32  # so many windows stay in the innermost cache
 
 
@@ -21,48 +26,32 @@ def power_spectra(plan: Plan, options: StaticOptions) -> Callable[[Stretch], Flo
 
     A result is good until the next one is asked for, whose memory it shares.
     """
-    kernel = _kernel() if precision(options) is np.float32 else None
-    if kernel and _transforms(kernel, plan.n_fft):
-        return _SideBySide(kernel, plan, options)
+    power_of_two = plan.n_fft & (plan.n_fft - 1) == 0
+    if precision(options) is np.float32 and power_of_two and SHORTEST <= plan.n_fft <= LONGEST:
+        return _SideBySide(plan, options)
     return _OneByOne(plan, options)
-
-
-@cache
-def _kernel() -> ModuleType | None:
-    """Give the compiled loops, or None where numba is missing or has no folder for its cache."""
-    try:
-        from voicegmm.features import kernel
-    except (ImportError, RuntimeError):
-        return None
-    return kernel
-
-
-def _transforms(kernel: ModuleType, n_fft: int) -> bool:
-    """Tell whether the compiled loops can transform frames of so many samples."""
-    return bool(kernel.SHORTEST <= n_fft <= kernel.LONGEST and n_fft & (n_fft - 1) == 0)
 
 
 class _SideBySide:
     """In float32, for transforms of a power of two."""
 
-    def __init__(self, kernel: ModuleType, plan: Plan, options: StaticOptions) -> None:
-        self._kernel, self._plan, self._options = kernel, plan, options
-        self._tables = _turns(plan.n_fft), _places(plan.n_fft, kernel), _halves(plan.n_fft)
-        self._scratch = tuple(np.zeros(2 * kernel.IMAGINARY, np.float32) for _ in range(2))
-        self._power = np.empty((0, 0), np.float32)
+    def __init__(self, plan: Plan, options: StaticOptions) -> None:
+        from voicegmm.features import kernel  # compiled, and so loaded only now
+
+        self._transform, self._plan, self._options = kernel.power_spectra, plan, options
+        self._tables = _turns(plan.n_fft), _places(plan.n_fft), _halves(plan.n_fft)
+        self._scratch = np.zeros((2, 2 * IMAGINARY), np.float32)
+        self._power = np.empty((plan.n_fft // 2 + 1, 0), np.float32)
 
     def __call__(self, stretch: Stretch) -> FloatArray:
-        plan, lanes = self._plan, self._kernel.LANES
-        n_columns = -(-stretch.n_frames // lanes) * lanes
+        plan, n_columns = self._plan, -(-stretch.n_frames // LANES) * LANES
         if self._power.shape[1] != n_columns:
             self._power = np.empty((plan.n_fft // 2 + 1, n_columns), np.float32)
-        self._kernel.power_spectra(
-            *stretch.side_by_side(n_columns),
-            plan.window,
-            np.float32(self._options.preemphasis),
-            *self._tables,
-            *self._scratch,
-            self._power,
+        hops, means, starts = stretch.side_by_side(n_columns)
+        emphasis = np.float32(self._options.preemphasis)
+        scratch, out = self._scratch, self._power
+        self._transform(
+            hops, means, starts, plan.window, emphasis, *self._tables, scratch[0], scratch[1], out
         )
         return self._power[:, : stretch.n_frames].T
 
@@ -113,7 +102,7 @@ def _turns(n_fft: int) -> Float32Array:
 
 
 @lru_cache(maxsize=8)
-def _places(n_fft: int, kernel: ModuleType) -> IntArray:
+def _places(n_fft: int) -> IntArray:
     """Compute where each frequency stands after the passes: its digits in reverse order.
 
     The first comes once more behind the last: frequencies go round.
@@ -124,7 +113,7 @@ def _places(n_fft: int, kernel: ModuleType) -> IntArray:
         left, digit = np.divmod(left, radix)
         row = row * radix + digit
     leg, within = np.divmod(row, n // 4)
-    return frozen(leg * kernel.LEG + within * kernel.LANES, np.int64)
+    return frozen(leg * LEG + within * LANES, np.int64)
 
 
 @lru_cache(maxsize=8)
