@@ -1,9 +1,11 @@
 """The pitch of artificial tones, in time with the frames."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from voicegmm._base.errors import OptionError
+from voicegmm._base.errors import DataError, OptionError
 from voicegmm.audio import Signal
 from voicegmm.features import (
     DeltaOptions,
@@ -78,6 +80,22 @@ def test_frames_without_voice_lie_between_their_neighbors():
     ends = columns[[20, -20], 0]
     np.testing.assert_allclose(ends, np.log([100, 200]), atol=0.01)
     assert ends[0] < columns[unvoiced, 0].min() < columns[unvoiced, 0].max() < ends[1]
+
+
+@compiled
+def test_pieces_of_a_recording_give_what_the_whole_gives(monkeypatch):
+    n = 40_000
+    hertz = 150 * 2 ** (0.5 * np.sin(2 * np.pi * np.arange(n) / 9000))
+    samples = gliding(hertz, slice(11_000, 14_000))
+    n_frames = (n - 200) // 80 + 1
+    whole = pitch(samples, RATE, 80, n_frames, 100)
+    module = sys.modules["voicegmm.features.pitch"]  # whose name in its room is the function's
+    monkeypatch.setattr(module, "_PIECE_FRAMES", 150)
+    monkeypatch.setattr(module, "_AROUND", 60)
+    blocks = np.split(samples, [1, 700, 15_000, 15_001, 39_000])
+    np.testing.assert_array_equal(pitch(blocks, RATE, 80, n_frames, 100), whole)
+    with pytest.raises(DataError, match="number 701 "):
+        pitch([*blocks[:2], np.array([0.0, np.nan])], RATE, 80, n_frames, 100)
 
 
 @compiled

@@ -16,7 +16,7 @@ from voicegmm.audio.framing import first_sample
 from voicegmm.audio.reading import Recording
 from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal
-from voicegmm.features.analysis import analyze, check_filtering
+from voicegmm.features.analysis import Analyzer, analyze, check_filtering
 from voicegmm.features.deltas import DeltaOptions, with_deltas
 from voicegmm.features.normalization import NormalizationOptions, normalize
 from voicegmm.features.pitch import PitchOptions, pitch
@@ -198,6 +198,10 @@ class Pipeline:
         self.n_dims = self.options.n_dims
         self.fingerprint = front_end_fingerprint(self.options)
 
+    def load(self) -> None:
+        """Load what the first recording would wait for: workers that are forked then share it."""
+        Analyzer(self.options.sample_rate, self.options.static, self.options.rasta)
+
     def extract_file(
         self, path: str | os.PathLike[str], segments: Segments | None = None
     ) -> FrameSet:
@@ -291,10 +295,9 @@ class Pipeline:
         options, rate = self.options, sound.sample_rate
         if options.pitch.method == "none":
             return frames
-        samples = np.concatenate(list(sound.blocks()))
         n_hop = prepare(options.static, rate).n_hop
         center = frame_times(options)[1] * rate
-        columns = pitch(samples, rate, n_hop, len(frames), center, options.pitch)
+        columns = pitch(sound.blocks(), rate, n_hop, len(frames), center, options.pitch)
         return np.concatenate([frames, columns], axis=1)
 
     def _speech_weights(

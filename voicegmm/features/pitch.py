@@ -1,5 +1,6 @@
 """The pitch of the voice and how surely there is one, a pair of columns a frame."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from voicegmm.audio.signal import check_finite
 N_COLUMNS = 2
 # The fastest that the pitch moves: librosa's default, Mauch & Dixon's.
 _OCTAVES_PER_SECOND = 35.92
+_PIECE_FRAMES, _AROUND = 2000, 200  # tracked at once, and beside them
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class PitchOptions:
 
 
 def pitch(
-    samples: FloatArray,
+    samples: FloatArray | Iterable[FloatArray],
     sample_rate: int,
     n_hop: int,
     n_frames: int,
@@ -71,12 +73,14 @@ def pitch(
     """Track the pitch by probabilistic YIN.
 
     Mauch & Dixon, ICASSP 2014, as librosa's `pyin` computes it, with frames of four periods of
-    `low_hertz` in the middle of ours.
+    `low_hertz` in the middle of ours. More than 2,000 frames are tracked in pieces, each with 200
+    frames more on both sides, where paths that began differently have met: the memory that it takes
+    does not grow with the recording.
 
     Parameters
     ----------
-    samples : (n_samples,) float array
-        Full scale is 1.
+    samples : (n_samples,) float array, or iterable of such
+        Full scale is 1. Of a long recording blocks of any lengths, one after the other.
     sample_rate : int
         In hertz.
     n_hop : int
@@ -100,23 +104,34 @@ def pitch(
         For samples that are not finite or not mono.
     """
     options = options or PitchOptions("pyin")
-    if np.ndim(samples) != 1:
-        raise DataError(f"samples must have one axis (mono), got {np.ndim(samples)} axes")
-    check_finite(np.asarray(samples))
-    if not n_frames:
-        return np.zeros((0, N_COLUMNS), dtype=np.float32)
-    import librosa
-
     length = int(np.ceil(4 * sample_rate / options.low_hertz))
     length += length % 2
     start = int(np.floor(first_center)) - length // 2
-    stop = start + (n_frames - 1) * n_hop + length
-    signal = np.asarray(samples, dtype=np.float64)
-    signal = np.pad(signal[max(start, 0) :], (max(-start, 0), max(stop - len(signal), 0)))
+    pieces = list(_pieces(n_frames))
+    bounds = [(start + low * n_hop, start + (high - 1) * n_hop + length) for _, low, high in pieces]
+    hertz, voiced = np.zeros(n_frames), np.zeros(n_frames)
+    blocks = [samples] if isinstance(samples, np.ndarray) else samples
+    for (rows, low, _), part in zip(pieces, _excerpts(_checked(blocks), bounds), strict=True):
+        found = _track(part, sample_rate, n_hop, length, options)
+        hertz[rows], voiced[rows] = (x[rows.start - low : rows.stop - low] for x in found)
+    known = np.isfinite(hertz)
+    logs = np.full(n_frames, np.log(options.low_hertz * options.high_hertz) / 2)
+    if known.any():
+        t = np.arange(n_frames)
+        logs = np.interp(t, t[known], np.log(hertz[known]))
+    return np.column_stack([logs, voiced]).astype(np.float32)
+
+
+def _track(
+    samples: FloatArray, sample_rate: int, n_hop: int, length: int, options: PitchOptions
+) -> tuple[FloatArray, FloatArray]:
+    """Give the pitch of each frame, NaN where there is no voice, and how probable a voice is."""
+    import librosa
+
     # No frame moves the pitch across more than the band: librosa refuses a path that could.
     band = np.floor(12 * np.log2(options.high_hertz / options.low_hertz))
     hertz, _, voiced = librosa.pyin(
-        signal[: stop - start],
+        samples.astype(np.float64),
         fmin=options.low_hertz,
         fmax=options.high_hertz,
         sr=sample_rate,
@@ -125,9 +140,36 @@ def pitch(
         center=False,
         max_transition_rate=min(_OCTAVES_PER_SECOND, band * sample_rate / (12 * n_hop)),
     )
-    known = np.isfinite(hertz)
-    logs = np.full(n_frames, np.log(options.low_hertz * options.high_hertz) / 2)
-    if known.any():
-        t = np.arange(n_frames)
-        logs = np.interp(t, t[known], np.log(hertz[known]))
-    return np.column_stack([logs, voiced]).astype(np.float32)
+    return hertz, voiced
+
+
+def _pieces(n_frames: int) -> Iterator[tuple[slice, int, int]]:
+    """Cut frames into pieces; give each, and where it begins and ends with its neighbors."""
+    for low in range(0, n_frames, _PIECE_FRAMES):
+        high = min(low + _PIECE_FRAMES, n_frames)
+        yield slice(low, high), max(low - _AROUND, 0), min(high + _AROUND, n_frames)
+
+
+def _checked(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    n_before = 0
+    for block in blocks:
+        if np.ndim(block) != 1:
+            raise DataError(f"samples must have one axis (mono), got {np.ndim(block)} axes")
+        check_finite(np.asarray(block), n_before)
+        n_before += len(block)
+        yield block
+
+
+def _excerpts(
+    blocks: Iterable[FloatArray], bounds: Iterable[tuple[int, int]]
+) -> Iterator[FloatArray]:
+    """Cut excerpts, of which none begins before another that comes first; zeros beyond the ends."""
+    rest = iter(blocks)
+    held, first = np.zeros(0, dtype=np.float32), 0  # what may still be needed, and where it begins
+    for low, high in bounds:
+        while first + len(held) < high and (block := next(rest, None)) is not None:
+            done = min(max(low - first, 0), len(held))
+            held, first = np.concatenate([held[done:], block]), first + done
+        inside = held[max(low - first, 0) : max(high - first, 0)]
+        before = max(-low, 0)
+        yield np.pad(inside, (before, high - low - before - len(inside)))

@@ -122,6 +122,8 @@ def _all_kept(
     workers = _kind_of_workers(sum(recording.n_bytes for recording in recordings), n_workers)
     work: Callable[[_Recording], FrameSet | KeptFrames | Status] = partial(_extracted, pipeline)
     n_bytes = 0
+    if workers == "forks":
+        pipeline.load()
     if workers != "threads":
         work = partial(_extracted_and_kept, pipeline, journal.path)
         n_bytes = _BATCH_BYTES
