@@ -2,6 +2,7 @@
 
 import errno
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,17 +16,17 @@ from voicegmm._base.arrays import BoolArray, Float32Array, Float64Array
 from voicegmm._base.checks import within
 from voicegmm._base.errors import AudioError
 from voicegmm.audio.containers import SoundBytes, sound_bytes
+from voicegmm.audio.excerpt import MOST_CHANNELS, WHOLE, Excerpt
 from voicegmm.audio.level import clipped_samples
 from voicegmm.audio.resampling import rate_notes, resampled
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal, first_not_finite
 
 # Values, not frames: 64 channels take no more memory than one.
 _BLOCK_VALUES = 1 << 18
-_MOST_CHANNELS = 64
 # Above this a header does not know how long its file is (libsndfile then says 2^63 - 1).
 _MOST_FRAMES = 1 << 40
 # More of the samples than this in runs at full scale is clipping that can be heard.
-_CLIPPED_SHARE = 1e-3
+CLIPPED_SHARE = 1e-3
 # The largest sample that each coding can hold; 16 bits where it is not named.
 _FULL_SCALE = {
     "PCM_S8": 127 / 128,
@@ -35,6 +36,9 @@ _FULL_SCALE = {
 }
 # A float file may lawfully peak a little above 1; far above, its samples are no fractions.
 _LOUDEST = 8.0
+# An end in a list that lies more than that behind the recording's is that of another recording.
+# Kaldi allows as much (extract-segments --max-overshoot).
+_OVERSHOOT_SECONDS = 0.5
 
 
 # Averaged channels that are this far below what channels without relation would give cancel each
@@ -43,18 +47,24 @@ _CANCELED = 0.01
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What becomes known while the blocks of a file go by."""
 
     rate: int = 0  # of the samples that are given
     expected: int = 0  # samples, by the header
     n_frames: int = 0
+    n_channels: int = 1
     n_clipped: int = 0
     peak: float = 0.0
     tail: BoolArray = field(default_factory=lambda: np.zeros((3, 1), dtype=bool))
     # Sums over the frames of each channel and of their average, and of the squares.
     sums: Float64Array = field(default_factory=lambda: np.zeros((2, 2)))
     notes: tuple[str, ...] = ()
+
+    @property
+    def clipped_share(self) -> float:
+        """Of the samples, those in runs at full scale."""
+        return self.n_clipped / max(1, self.n_frames * self.n_channels)
 
 
 class Recording:
@@ -69,11 +79,11 @@ class Recording:
         See `read_signal`.
     sample_rate : int
         In hertz; see `read_signal`.
-    channel : int
-        See `read_signal`.
     n_held : int
         Of a recording of up to so many samples they are held in memory, once they have been read,
         for the next one who asks.
+    excerpt : Excerpt
+        Which part of the file it is.
 
     Attributes
     ----------
@@ -88,13 +98,17 @@ class Recording:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], sample_rate: int, channel: int = 0, n_held: int = 0
+        self,
+        path: str | os.PathLike[str],
+        sample_rate: int,
+        n_held: int = 0,
+        excerpt: Excerpt = WHOLE,
     ) -> None:
-        _check_options(sample_rate, channel)
+        within("sample_rate", sample_rate, LOWEST_RATE, HIGHEST_RATE)
         self.source = str(path)
         self.sample_rate = sample_rate
         self.notes: tuple[str, ...] = ()
-        self._path, self._channel, self._n_held = Path(path), channel, n_held
+        self._path, self._excerpt, self._n_held = Path(path), excerpt, n_held
         self._held: list[Float32Array] | None = None
 
     def blocks(self) -> Iterator[Float32Array]:
@@ -108,8 +122,8 @@ class Recording:
         if self._held is not None:
             yield from self._held
             return
-        tally, held, n = _Tally(), [], 0
-        for block in _read_blocks(self._path, self.sample_rate, self._channel, tally):
+        tally, held, n = Tally(), [], 0
+        for block in read_blocks(self._path, self.sample_rate, self._excerpt, tally):
             n += len(block)
             if n <= self._n_held:
                 held.append(block.copy())
@@ -120,7 +134,11 @@ class Recording:
 
 
 def read_signal(
-    path: str | os.PathLike[str], sample_rate: int | None = None, channel: int = 0
+    path: str | os.PathLike[str],
+    sample_rate: int | None = None,
+    channel: int = 0,
+    start_seconds: float = 0.0,
+    end_seconds: float = math.inf,
 ) -> Signal:
     """Read a recording as mono float32.
 
@@ -134,6 +152,8 @@ def read_signal(
         Resample to this rate in hertz (soxr, high quality). By default the file's own is kept.
     channel : int
         1 for the first, and so on; 0 for the average of all channels.
+    start_seconds, end_seconds : float
+        The part that is wanted; see `Excerpt`.
 
     Returns
     -------
@@ -148,42 +168,43 @@ def read_signal(
         Status "unreadable": missing, no regular file, empty, not audio, truncated, damaged, NaN
         or infinite samples, samples beyond 8 times full scale, a rate outside 1 to 768 kHz, more
         than 64 channels, fewer than `channel`, or channels whose average is silence because they
-        cancel each other. Status "too short": not one sample.
+        cancel each other; a part that begins or ends behind the recording's end. Status "too
+        short": not one sample.
     OptionError
-        For a `sample_rate` outside 1 to 768 kHz, or a `channel` outside 0 to 64.
+        For a `sample_rate` outside 1 to 768 kHz, a `channel` outside 0 to 64, or a part that ends
+        before it begins.
     """
     path = Path(path)
-    _check_options(sample_rate, channel)
-    tally = _Tally()
-    samples = _gathered(_read_blocks(path, sample_rate, channel, tally), tally, path)
+    if sample_rate is not None:
+        within("sample_rate", sample_rate, LOWEST_RATE, HIGHEST_RATE)
+    tally, excerpt = Tally(), Excerpt(start_seconds, end_seconds, channel)
+    samples = _gathered(read_blocks(path, sample_rate, excerpt, tally), tally, path)
     return Signal(samples, tally.rate, str(path), tally.notes)
 
 
-def _check_options(sample_rate: int | None, channel: int) -> None:
-    if sample_rate is not None:
-        within("sample_rate", sample_rate, LOWEST_RATE, HIGHEST_RATE)
-    within("channel", channel, 0, _MOST_CHANNELS)
-
-
-def _read_blocks(
-    path: Path, sample_rate: int | None, channel: int, tally: _Tally
+def read_blocks(
+    path: Path, sample_rate: int | None, excerpt: Excerpt, tally: Tally
 ) -> Iterator[Float32Array]:
     """Give a file's samples as mono blocks at a rate, its own by default; see `read_signal`."""
+    channel = excerpt.channel
     with _opened(path, _whole_file(path)) as handle:
         _refuse_absurd(handle, path, channel)
+        tally.n_channels = handle.channels
         tally.rate = rate = sample_rate or handle.samplerate
         known = 0 <= handle.frames < _MOST_FRAMES
         if not known:
             # A FLAC from a pipe does not say how long it is, and cannot be searched; soundfile
             # searches before each read unless it is told so.
             handle.seekable = lambda: False
-        tally.expected = 1 + handle.frames * rate // handle.samplerate if known else 0
-        blocks = _mono_blocks(handle, path, channel, tally)
+        most = _go_to_start(handle, path, excerpt, known)
+        promised = min(most, handle.frames - excerpt.samples(handle.samplerate)[0]) if known else 0
+        tally.expected = 1 + promised * rate // handle.samplerate if known else 0
+        blocks = _mono_blocks(handle, path, excerpt, tally, most)
         n_given = 0
         for block in resampled(blocks, handle.samplerate, rate):
             n_given += len(block)
             yield block
-        _refuse_missing_frames(handle, path, tally, known)
+        _refuse_missing_frames(handle, path, excerpt, tally, promised)
         if not n_given:
             raise AudioError(
                 f"{path}: holds {tally.n_frames or 'no'} samples; record it again",
@@ -262,9 +283,9 @@ def _refuse_absurd(handle: Any, path: Path, channel: int) -> None:
             f"{path}: its header says {handle.samplerate} samples a second, outside "
             f"{LOWEST_RATE} to {HIGHEST_RATE}; the header is wrong, write the file again"
         )
-    if handle.channels > _MOST_CHANNELS:
+    if handle.channels > MOST_CHANNELS:
         raise AudioError(
-            f"{path}: its header says {handle.channels} channels, more than {_MOST_CHANNELS}; "
+            f"{path}: its header says {handle.channels} channels, more than {MOST_CHANNELS}; "
             "the header is wrong, or extract the channel with the voice"
         )
     if channel > handle.channels:
@@ -274,28 +295,66 @@ def _refuse_absurd(handle: Any, path: Path, channel: int) -> None:
         )
 
 
-def _mono_blocks(handle: Any, path: Path, channel: int, tally: _Tally) -> Iterator[Float32Array]:
-    """Decode block by block, average or choose the channels, count; refuse what is no number."""
+def _go_to_start(handle: Any, path: Path, excerpt: Excerpt, known: bool) -> int:
+    """Go to where a part begins, and tell how many frames it has at most."""
+    start, stop = excerpt.samples(handle.samplerate)
+    if known:
+        _refuse_outside(path, excerpt, handle.frames, handle.samplerate)
+        if start:
+            handle.seek(start)
+        return _MOST_FRAMES if stop is None else min(stop, handle.frames) - start
+    passed = 0
+    while passed < start:
+        block = _decoded(handle, path, min(start - passed, _BLOCK_VALUES // handle.channels))
+        if not len(block):
+            _refuse_outside(path, excerpt, passed, handle.samplerate)
+            break
+        passed += len(block)
+    return _MOST_FRAMES if stop is None else stop - start
+
+
+def _refuse_outside(path: Path, excerpt: Excerpt, n_frames: int, rate: int) -> None:
+    """Refuse a part that begins behind the recording's end, or ends too far behind it."""
+    start, stop = excerpt.samples(rate)
+    if start >= n_frames > 0 or (stop or 0) - n_frames > _OVERSHOOT_SECONDS * rate:
+        raise AudioError(
+            f"{path}: {excerpt} is not within the recording, which ends at "
+            f"{n_frames / rate:.2f} s; mend the list, or get the whole recording"
+        )
+
+
+def _decoded(handle: Any, path: Path, n_frames: int, passed: int = 0) -> Float32Array:
+    """Give the next frames, at most so many, (n, n_channels); none at the end."""
     import soundfile
 
+    try:
+        block: Float32Array = handle.read(n_frames, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.strip().rstrip(".")
+        raise AudioError(
+            f"{path}: is damaged or truncated: decoding failed in the part after "
+            f"{passed / handle.samplerate:.2f} s ({reason}); copy it again"
+        ) from None
+    return block
+
+
+def _mono_blocks(
+    handle: Any, path: Path, excerpt: Excerpt, tally: Tally, n_left: int
+) -> Iterator[Float32Array]:
+    """Decode block by block, average or choose the channels, count; refuse what is no number."""
+    channel, start = excerpt.channel, excerpt.samples(handle.samplerate)[0]
     full_scale = np.float32(_FULL_SCALE.get(handle.subtype, 32767 / 32768))
     tally.tail = np.zeros((3, handle.channels), dtype=bool)
     tally.sums = np.zeros((2, handle.channels + 1))
     n_block = max(1, _BLOCK_VALUES // handle.channels)
-    while True:
-        try:
-            block = handle.read(n_block, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            reason = error.error_string.strip().rstrip(".")
-            seconds = tally.n_frames / handle.samplerate
-            raise AudioError(
-                f"{path}: is damaged or truncated: decoding failed in the part after "
-                f"{seconds:.2f} s ({reason}); copy it again"
-            ) from None
+    while n_left:
+        at = start + tally.n_frames
+        block = _decoded(handle, path, min(n_block, n_left), at)
         if not len(block):
             return
+        n_left -= len(block)
         if (bad := first_not_finite(block)) is not None:
-            seconds = (tally.n_frames + bad) / handle.samplerate
+            seconds = (at + bad) / handle.samplerate
             raise AudioError(
                 f"{path}: holds a NaN or infinite sample, the first at {seconds:.3f} s; "
                 "write the file again"
@@ -321,7 +380,7 @@ def _mono_blocks(handle: Any, path: Path, channel: int, tally: _Tally) -> Iterat
         yield average
 
 
-def _refuse_canceled(path: Path, tally: _Tally) -> None:
+def _refuse_canceled(path: Path, tally: Tally) -> None:
     """Refuse an average that is all but silent although the channels are not."""
     n = max(1, tally.n_frames)
     # About the means: opposite offsets may cancel, and the voice stays.
@@ -334,7 +393,7 @@ def _refuse_canceled(path: Path, tally: _Tally) -> None:
         )
 
 
-def _gathered(blocks: Iterable[Float32Array], tally: _Tally, path: Path) -> Float32Array:
+def _gathered(blocks: Iterable[Float32Array], tally: Tally, path: Path) -> Float32Array:
     """Put blocks end to end in one array of the expected length, growing it when needed."""
     whole = np.empty(0, dtype=np.float32)
     filled = 0
@@ -361,23 +420,30 @@ def _room(n_samples: int, path: Path) -> Float32Array:
         ) from None
 
 
-def _refuse_missing_frames(handle: Any, path: Path, tally: _Tally, known: bool) -> None:
+def _refuse_missing_frames(
+    handle: Any, path: Path, excerpt: Excerpt, tally: Tally, promised: int
+) -> None:
+    """Refuse a file that holds fewer frames than its header, or the end of a part, says."""
+    if not promised:  # the header does not say
+        n_frames = excerpt.samples(handle.samplerate)[0] + tally.n_frames
+        _refuse_outside(path, excerpt, n_frames, handle.samplerate)
     # An MP3 holds no count of its frames, only an estimate.
-    if known and tally.n_frames < handle.frames and handle.format not in ("MP3", "MPEG"):
+    elif tally.n_frames < promised and handle.format not in ("MP3", "MPEG"):
         raise AudioError(
-            f"{path}: is truncated: its header promises {handle.frames} samples, "
-            f"{tally.n_frames} could be decoded; copy it again"
+            f"{path}: is truncated: its header promises {promised} samples"
+            f"{'' if excerpt == WHOLE else f' in {excerpt}'}, {tally.n_frames} could be decoded; "
+            "copy it again"
         )
 
 
-def _notes(handle: Any, channel: int, tally: _Tally) -> tuple[str, ...]:
+def _notes(handle: Any, channel: int, tally: Tally) -> tuple[str, ...]:
     notes = []
     if handle.channels > 1 and channel:
         notes.append(f"channel {channel} of {handle.channels}")
     elif handle.channels > 1:
         notes.append(f"{handle.channels} channels averaged")
-    share = tally.n_clipped / max(1, tally.n_frames * handle.channels)
-    if share > _CLIPPED_SHARE:
+    share = tally.clipped_share
+    if share > CLIPPED_SHARE:
         notes.append(f"clipped: {100 * share:.1f} % of the samples stand at full scale")
     if tally.peak > 1:
         notes.append(f"peaks at {tally.peak:.2f} times full scale")

@@ -12,6 +12,7 @@ from voicegmm._base.arrays import Float32Array
 from voicegmm._base.checks import within
 from voicegmm._base.errors import AudioError, DataError, OptionError
 from voicegmm._base.options import fingerprint, from_mapping, to_mapping
+from voicegmm.audio.excerpt import WHOLE, Excerpt
 from voicegmm.audio.framing import first_sample
 from voicegmm.audio.reading import Recording
 from voicegmm.audio.resampling import resample
@@ -203,9 +204,12 @@ class Pipeline:
         Analyzer(self.options.sample_rate, self.options.static, self.options.rasta)
 
     def extract_file(
-        self, path: str | os.PathLike[str], segments: Segments | None = None
+        self,
+        path: str | os.PathLike[str],
+        segments: Segments | None = None,
+        excerpt: Excerpt = WHOLE,
     ) -> FrameSet:
-        """Read a recording and extract its frames.
+        """Read a recording, or a part of it, and extract its frames.
 
         It is read in blocks: memory holds the frames, an hour of them some hundred MB, and of the
         samples at most 64 MB. A recording that is longer is read again by the methods "modulation"
@@ -216,7 +220,9 @@ class Pipeline:
         path : path
             See `voicegmm.audio.read_signal`.
         segments : sequence of (start_seconds, end_seconds, label), optional
-            Where there is speech; see `extract`.
+            Where there is speech, from the beginning of the part on; see `extract`.
+        excerpt : Excerpt
+            The part: nothing of what lies around it is looked at.
 
         Raises
         ------
@@ -228,7 +234,7 @@ class Pipeline:
         options = self.options
         again = options.speech.looks_at_spectra or options.pitch.method != "none"
         n_held = _MOST_HELD if again else 0
-        return self._extract(Recording(path, options.sample_rate, n_held=n_held), segments)
+        return self._extract(Recording(path, options.sample_rate, n_held, excerpt), segments)
 
     def extract(self, signal: Signal, segments: Segments | None = None) -> FrameSet:
         """Extract the frames of a recording.
