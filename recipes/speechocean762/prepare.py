@@ -14,13 +14,14 @@ from voicegmm.corpus import (
     Trials,
     read_enrollments,
     read_files,
+    read_kaldi_table,
     read_trials,
     write_enrollments,
     write_files,
     write_paths,
     write_trials,
 )
-from voicegmm.corpus.lists import read_lines
+from voicegmm.corpus.kaldi import read_recordings
 
 ADULT = 16  # years
 N_LISTED = 20  # utterances a speaker in the corpus
@@ -105,13 +106,10 @@ class Voice:
 
 def adults(part: Path) -> dict[str, Voice]:
     """Read the adults of train/ or test/, by name; of each the recordings that take part."""
-    places = read_column(part / "wav.scp")
-    for utterance, place in places.items():
-        if "|" in place:  # Kaldi would run it; a list must not
-            raise ListError(f"{part / 'wav.scp'}: {utterance}: a command, not a path: {place}")
-    ages, genders = read_column(part / "spk2age"), read_column(part / "spk2gender")
+    places = read_recordings(part / "wav.scp")
+    ages, genders = read_kaldi_table(part / "spk2age"), read_kaldi_table(part / "spk2gender")
     utterances: dict[str, list[str]] = {}
-    for utterance, speaker in read_column(part / "utt2spk").items():
+    for utterance, speaker in read_kaldi_table(part / "utt2spk").items():
         utterances.setdefault(speaker, []).append(utterance)
     voices = {}
     for speaker, listed in sorted(utterances.items()):
@@ -132,20 +130,6 @@ def adults(part: Path) -> dict[str, Voice]:
         }
         voices[speaker] = Voice(value(genders, speaker, part / "spk2gender"), paths)
     return voices
-
-
-def read_column(path: Path) -> dict[str, str]:
-    """Read a Kaldi table: a key, blanks or a tab, a value; a key that stands twice is refused."""
-    found: dict[str, str] = {}
-    for number, line in read_lines(path):
-        fields = line.strip().split(maxsplit=1)
-        if len(fields) != 2:
-            raise ListError(f"{path}: line {number}: expected a name and a value, got {line!r}")
-        key, text = fields
-        if key in found:
-            raise ListError(f"{path}: line {number}: {key} stands in the list already")
-        found[key] = text
-    return found
 
 
 def value(table: dict[str, str], key: str, path: Path) -> str:

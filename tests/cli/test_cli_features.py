@@ -62,10 +62,10 @@ def test_extract_goes_on_after_an_interruption(typed, wavs, tmp_path, monkeypatc
 
     extract = Pipeline.extract_file
 
-    def interrupted(self, path, segments=None):
+    def interrupted(self, path, *which):
         if path.name == "b.wav":
             raise KeyboardInterrupt
-        return extract(self, path, segments)
+        return extract(self, path, *which)
 
     command = ("features", "extract", wavs, "-o", tmp_path / "f.h5", "--workers", "1")
     monkeypatch.setattr(Pipeline, "extract_file", interrupted)

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from voicegmm.corpus import (
     Enrollment,
     Protocol,
     Trials,
+    Utterance,
     find_recordings,
     leakage_warnings,
     read_enrollments,
     read_files,
-    read_paths,
     read_segments,
     read_trials,
+    read_utterances,
     scan_speakers,
     shared_recordings,
     speaker_of,
@@ -42,7 +44,7 @@ def test_lists_read_back(tmp_path_factory, groups):
     write_files(path, groups)
     assert read_files(path) == tuple(groups)
     write_paths(path, {name: name for name in groups})
-    assert read_paths(path) == {name: name for name in groups}
+    assert read_utterances(path, Path()).paths == {name: Path(name) for name in groups}
 
 
 @given(st.lists(st.tuples(names, names, st.integers(0, 1)), min_size=1, unique_by=lambda r: r[:2]))
@@ -105,7 +107,7 @@ def test_voxceleb1_o(shared, tmp_path):
         (read_enrollments, "model\tfile\na\tx\na\tx\n", "line 3: model a has the file x already"),
         (read_files, "x\n\nx\n", "line 3: x stands on line 1 already"),
         (read_files, "x\x00y\n", "line 1: not a text list"),
-        (read_paths, "file\tpath\na\tx\na\ty\n", "line 3: a stands in the list already"),
+        (read_utterances, "file\tpath\na\tx\na\ty\n", "line 3: a stands in the list already"),
     ],
 )
 def test_a_malformed_list_is_refused_with_the_line(tmp_path, reader, text, message):
@@ -163,8 +165,8 @@ def test_speaker_folders(tmp_path):
     make_tree(tmp_path, "Zoë B/1.wav", "Zoë B/session 2/2.FLAC", "al/x.wav", "al/notes.txt")
     make_tree(tmp_path, ".hidden/x.wav", "al/.x.wav", "empty/readme.md", "loose.wav")
     speakers = scan_speakers(tmp_path)
-    assert [s.name for s in speakers] == ["Zoë B", "al", "empty"]
-    assert [len(s.files) for s in speakers] == [2, 1, 0]
+    assert {name: len(own) for name, own in speakers.items()} == {"Zoë B": 2, "al": 1, "empty": 0}
+    assert speakers["al"] == (Utterance("al/x.wav", tmp_path / "al/x.wav", "al"),)
     assert len(find_recordings(tmp_path)) == 4
 
 
@@ -195,8 +197,8 @@ def test_links_to_folders_are_followed_and_circles_end(tmp_path):
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked/s1").symlink_to(tmp_path / "real/s1")
     (tmp_path / "real/s1/again").symlink_to(tmp_path / "real")
-    assert [s.name for s in scan_speakers(tmp_path / "linked")] == ["s1"]
-    assert len(scan_speakers(tmp_path / "linked")[0].files) == 2
+    (linked,) = scan_speakers(tmp_path / "linked").items()
+    assert (linked[0], len(linked[1])) == ("s1", 2)
     assert len(find_recordings(tmp_path / "real")) == 2
 
 
@@ -209,7 +211,7 @@ def test_folders_without_recordings_are_refused(tmp_path):
     with pytest.raises(ListError, match="no such folder"):
         scan_speakers(tmp_path / "nowhere")
     with pytest.raises(ListError, match="is a file, not a folder"):
-        scan_speakers(tmp_path / "a.wav")
+        scan_speakers(tmp_path / "a.wav", "folder")
     make_tree(tmp_path, "tab\tbed/x.wav")
     with pytest.raises(ListError, match="rename it"):
         scan_speakers(tmp_path)

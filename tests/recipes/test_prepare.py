@@ -14,9 +14,9 @@ from voicegmm.corpus import (
     leakage_warnings,
     read_enrollments,
     read_files,
-    read_paths,
     read_segments,
     read_trials,
+    read_utterances,
     speaker_of,
 )
 from voicegmm.experiment import load_recipe
@@ -158,7 +158,7 @@ def test_ocean_protocol_is_usable_and_without_leaks(ocean, tmp_path):
 def test_ocean_layouts_give_the_same_lists(ocean, tmp_path):
     computed = prepared("speechocean762", ocean, tmp_path / "lists")
     copy = tmp_path / "copy"
-    for file in read_paths(computed / "files.tsv"):
+    for file in read_utterances(computed / "files.tsv").paths:
         touch(copy / file)
     before = content(computed)
     (copy / "protocol").mkdir()
@@ -236,7 +236,7 @@ def test_ocean_gives_what_the_shared_protocol_says(shared, tmp_path):
     copied = prepared("speechocean762", copy, tmp_path / "copied")
     assert content(computed) == content(copied)
     same_lists(computed, copy / "protocol")
-    assert read_paths(computed / "files.tsv").keys() == {row["file"] for row in rows}
+    assert read_utterances(computed / "files.tsv").paths.keys() == {row["file"] for row in rows}
 
 
 def test_ocean_keeps_the_sentences_of_a_speaker_of_the_corpus(tmp_path):

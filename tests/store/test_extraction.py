@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from voicegmm._base.errors import InUseError, VoicegmmError, WorkerError
+from voicegmm.audio import WHOLE, Excerpt
 from voicegmm.features import (
     FrameSet,
     NormalizationOptions,
@@ -53,11 +54,11 @@ class Counting(Pipeline):
         super().__init__(options)
         self.stop_at, self.error, self.extracted = stop_at, error, []
 
-    def extract_file(self, path, segments=None):
+    def extract_file(self, path, *which):
         if len(self.extracted) == self.stop_at:
             raise self.error
         self.extracted.append(path.name)
-        return super().extract_file(path, segments)
+        return super().extract_file(path, *which)
 
 
 def uninterrupted(paths, tmp_path):
@@ -102,10 +103,10 @@ def test_it_goes_on_and_ends_with_the_same_bytes(paths, tmp_path, stop_at, n_wor
 class Dying(Pipeline):
     """Takes its process with it."""
 
-    def extract_file(self, path, segments=None):
+    def extract_file(self, path, *which):
         if path.name.endswith("7.wav"):
             os._exit(1)
-        return super().extract_file(path, segments)
+        return super().extract_file(path, *which)
 
 
 @pytest.mark.slow
@@ -143,11 +144,11 @@ paths = {path.name: path for path in sorted(folder.iterdir())}
 here = os.getpid()
 
 class Dying(Pipeline):
-    def extract_file(self, path, segments=None):
+    def extract_file(self, path, *which):
         assert os.getpid() != here
         if path.name.endswith("7.wav"):
             os._exit(1)
-        return super().extract_file(path, segments)
+        return super().extract_file(path, *which)
 
 def stop(number):
     if number == 4:
@@ -361,3 +362,32 @@ def test_labels_that_have_changed_are_told_and_used(paths, tmp_path):
     assert describe(tmp_path / "g.h5")["labels"] != describe(tmp_path / "h.h5")["labels"]
     extract_to_store(chosen, Pipeline(), tmp_path / "i.h5")
     assert describe(tmp_path / "i.h5")["labels"] is None
+
+
+def test_parts_of_one_recording_are_recordings_of_their_own(paths, tmp_path):
+    path = paths["ö 8.wav"]
+    samples, rate = soundfile.read(path)
+    soundfile.write(tmp_path / "alone.wav", samples[4000:16000], rate)
+    where = {"a": path, "b": path, "whole": path, "alone": tmp_path / "alone.wav"}
+    parts = {"a": Excerpt(0.25, 1.0), "b": Excerpt(0.25, 0.9), "alone": WHOLE}
+    out = tmp_path / "parts.h5"
+    for n_workers in (1, 2):
+        extract_to_store(where, Pipeline(), out, n_workers, excerpts=parts)
+        with FeatureStore(out) as store:
+            frames = {file: store.read([file])[0] for file in where}
+            np.testing.assert_array_equal(frames["a"], frames["alone"])
+            assert len(frames["b"]) < len(frames["a"]) < len(frames["whole"])
+            assert len({store.content(file) for file in where}) == 4
+    # An interrupted extraction does not mistake one part for another.
+    stopped = Counting(stop_at=1)
+    with pytest.raises(KeyboardInterrupt):
+        extract_to_store(where, stopped, out, excerpts=parts)
+    again = Counting()
+    summary = extract_to_store(where, again, out, excerpts={**parts, "a": Excerpt(0.5, 1.0)})
+    assert (summary.n_resumed, len(again.extracted)) == (0, 4)
+
+
+def test_a_part_outside_its_recording_is_a_failure(paths, tmp_path):
+    where = {"a": paths["ö 0.wav"], "b": paths["ö 0.wav"]}
+    summary = extract_to_store(where, Pipeline(), tmp_path / "f.h5", excerpts={"b": Excerpt(9, 10)})
+    assert "the part from 9 to 10 s is not within" in summary.failures["b"].reason

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from voicegmm.audio.excerpt import WHOLE, Excerpt
 from voicegmm.audio.reading import read_signal
 from voicegmm.audio.resampling import resample
 
 HIGHEST_CLIP_RATE = 16_000
 
 
-def flac_clip(path: str | Path, most_seconds: float = 15.0) -> bytes:
+def flac_clip(path: str | Path, most_seconds: float = 15.0, excerpt: Excerpt = WHOLE) -> bytes:
     """Read the beginning of a recording and give it as FLAC, mono, 16 bits, 16 kHz at most.
 
     Parameters
@@ -19,6 +20,8 @@ def flac_clip(path: str | Path, most_seconds: float = 15.0) -> bytes:
     path : path
     most_seconds : float > 0
         How much of it.
+    excerpt : Excerpt
+        The part whose beginning it is.
 
     Raises
     ------
@@ -27,7 +30,7 @@ def flac_clip(path: str | Path, most_seconds: float = 15.0) -> bytes:
     """
     import soundfile
 
-    signal = read_signal(path)
+    signal = read_signal(path, None, excerpt.channel, excerpt.start_seconds, excerpt.end_seconds)
     if signal.sample_rate > HIGHEST_CLIP_RATE:
         signal = resample(signal, HIGHEST_CLIP_RATE)
     heard = signal.samples[: round(most_seconds * signal.sample_rate)]

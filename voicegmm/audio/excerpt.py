@@ -42,8 +42,8 @@ class Excerpt:
 
     def __str__(self) -> str:
         """Say it in words: "the part from 1.5 to 3 s"."""
-        end = f"{self.end_seconds:g} s" if math.isfinite(self.end_seconds) else "the end"
-        part = f"the part from {self.start_seconds:g} to {end}"
+        end = f"{self.end_seconds:.10g} s" if math.isfinite(self.end_seconds) else "the end"
+        part = f"the part from {self.start_seconds:.10g} to {end}"
         return f"{part} of channel {self.channel}" if self.channel else part
 
     def samples(self, rate: int) -> tuple[int, int | None]:

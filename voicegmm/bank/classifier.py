@@ -198,6 +198,7 @@ class VoiceClassifier:
         Parameters
         ----------
         folder : path
+            Or a list with the columns ``file`` and ``class``; see `voicegmm.corpus.scan_classes`.
         options : ClassifierOptions, optional
         n_workers : int
         progress : callable
@@ -367,10 +368,12 @@ def _extracted(
     progress: Progress,
 ) -> Iterator[tuple[FeatureStore, ExtractionSummary]]:
     """Give the frames of recordings, in a store that lies in `work`."""
-    paths = {file: Path(file) for file in recordings.files}
+    paths = recordings.places()
     told = counting(progress, "features", len(paths))
     store = work / "features.h5"
-    summary = extract_to_store(paths, Pipeline(features), store, n_workers, told)
+    summary = extract_to_store(
+        paths, Pipeline(features), store, n_workers, told, excerpts=recordings.excerpts
+    )
     with FeatureStore(store) as frames:
         yield frames, summary
 
@@ -382,7 +385,7 @@ def _trained(
     n_workers: int,
     progress: Progress,
 ) -> VoiceClassifier:
-    features = options.features or front_end_for(recordings.files)
+    features = options.features or front_end_for(list(recordings.places().values()))
     with _extracted(recordings, features, work, n_workers, progress) as (frames, summary):
         n_frames = _fewest_frames(frames, recordings)
         n_components = options.n_components or choose_components(

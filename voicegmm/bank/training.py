@@ -13,7 +13,7 @@ from voicegmm._base.errors import DataError, ListError, OptionError, VoicegmmErr
 from voicegmm._base.progress import Progress, counting, silent
 from voicegmm._base.reasons import together
 from voicegmm.bank.streaming import can_stream, learned_from
-from voicegmm.corpus import Enrollment, SpeakerFolder, scan_speakers, shared_recordings
+from voicegmm.corpus import Enrollment, Utterance, scan_speakers, shared_recordings
 from voicegmm.features import Pipeline, PipelineOptions, front_end_for
 from voicegmm.metrics import Estimate, evaluate
 from voicegmm.mixture import DiagonalGMM, FitResult, MapOptions
@@ -147,12 +147,14 @@ def train_voices(
     n_workers: int = 1,
     progress: Progress = silent,
     enrolled_at: str = "",
+    layout: str = "auto",
 ) -> Training:
     """Train speaker models from a folder with a sub-folder for each speaker.
 
     Parameters
     ----------
     folder : path
+        Or any corpus whose speakers are known; see `voicegmm.corpus.read_corpus`.
     work : path
         A folder for temporary files.
     options : BankOptions
@@ -164,6 +166,8 @@ def train_voices(
         See `voicegmm._base.progress`.
     enrolled_at : str
         For the audit record, as `EnrolledRecording` wants it.
+    layout : str
+        Of both, one of `voicegmm.corpus.LAYOUTS`; "auto": as each looks.
 
     Raises
     ------
@@ -176,15 +180,22 @@ def train_voices(
             f"scoring.normalization.method {options.scoring.normalization.method!r} needs a "
             "cohort of people who are not enrolled: give their speech with --background"
         )
-    speakers = scan_speakers(folder)
-    outsiders = scan_speakers(background) if background else ()
-    own, others = _files_of(speakers), _files_of(outsiders)
+    speakers = _named(folder, scan_speakers(folder, layout))
+    outsiders = _named(background, scan_speakers(background, layout)) if background else {}
+    own, others = _names_of(speakers), _names_of(outsiders)
     _refuse_shared(speakers, outsiders)
-    paths = {file: Path(file) for files in (*own.values(), *others.values()) for file in files}
+    everything = [one for group in (speakers, outsiders) for own in group.values() for one in own]
+    paths = {one.name: one.path for one in everything}
+    excerpts = {one.name: one.excerpt for one in everything}
     pipeline = Pipeline(options.features or front_end_for(list(paths.values())))
     store_path = work / "features.h5"
     summary = extract_to_store(
-        paths, pipeline, store_path, n_workers, counting(progress, "features", len(paths))
+        paths,
+        pipeline,
+        store_path,
+        n_workers,
+        counting(progress, "features", len(paths)),
+        excerpts=excerpts,
     )
     with FeatureStore(store_path) as frames:
         kept, left_out = _with_enough_speech(frames, own, options.min_enroll_seconds)
@@ -222,18 +233,34 @@ def train_voices(
     )
 
 
-def _files_of(folders: Sequence[SpeakerFolder]) -> dict[str, list[str]]:
-    return {one.name: [str(path) for path in one.files] for one in folders}
+Speakers = Mapping[str, tuple[Utterance, ...]]
 
 
-def _refuse_shared(speakers: Sequence[SpeakerFolder], outsiders: Sequence[SpeakerFolder]) -> None:
-    names = {speaker.name for speaker in speakers} & {speaker.name for speaker in outsiders}
+def _named(place: str | Path, speakers: Speakers) -> Speakers:
+    """Name recordings by the folder of their corpus too: they stay apart from another's."""
+    folder = Path(place) if Path(place).is_dir() else Path(place).parent
+    return {
+        name: tuple(replace(one, name=str(folder / one.name)) for one in own)
+        for name, own in speakers.items()
+    }
+
+
+def _names_of(speakers: Speakers) -> dict[str, list[str]]:
+    return {name: [one.name for one in own] for name, own in speakers.items()}
+
+
+def _refuse_shared(speakers: Speakers, outsiders: Speakers) -> None:
+    names = speakers.keys() & outsiders.keys()
     if names:
         raise ListError(
             f"the background shares the speaker {min(names)!r} with those who are enrolled; "
             "it must hold other people, or what is promised of strangers would not hold"
         )
-    shared = shared_recordings([*speakers, *outsiders])
+    known = {one.name for own in speakers.values() for one in own}
+    for one in (one for own in outsiders.values() for one in own):
+        if one.name in known:
+            raise ListError(f"{one.name} is named by the background and by those who are enrolled")
+    shared = shared_recordings({**speakers, **outsiders})
     if shared:
         more = f" (and {len(shared) - 1} more such pairs)" if len(shared) > 1 else ""
         raise ListError(

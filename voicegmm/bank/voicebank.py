@@ -66,12 +66,14 @@ class VoiceBank:
         n_workers: int = 1,
         progress: Progress = silent,
         enrolled_at: str = "",
+        layout: str = "auto",
     ) -> "VoiceBank":
         """Train a bank from ``folder/<speaker>/<recording>``.
 
         Parameters
         ----------
         folder : path
+            Or any corpus whose speakers are known; see `voicegmm.corpus.read_corpus`.
         options : BankOptions, optional
         background : path, optional
             Another such folder, of people who are not enrolled.
@@ -80,6 +82,8 @@ class VoiceBank:
             See `voicegmm._base.progress`.
         enrolled_at : str
             The time, for the audit record: UTC, as "2026-01-31T12:00:00Z".
+        layout : str
+            Of both folders, one of `voicegmm.corpus.LAYOUTS`; "auto": as each looks.
 
         Raises
         ------
@@ -95,6 +99,7 @@ class VoiceBank:
                 n_workers,
                 progress,
                 enrolled_at,
+                layout,
             )
         return VoiceBank(training.voices, training)
 

@@ -11,6 +11,7 @@ from voicegmm.cli.console import (
     cores,
     debug_option,
     json_option,
+    layout_option,
     metric_line,
     now,
     print_json,
@@ -53,6 +54,7 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
     help="t: scores are seen beside those of the --background speakers' models.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random choices.  [default: 0]")
+@layout_option
 @click.option("--force", is_flag=True, help="Replace a bank that exists.")
 @workers_option
 @json_option
@@ -67,11 +69,15 @@ def train(
     false_accept: float | None,
     normalization: str,
     seed: int | None,
+    layout: str,
     force: bool,
     workers: int | None,
     as_json: bool,
 ) -> None:
     """Train speaker models from WAVS/<speaker>/<recording>.
+
+    WAVS and --background may also be lists with the columns file and speaker, Kaldi data
+    directories, lhotse's manifests, or the folders of VoxCeleb or LibriSpeech.
 
     Makes a bank in one file: front end, background model, speakers, calibration. Says what to
     expect of it: measured on speakers that were left out, fold by fold.
@@ -97,7 +103,7 @@ def train(
     }
     options = BankOptions(**{name: value for name, value in chosen.items() if value is not None})
     with bars() as progress:
-        bank = VoiceBank.train(folder, options, background, cores(workers), progress, now())
+        bank = VoiceBank.train(folder, options, background, cores(workers), progress, now(), layout)
     bank.save(out)
     _report_training(bank, out, as_json)
 

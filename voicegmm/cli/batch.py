@@ -39,7 +39,12 @@ def ubm() -> None:
     help="How: dense, plain EM; fast, growth by splitting and short lists of components, for 512 "
     "components and more; auto, whichever pays.  [default: dense]",
 )
-@click.option("--list", "listed", type=_PATH, help="Recordings to train on.  [default: all]")
+@click.option(
+    "--list",
+    "listed",
+    type=_PATH,
+    help="Recordings to train on: a list, or what features extract takes.  [default: all]",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**63 - 1),
@@ -82,7 +87,7 @@ def train(
 
     from voicegmm._base.options import from_mapping, to_mapping
     from voicegmm._base.presets import Config, with_overrides
-    from voicegmm.corpus import read_files
+    from voicegmm.corpus import read_corpus
     from voicegmm.scoring import UbmOptions, train_background
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, TrainingCheckpoint, save_background
@@ -98,7 +103,7 @@ def train(
     if em is not None:
         options = replace(options, fast=replace(options.fast, method=em))
     with FeatureStore(store) as frames, bars() as progress:
-        files = read_files(listed) if listed else frames.ids
+        files = tuple(read_corpus(listed).paths) if listed else frames.ids
         check_files(frames, files, str(listed or store))
         model, fitted = train_background(
             frames,

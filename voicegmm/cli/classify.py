@@ -69,7 +69,7 @@ def classify() -> None:
 
 
 @classify.command()
-@click.argument("folder", type=_PATH, metavar="DIR")
+@click.argument("folder", type=_PATH, metavar="LIST|DIR")
 @click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
 @click.option(
     "--components", type=int, help="Gaussians of each class.  [default: from the amount of speech]"
@@ -108,9 +108,10 @@ def train(
 ) -> None:
     """Train classes of voices from DIR/<class>/<speaker>/<recording>.
 
-    Or from DIR/<class>/<recording>, where speakers are not known. Makes one file: front end, a
-    mixture for each class, calibration. Says what to expect: measured on speakers that were left
-    out, fold by fold. The same folder name in two classes is the same person.
+    Or from DIR/<class>/<recording>, where speakers are not known; or from a Kaldi data directory or
+    lhotse's manifests in each DIR/<class>; or from a list with the columns file, class and speaker.
+    Makes one file: front end, a mixture for each class, calibration. Says what to expect: measured
+    on speakers that were left out, fold by fold. The same speaker in two classes is one person.
     """
     from voicegmm._base.errors import VoicegmmError
     from voicegmm.bank import ClassifierOptions, VoiceClassifier
@@ -209,7 +210,7 @@ def _print_confusion(names: tuple[str, ...], confusion: tuple[tuple[int, ...], .
 
 @classify.command(short_help="Measure CLASSES on other recordings, laid out as for train.")
 @click.argument("classes", type=_PATH, metavar="CLASSES")
-@click.argument("folder", type=_PATH, metavar="DIR")
+@click.argument("folder", type=_PATH, metavar="LIST|DIR")
 @workers_option
 @untrusted_option
 @json_option

@@ -58,6 +58,17 @@ def workers_option(command: F) -> F:
     )(command)
 
 
+def layout_option(command: F) -> F:
+    """Add --layout."""
+    return click.option(
+        "--layout",
+        default="auto",
+        show_default=True,
+        help="How the recordings are laid out: folder, list, kaldi, lhotse, voxceleb, librispeech; "
+        "or auto: by what lies there.",
+    )(command)
+
+
 def settings_option(example: str) -> Callable[[F], F]:
     """Add --set, with an example in its help."""
     return click.option(

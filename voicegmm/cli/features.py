@@ -12,6 +12,7 @@ from voicegmm.cli.console import (
     cores,
     debug_option,
     json_option,
+    layout_option,
     print_json,
     settings_option,
     untrusted_option,
@@ -57,6 +58,7 @@ _LABELS = click.option(
 @click.argument("what", type=_PATH, metavar="LIST|DIR")
 @click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
 @_front_end_options
+@layout_option
 @click.option(
     "--root", type=_PATH, help="The folder that LIST is relative to.  [default: where LIST lies]"
 )
@@ -69,6 +71,7 @@ def extract(
     out: Path,
     config: str,
     settings: tuple[str, ...],
+    layout: str,
     root: Path | None,
     labels: Path | None,
     workers: int | None,
@@ -76,15 +79,16 @@ def extract(
 ) -> None:
     """Extract the features of recordings into one store.
 
-    LIST has one recording a line; of a DIR all recordings below it are taken. A recording that
-    cannot be used stands in the store with the reason; the others go on.
+    LIST has one recording a line, or columns (file, path, start, end, channel); of a DIR all
+    recordings below it are taken, unless it is a Kaldi data directory or holds lhotse's manifests:
+    these say which, and which parts of them. A recording that cannot be used stands in the store
+    with the reason; the others go on.
 
     Each finished recording is kept in OUT.partial: after an interruption the same command goes on
     from there and ends with the same bytes.
     """
-    from voicegmm._base.errors import VoicegmmError
     from voicegmm._base.progress import counting
-    from voicegmm.corpus import find_recordings, labels_of, read_files, read_labels
+    from voicegmm.corpus import labels_of, read_corpus, read_labels
     from voicegmm.features import Pipeline, load_front_end
     from voicegmm.store import extract_to_store
 
@@ -92,16 +96,14 @@ def extract(
     if labels:
         settings = (*settings, "speech.method=labels")
     pipeline = Pipeline(load_front_end(config, settings))
-    if what.is_dir():
-        paths = {str(path.relative_to(what)): path for path in find_recordings(what)}
-        if not paths:
-            raise VoicegmmError(f"{what}: no recordings in this folder or below it")
-    else:
-        paths = {name: (root or what.parent) / name for name in read_files(what)}
+    corpus = read_corpus(what, layout, root)
+    paths = corpus.paths
     segments = labels_of(read_labels(labels), paths) if labels else None
     with bars() as progress:
         counted = counting(progress, "features", len(paths))
-        summary = extract_to_store(paths, pipeline, out, cores(workers), counted, segments)
+        summary = extract_to_store(
+            paths, pipeline, out, cores(workers), counted, segments, corpus.excerpts
+        )
     for warning in summary.warnings():
         warn(warning)
     if as_json:

@@ -1,13 +1,8 @@
 """What a corpus is made of: recordings, enrollments, trials; lists and folders that name them."""
 
 from voicegmm.corpus.classes import ClassRecordings, scan_classes
-from voicegmm.corpus.folders import (
-    AUDIO_SUFFIXES,
-    SpeakerFolder,
-    find_recordings,
-    scan_speakers,
-    shared_recordings,
-)
+from voicegmm.corpus.folders import AUDIO_SUFFIXES, find_recordings, shared_recordings
+from voicegmm.corpus.kaldi import read_kaldi_table
 from voicegmm.corpus.labels import (
     LabeledSegment,
     Labels,
@@ -17,49 +12,56 @@ from voicegmm.corpus.labels import (
     read_labels,
     read_rttm,
 )
+from voicegmm.corpus.layouts import (
+    LAYOUTS,
+    read_corpus,
+    read_speakers,
+    recognize,
+    scan_speakers,
+)
 from voicegmm.corpus.lists import (
     Enrollment,
     read_enrollments,
     read_files,
-    read_paths,
     read_segments,
     write_enrollments,
     write_files,
     write_paths,
     write_segments,
 )
-from voicegmm.corpus.protocol import (
-    Protocol,
-    by_speaker,
-    leakage_warnings,
-    read_speakers,
-    speaker_of,
-)
+from voicegmm.corpus.protocol import Protocol, leakage_warnings
+from voicegmm.corpus.tables import read_utterances, write_utterances
 from voicegmm.corpus.trials import Trials, read_trials, write_trials
+from voicegmm.corpus.utterances import Corpus, Utterance, by_speaker, speaker_of
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "LAYOUTS",
     "ClassRecordings",
+    "Corpus",
     "Enrollment",
     "LabeledSegment",
     "Labels",
     "Protocol",
-    "SpeakerFolder",
     "Trials",
+    "Utterance",
     "by_speaker",
     "find_recordings",
     "labels_of",
     "leakage_warnings",
     "read_audacity_labels",
+    "read_corpus",
     "read_enrollments",
     "read_files",
     "read_kaldi_segments",
+    "read_kaldi_table",
     "read_labels",
-    "read_paths",
     "read_rttm",
     "read_segments",
     "read_speakers",
     "read_trials",
+    "read_utterances",
+    "recognize",
     "scan_classes",
     "scan_speakers",
     "shared_recordings",
@@ -69,4 +71,5 @@ __all__ = [
     "write_paths",
     "write_segments",
     "write_trials",
+    "write_utterances",
 ]

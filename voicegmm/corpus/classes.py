@@ -1,14 +1,17 @@
-"""Folders of labeled recordings: one sub-folder a class and, in it, one a speaker where known."""
+"""Recordings with classes: a sub-folder for each, or a list with a column for them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from voicegmm._base.arrays import BoolArray, IntArray
 from voicegmm._base.errors import DataError, ListError
-from voicegmm.corpus.folders import SpeakerFolder, shared_recordings, sub_folders
+from voicegmm.audio import WHOLE, Excerpt
+from voicegmm.corpus.folders import shared_recordings, sub_folders
+from voicegmm.corpus.layouts import read_corpus, recognize
+from voicegmm.corpus.utterances import Utterance
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,10 @@ class ClassRecordings:
         whose speaker is not known is a speaker of its own.
     speakers_known : bool
         Whether that was the case nowhere.
+    paths : mapping of str to pathlib.Path
+        Where recordings lie whose name is not their path.
+    excerpts : mapping of str to Excerpt
+        Which part of the recording some of `files` are.
     """
 
     names: tuple[str, ...]
@@ -34,6 +41,8 @@ class ClassRecordings:
     labels: IntArray
     speakers: tuple[str, ...]
     speakers_known: bool = True
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    excerpts: Mapping[str, Excerpt] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.files) == len(self.labels) == len(self.speakers):
@@ -69,11 +78,24 @@ class ClassRecordings:
             self.labels[kept],
             tuple(self.speakers[place] for place in kept),
             self.speakers_known,
+            self.paths,
+            self.excerpts,
         )
 
+    def places(self) -> dict[str, Path]:
+        """Tell where each recording lies."""
+        return {file: self.paths.get(file, Path(file)) for file in self.files}
 
-def scan_classes(folder: str | Path) -> ClassRecordings:
-    """Read ``folder/<class>/<speaker>/<recording>``, or ``folder/<class>/<recording>``.
+
+def scan_classes(place: str | Path) -> ClassRecordings:
+    """Read recordings with their classes.
+
+    Parameters
+    ----------
+    place : path
+        A folder: ``place/<class>/<speaker>/<recording>``, or ``place/<class>/<recording>``, or in
+        each class's folder a corpus of another layout (see `read_corpus`). Or a list with the
+        columns ``file`` and ``class``.
 
     Raises
     ------
@@ -81,33 +103,55 @@ def scan_classes(folder: str | Path) -> ClassRecordings:
         If there is no such folder, or fewer than two classes in it, or a class without a recording,
         or the same recording twice, in two classes or of two speakers.
     """
-    named = sub_folders(folder, "class")
-    if len(named) < 2:
+    place = Path(place)
+    found = _in_folders(place) if place.is_dir() else _listed(place)
+    names = tuple(dict.fromkeys(one.label for one in found))
+    if len(names) < 2:
         raise ListError(
-            f"{folder}: one class, {next(iter(named))!r}; at least two are needed, "
-            f"each a sub-folder with its recordings"
+            f"{place}: one class, {names[0]!r}; at least two are needed, each a sub-folder with "
+            "its recordings, or a name in the column class of a list"
         )
-    files: list[str] = []
-    labels: list[int] = []
-    speakers: list[str] = []
-    owners: dict[str, list[Path]] = {}
-    for label, (name, paths) in enumerate(named.items()):
-        if not paths:
-            raise ListError(f"{folder}: the class {name!r} holds no recording; add some, or "
-                            "remove the folder")  # fmt: skip
-        for path in paths:
-            inner = path.relative_to(Path(folder) / name).parts
-            speaker = inner[0] if len(inner) > 1 else ""
-            files.append(str(path))
-            labels.append(label)
-            speakers.append(speaker or str(path))
-            owners.setdefault(f"{name}/{speaker or inner[0]}", []).append(path)
-    shared = shared_recordings([SpeakerFolder(name, tuple(own)) for name, own in owners.items()])
-    if shared:
+    speakers = tuple(one.speaker or one.name for one in found)
+    owners: dict[str, list[Utterance]] = {}
+    for one, speaker in zip(found, speakers, strict=True):
+        owners.setdefault(f"{one.label}/{speaker}", []).append(one)
+    if shared := shared_recordings(owners):
         more = f" (and {len(shared) - 1} more such pairs)" if len(shared) > 1 else ""
         raise ListError(
             f"{shared[0][0]} is the same recording as {shared[0][1]}{more}; remove one of them: "
             "with both nothing could be promised of recordings that were never heard"
         )
-    known = all(speaker != file for speaker, file in zip(speakers, files, strict=True))
-    return ClassRecordings(tuple(named), tuple(files), np.array(labels), tuple(speakers), known)
+    return ClassRecordings(
+        names,
+        tuple(one.name for one in found),
+        np.array([names.index(one.label) for one in found]),
+        speakers,
+        all(one.speaker for one in found),
+        {one.name: one.path for one in found},
+        {one.name: one.excerpt for one in found if one.excerpt != WHOLE},
+    )
+
+
+def _listed(place: Path) -> list[Utterance]:
+    utterances = read_corpus(place).utterances
+    nameless = [one.name for one in utterances if not one.label]
+    if nameless:
+        raise ListError(
+            f"{place}: {nameless[0]} has no class; a list of classes has the columns file and "
+            "class, and best speaker too"
+        )
+    return sorted(utterances, key=lambda one: one.label)
+
+
+def _in_folders(place: Path) -> list[Utterance]:
+    """Give the recordings of all classes, named by their paths."""
+    layouts = {sub.name: recognize(sub) for sub in place.iterdir() if sub.is_dir()}
+    listed = {name for name, layout in layouts.items() if layout != "folder" and name[0] != "."}
+    found = []
+    for name, paths in sub_folders(place, "class", listed).items():
+        if name not in listed and not paths:
+            raise ListError(f"{place}: the class {name!r} holds no recording; add some, or "
+                            "remove the folder")  # fmt: skip
+        for one in read_corpus(place / name, layouts[name]).utterances:
+            found.append(replace(one, name=str(place / name / one.name), label=name))
+    return found

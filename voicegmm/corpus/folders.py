@@ -1,34 +1,20 @@
-"""Folders of recordings: one sub-folder a speaker."""
+"""Folders of recordings."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
 from voicegmm._base.errors import ListError
 from voicegmm._base.files import content_hash
+from voicegmm.audio import Excerpt
 from voicegmm.corpus.lists import checked_name
+from voicegmm.corpus.utterances import Utterance
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".snd", ".sph", ".w64"}
     | {".rf64", ".caf", ".nist"}
 )
-
-
-@dataclass(frozen=True)
-class SpeakerFolder:
-    """A speaker and the recordings in the sub-folder of that name.
-
-    Parameters
-    ----------
-    name : str
-    files : tuple of pathlib.Path
-        Sorted; deeper folders (sessions) included.
-    """
-
-    name: str
-    files: tuple[Path, ...]
 
 
 def find_recordings(folder: str | Path) -> tuple[Path, ...]:
@@ -62,24 +48,9 @@ def find_recordings(folder: str | Path) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def scan_speakers(folder: str | Path) -> tuple[SpeakerFolder, ...]:
-    """Read a folder whose sub-folders are speakers.
-
-    Returns
-    -------
-    tuple of SpeakerFolder
-        Sorted by name; a sub-folder without a recording has no files.
-
-    Raises
-    ------
-    ListError
-        If there is no such folder, or no recording in any sub-folder of it.
-    """
-    named = sub_folders(folder, "speaker")
-    return tuple(SpeakerFolder(name, files) for name, files in named.items())
-
-
-def sub_folders(folder: str | Path, kind: str) -> dict[str, tuple[Path, ...]]:
+def sub_folders(
+    folder: str | Path, kind: str, elsewhere: Collection[str] = ()
+) -> dict[str, tuple[Path, ...]]:
     """Sort the recordings below a folder by the sub-folder they lie in.
 
     Parameters
@@ -87,6 +58,8 @@ def sub_folders(folder: str | Path, kind: str) -> dict[str, tuple[Path, ...]]:
     folder : path
     kind : str
         What a sub-folder stands for, as "speaker", for errors.
+    elsewhere : collection of str
+        Sub-folders that hold lists of recordings in the place of recordings.
 
     Returns
     -------
@@ -109,7 +82,7 @@ def sub_folders(folder: str | Path, kind: str) -> dict[str, tuple[Path, ...]]:
         parts = path.relative_to(folder).parts
         if len(parts) > 1:
             named[parts[0]].append(path)
-    if not any(named.values()):
+    if not elsewhere and not any(named.values()):
         loose = f"; {len(recordings)} lie in the folder itself" if recordings else ""
         raise ListError(
             f"{folder}: no recordings in sub-folders{loose}. "
@@ -126,19 +99,23 @@ def sub_folders(folder: str | Path, kind: str) -> dict[str, tuple[Path, ...]]:
     return {name: tuple(files) for name, files in named.items()}
 
 
-def shared_recordings(speakers: Sequence[SpeakerFolder]) -> list[tuple[Path, Path]]:
+def shared_recordings(
+    speakers: Mapping[str, Sequence[Utterance]],
+) -> list[tuple[Path, Path]]:
     """Find recordings that stand under two speakers: the same file, or the same bytes.
+
+    Different parts of one file are different recordings.
 
     Returns
     -------
     list of (path, path)
         Each with the first that equals it under another speaker.
     """
-    by_size: dict[int, list[tuple[str, Path]]] = {}
-    for speaker in speakers:
-        for path in speaker.files:
-            if path.is_file() and path.stat().st_size:
-                by_size.setdefault(path.stat().st_size, []).append((speaker.name, path))
+    by_size: dict[tuple[int, Excerpt], list[tuple[str, Path]]] = {}
+    for speaker, utterances in speakers.items():
+        for one in utterances:
+            if one.path.is_file() and (size := one.path.stat().st_size):
+                by_size.setdefault((size, one.excerpt), []).append((speaker, one.path))
     found = []
     for group in by_size.values():
         if len({name for name, _ in group}) < 2:

@@ -133,16 +133,6 @@ def read_segments(path: str | Path) -> dict[str, tuple[str, ...]]:
     return _grouped(path, "segment")
 
 
-def read_paths(path: str | Path) -> dict[str, str]:
-    """Read ``file<TAB>path`` lines: where each recording lies, relative to the data folder."""
-    paths: dict[str, str] = {}
-    for number, (file, place) in read_table(path, "file", "path"):
-        if file in paths:
-            raise ListError(f"{path}: line {number}: {file} stands in the list already")
-        paths[file] = place
-    return paths
-
-
 def checked_name(name: str, what: str = "name") -> str:
     """Refuse a name that no list could hold."""
     unprintable = any(category(character) in _UNPRINTABLE for character in name)

@@ -1,19 +1,20 @@
 """A protocol: what trains, what is enrolled, what is tried; and whether the parts are apart."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from voicegmm._base.checks import listed
 from voicegmm._base.errors import ListError
+from voicegmm.audio import Excerpt
 from voicegmm.corpus.lists import (
     Enrollment,
     read_enrollments,
     read_files,
-    read_paths,
     read_segments,
 )
+from voicegmm.corpus.tables import read_utterances
 from voicegmm.corpus.trials import Trials, read_trials
+from voicegmm.corpus.utterances import Corpus, speaker_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class Protocol:
         What each test is made of; a test that is not here is a recording itself.
     paths : dict of str to pathlib.Path
         Where each recording lies.
+    excerpts : dict of str to Excerpt
+        Which part of it is meant, where that is not the whole.
     """
 
     background: tuple[str, ...]
@@ -37,6 +40,7 @@ class Protocol:
     trials: Trials
     segments: dict[str, tuple[str, ...]]
     paths: dict[str, Path]
+    excerpts: dict[str, Excerpt] = field(default_factory=dict)
 
     @staticmethod
     def read(
@@ -57,7 +61,8 @@ class Protocol:
         data : path
             The folder that recordings are named relative to.
         background, enrollments, trials, segments, paths : str
-            Names of the lists; `segments` may be empty and `paths` may be missing.
+            Names of the lists; `segments` may be empty and `paths` may be missing. It has the
+            columns ``file`` and any of ``path``, ``start``, ``end`` and ``channel``.
 
         Raises
         ------
@@ -69,53 +74,35 @@ class Protocol:
         made_of = read_segments(lists / segments) if segments else {}
         tried.check_known({e.model for e in enrolled}, tried.tests, str(lists / trials))
         training = read_files(lists / background)
-        places = read_paths(lists / paths) if paths and (lists / paths).exists() else {}
+        places = _places(lists / paths, data) if paths and (lists / paths).exists() else None
+        known, parts = (places.paths, places.excerpts) if places else ({}, {})
         tests = [file for test in tried.tests for file in made_of.get(test, (test,))]
         files = dict.fromkeys([*training, *(f for e in enrolled for f in e.files), *tests])
-        where = {file: data / places.get(file, file) for file in files}
+        where = {file: known.get(file, data / file) for file in files}
         missing = [file for file, path in where.items() if not path.exists()]
         if missing:
             raise ListError(
                 f"{len(missing)} of {len(where)} recordings that {lists} names are not in {data}: "
                 f"{listed(missing)}; check --data, or mend the list"
             )
-        return Protocol(training, enrolled, tried, made_of, where)
+        parts = {file: parts[file] for file in files if file in parts}
+        return Protocol(training, enrolled, tried, made_of, where, parts)
 
     def test_files(self, test: str) -> tuple[str, ...]:
         """Give the recordings that a test is made of."""
         return self.segments.get(test, (test,))
 
 
-def speaker_of(file: str) -> str:
-    """Give the speaker of a recording: the first folder of its name; nothing where it has none."""
-    parts = PurePosixPath(file).parts
-    return parts[0] if len(parts) > 1 else ""
-
-
-def by_speaker(files: Iterable[str]) -> dict[str, list[str]]:
-    """Sort recordings by `speaker_of`, in their order."""
-    speakers: dict[str, list[str]] = {}
-    for file in files:
-        speakers.setdefault(speaker_of(file), []).append(file)
-    return speakers
-
-
-def read_speakers(path: str | Path) -> dict[str, list[str]]:
-    """Read a plain list of recordings, named <speaker>/..., and sort them by speaker.
-
-    Raises
-    ------
-    ListError
-        Naming the first recording whose name does not tell its speaker.
-    """
-    files = read_files(path)
-    nameless = [file for file in files if not speaker_of(file)]
-    if nameless:
-        raise ListError(
-            f"{path}: {nameless[0]} does not tell whose voice it is: name recordings "
-            "<speaker>/<recording>"
-        )
-    return by_speaker(files)
+def _places(path: Path, data: Path) -> Corpus:
+    """Read where recordings lie, and which parts of them are meant."""
+    places = read_utterances(path, data)
+    for one in places.utterances:
+        if one.label or one.speaker != speaker_of(one.name):
+            raise ListError(
+                f"{path}: {one.name}: this list tells where recordings lie; speakers are told by "
+                "the names (<speaker>/...), so leave the columns speaker and class out"
+            )
+    return places
 
 
 def leakage_warnings(protocol: Protocol) -> tuple[str, ...]:

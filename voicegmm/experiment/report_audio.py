@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicegmm._base.errors import AudioError
-from voicegmm.audio import flac_clip
+from voicegmm.audio import WHOLE, Excerpt, flac_clip
 from voicegmm.corpus import Enrollment, Protocol
 
 BIOMETRIC = (
@@ -41,20 +41,24 @@ class Listening:
     Parameters
     ----------
     of_model, of_test : callable
-        From a name to the path of a recording of it, or None.
+        From a name to a recording of it, and which part of it is meant; or None.
     """
 
-    of_model: Callable[[str], Path | None]
-    of_test: Callable[[str], Path | None]
+    of_model: Callable[[str], tuple[Path, Excerpt] | None]
+    of_test: Callable[[str], tuple[Path, Excerpt] | None]
 
     @staticmethod
     def to_protocol(protocol: Protocol) -> "Listening":
         """Hear the first recording that enrolled a model, and the first of a test."""
         first = {enrollment.model: enrollment.files[0] for enrollment in protocol.enrollments}
-        paths = protocol.paths
+
+        def place(file: str) -> tuple[Path, Excerpt] | None:
+            path = protocol.paths.get(file)
+            return (path, protocol.excerpts.get(file, WHOLE)) if path else None
+
         return Listening(
-            lambda model: paths.get(first.get(model, "")),
-            lambda test: paths.get(protocol.test_files(test)[0]),
+            lambda model: place(first.get(model, "")),
+            lambda test: place(protocol.test_files(test)[0]),
         )
 
     @staticmethod
@@ -67,8 +71,8 @@ class Listening:
         first = {enrollment.model: enrollment.files[0] for enrollment in enrollments}
         parts = segments or {}
         return Listening(
-            lambda model: folder / first.get(model, model),
-            lambda test: folder / parts.get(test, [test])[0],
+            lambda model: (folder / first.get(model, model), WHOLE),
+            lambda test: (folder / parts.get(test, [test])[0], WHOLE),
         )
 
     def clips(self, model: str, test: str) -> tuple[Clip, Clip]:
@@ -76,11 +80,12 @@ class Listening:
         return _clip(model, self.of_model(model)), _clip(test, self.of_test(test))
 
 
-def _clip(name: str, path: Path | None) -> Clip:
-    if path is None or not path.is_file():
+def _clip(name: str, place: tuple[Path, Excerpt] | None) -> Clip:
+    if place is None or not place[0].is_file():
         return Clip(name, trouble="no recording")
+    path, excerpt = place
     try:
-        sound = flac_clip(path)
+        sound = flac_clip(path, excerpt=excerpt)
     except AudioError as error:
         return Clip(path.name, trouble=f"cannot be played: {error.status}")
     return Clip(path.name, f"data:audio/flac;base64,{base64.b64encode(sound).decode()}")

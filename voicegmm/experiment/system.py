@@ -96,17 +96,14 @@ class SystemRun:
 
     def features(self) -> None:
         """Extract the frames of all recordings."""
-        paths, options = self.protocol.paths, self.recipe.features
-        stage = Stage(
-            "features",
-            extract,
-            {"features": options},
-            {"recordings": self.contents.of(paths)},
-            ("features.h5",),
-        )
+        protocol, options = self.protocol, self.recipe.features
+        inputs = {"recordings": self.contents.of(protocol.paths)}
+        if protocol.excerpts:
+            inputs["parts of recordings"] = fingerprint(protocol.excerpts)
+        stage = Stage("features", extract, {"features": options}, inputs, ("features.h5",))
         out = self.path("features.h5")
         self.folder.stage(
-            stage, lambda: extract(paths, options, out, self.n_workers, self.progress)
+            stage, lambda: extract(protocol, options, out, self.n_workers, self.progress)
         )
 
     def background(self) -> None:

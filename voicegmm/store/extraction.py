@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from voicegmm._base.errors import AudioError, VoicegmmError
 from voicegmm._base.files import content_hash
 from voicegmm._base.options import fingerprint
 from voicegmm._base.reasons import together
+from voicegmm.audio import WHOLE, Excerpt
 from voicegmm.compute import can_fork, keep_freed_memory, ordered_map
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.features.pipeline import Segments
@@ -80,28 +82,48 @@ class _Recording:
     segments: Segments | None
     stamp: str
     n_bytes: int
+    excerpt: Excerpt = WHOLE
 
 
 def _recordings(
-    paths: Mapping[str, Path], labels: Mapping[str, Segments] | None = None
+    paths: Mapping[str, Path],
+    labels: Mapping[str, Segments] | None = None,
+    excerpts: Mapping[str, Excerpt] | None = None,
 ) -> Iterator[_Recording]:
     for file, path in paths.items():
         segments = labels[file] if labels else None
+        excerpt = excerpts.get(file, WHOLE) if excerpts else WHOLE
         try:
             state = path.stat()
         except OSError:  # the reader says what is wrong with it
-            yield _Recording(file, path, segments, fingerprint(str(path)), 0)
+            yield _Recording(file, path, segments, fingerprint(str(path)), 0, excerpt)
             continue
-        stamp = fingerprint(str(path), state.st_size, state.st_mtime_ns, segments)
-        yield _Recording(file, path, segments, stamp, state.st_size)
+        parts = [str(path), state.st_size, state.st_mtime_ns, segments]
+        stamp = fingerprint(*parts) if excerpt == WHOLE else fingerprint(*parts, excerpt)
+        yield _Recording(file, path, segments, stamp, state.st_size, excerpt)
 
 
 def _extracted(pipeline: Pipeline, recording: _Recording) -> FrameSet | Status:
     try:
-        made = pipeline.extract_file(recording.path, recording.segments)
-        return replace(made, content=content_hash(recording.path))
+        made = pipeline.extract_file(recording.path, recording.segments, recording.excerpt)
+        return replace(made, content=_content(recording.path, recording.excerpt))
     except AudioError as error:
         return failure_of(error)
+
+
+def _content(path: Path, excerpt: Excerpt) -> str:
+    """Give what tells recordings apart: the hash of the file, or of it and of which part it is."""
+    if excerpt == WHOLE:
+        return content_hash(path)
+    state = path.stat()
+    known = _hash_of(path, state.st_size, state.st_mtime_ns)
+    return sha256(f"{known} {excerpt!r}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _hash_of(path: Path, n_bytes: int, changed: int) -> str:
+    """Hash a file once for all its parts, as long as it stays the same."""
+    return content_hash(path)
 
 
 def _extracted_and_kept(
@@ -186,6 +208,7 @@ def extract_to_store(
     n_workers: int = 1,
     progress: Callable[[int], None] | None = None,
     labels: Mapping[str, Segments] | None = None,
+    excerpts: Mapping[str, Excerpt] | None = None,
 ) -> ExtractionSummary:
     """Extract the features of many recordings into one store.
 
@@ -211,7 +234,10 @@ def extract_to_store(
         Called with the number of recordings done.
     labels : mapping of str to sequence of (start_seconds, end_seconds, label), optional
         Id -> where there is speech: with speech.method "labels", and only with that. The store
-        keeps their fingerprint.
+        keeps their fingerprint. Times count from the beginning of the excerpt.
+    excerpts : mapping of str to Excerpt, optional
+        Id -> which part of the recording is meant, where it is not the whole. Parts of one file are
+        recordings of their own.
 
     Returns
     -------
@@ -230,7 +256,7 @@ def extract_to_store(
     notes: dict[str, str] = {}
     n_frames, seconds, n_resumed = 0, 0.0, 0
 
-    recordings = list(_recordings(paths, labels))
+    recordings = list(_recordings(paths, labels, excerpts))
     with (
         ExtractionJournal(out, pipeline.fingerprint) as journal,
         new_store(out, pipeline, fingerprint(labels) if labels else "") as writer,
