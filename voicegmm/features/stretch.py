@@ -155,12 +155,20 @@ class Stretch:
         -------
         (n_frames,) float64 array
         """
+        from voicegmm.features.moments_kernel import hop_moments  # compiled: loaded only now
+
+        plan, n = self._plan, self.n_frames
+        if not n:
+            return np.zeros(0)
+        n_whole, n_rest = divmod(plan.n_window, plan.n_hop)
+        moments = np.empty((len(self._samples) // plan.n_hop, 4))
+        hop_moments(self._samples, plan.n_hop, n_rest, moments)
         # The mean of squares less the square of the mean: in double precision, and about one of
         # the samples, so that an offset costs no digits.
-        samples = self._samples.astype(np.float64)
-        samples -= samples[:1]
-        sums = self._sums(samples)
-        energy = self._sums(np.square(samples, out=samples)) - sums**2 / self._plan.n_window
+        sums = moments[n_whole:, :2].copy()
+        for start in range(n_whole):
+            sums += moments[start : start + n, 2:]
+        energy = sums[:, 1] - sums[:, 0] ** 2 / plan.n_window
         return np.asarray(np.log(np.maximum(energy, EPSILON)))
 
     def _cut(self, samples: FloatArray) -> FloatArray:
