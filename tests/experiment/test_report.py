@@ -23,6 +23,7 @@ import soundfile
 
 from voicegmm._base.errors import AudioError, FormatError
 from voicegmm._base.options import to_mapping
+from voicegmm._base.version import __version__
 from voicegmm.audio import flac_clip
 from voicegmm.corpus import Enrollment, Trials
 from voicegmm.experiment import FILES, Recipe
@@ -307,9 +308,50 @@ def test_score_table_alone_gives_the_same_page_without_the_run(tmp_path):
     assert "stay within it at each point" not in page.text  # no intervals, no band
     assert "Nothing: every trial has a score." in page.text
     assert "All figures, without intervals" in page.text
-    assert "How it was made" not in page.text
-    assert "run" not in page.values("id")
-    assert "#run" not in page.values("href")
+    assert f"How it was made Versions and machine voicegmm {__version__} python 3." in page.text
+    for absent in ("input-table", "stage-table", "file-table"):
+        assert absent not in page.values("id")
+
+
+@pytest.mark.parametrize("n_strangers", [0, 8])
+def test_rates_of_identification_stand_in_the_page(tmp_path, n_strangers):
+    table = make_table()
+    labels = np.where(table.trials.test_index < n_strangers, 0, table.trials.labels)
+    table = replace(table, trials=replace(table.trials, labels=labels.astype(np.int8)))
+    results = figures_of(table)
+    write_score_report(tmp_path / "r.html", table, results, "identified")
+    text = read_page(tmp_path / "r.html").text
+    if n_strangers:
+        rates = results["open_set"]["detection_identification"]
+        assert "an open set of 16 tests of known speakers and 8 of strangers" in text
+        rows = {f"with false alarms on {100 * float(a):g} %": rates[a] for a in rates}
+        assert "Open-set identification Each test is compared with all models" in text
+        assert "Closed-set" not in text
+    else:
+        told = results["closed_set"]
+        assert "a closed set of 24 tests, each of one of the models" in text
+        rows = {
+            "Closed-set identification rate": told["identification_rate"],
+            "Own model among the best five": told["rank_5_rate"],
+        }
+        assert "Closed-set identification Each test is compared with several models" in text
+    for name, rate in rows.items():
+        value, low, high = (f"{100 * rate[key]:.2f} %" for key in ("value", "low", "high"))
+        assert f"{name} {value} {low} {high}" in text
+
+
+def test_recordings_that_failed_without_costing_a_trial_are_told(tmp_path):
+    table = make_table(n_failed=1)
+    (status, reason, count) = next(iter(table.failures().values()))
+    failures = [
+        {"status": status, "reason": reason, "n_trials": count},
+        {"status": "unreadable", "reason": f"{EVIL}: is empty", "n_trials": 0},
+    ]
+    write_score_report(tmp_path / "r.html", table, figures_of(table) | {"failures": failures}, "r")
+    text = read_page(tmp_path / "r.html").text
+    assert f"{status} {reason} 6 unreadable {EVIL}: is empty 0" in text
+    assert "recordings that cost no trial are of the background or of enrollments" in text
+    assert "trials without a score (4.17 % of all) count as rejected" in text
 
 
 @pytest.mark.parametrize(("label", "absent"), [(1, "non-target"), (0, "target")])

@@ -230,6 +230,26 @@ def test_failed_attempts_are_counted_and_can_be_rejections():
     )
 
 
+def test_failures_that_count_as_rejections_have_intervals_too():
+    trials = trials_of(22, 2, np.random.default_rng(0))
+    trials["targets"][::5] = np.nan
+    filled = trials | {"targets": np.where(np.isnan(trials["targets"]), -np.inf, trials["targets"])}
+    # No failure before the one drawing of the other: the same speakers are drawn.
+    result = evaluated(trials, n_bootstrap=30, rng=np.random.default_rng(4))
+    rng = np.random.default_rng(4)
+    evaluated(trials_of(22, 2, np.random.default_rng(0)), n_bootstrap=30, rng=rng)
+    expected = evaluated(filled, n_bootstrap=30, rng=rng).metrics
+    assert list(result.failures_rejected) == [
+        name for name in KEYS if name == "eer" or "_dcf_" in name
+    ]
+    for name, estimate in result.failures_rejected.items():
+        assert estimate == expected[name]
+    assert result.failures_rejected["eer"].low < result.failures_rejected["eer"].high
+    assert result.failure_rate == pytest.approx(9 / (44 + 22 * 21 * 2))
+    unknown = evaluated(trials, n_bootstrap=30, n_failed_nontargets=1).failures_rejected
+    assert {estimate.low for estimate in unknown.values()} == {None}
+
+
 def test_failed_trials_leave_their_speakers_out_too():
     trials = trials_of(10, 2, np.random.default_rng(0))
     trials["targets"] = np.where(trials["target_speakers"] == 3, np.nan, trials["targets"])

@@ -172,3 +172,70 @@ def test_what_is_no_open_set():
     curve = metrics.open_set_curve([0, 1], [1, 0], [1.0, 2.0])
     with pytest.raises(OptionError, match="false_alarm must be between 0 and 1, got 2"):
         curve.detection_at(2)
+
+
+def identification_world(seed, n_speakers=8, n_strangers=4):
+    """Three tests of each speaker and stranger against the speakers' models; scores tie."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(n_speakers + n_strangers), 3)
+    tests, models = np.divmod(np.arange(len(who) * n_speakers), n_speakers)
+    labels = who[tests] == models
+    return tests, labels, np.round(rng.normal(1.5 * labels, 1), 1), who[tests]
+
+
+@pytest.mark.parametrize("kind", ["closed", "open"])
+def test_a_replicate_of_identification_is_a_set_of_copied_tests(kind):
+    tests, labels, scores, who = identification_world(0)
+    if kind == "closed":
+        known = who < 8
+        tests, labels, scores, who = (each[known] for each in (tests, labels, scores, who))
+    n_speakers, n_drawn = len(set(who)), 30
+    rng = np.random.default_rng(2)
+    by_hand = []
+    for _ in range(n_drawn):
+        drawn = np.bincount(rng.integers(n_speakers, size=n_speakers), minlength=n_speakers)
+        rows = [
+            (f"{test} copy {copy}", label, score)
+            for test, label, score, speaker in zip(tests, labels, scores, who, strict=True)
+            for copy in range(drawn[speaker])
+        ]
+        copied = [list(column) for column in zip(*rows, strict=True)]
+        if kind == "closed":
+            by_hand.append([metrics.identification_rate(*copied, rank) for rank in (1, 3)])
+        else:
+            curve = metrics.open_set_curve(*copied)
+            by_hand.append([curve.detection_at(share) for share in (0.1, 0.5)])
+    options = {"n_bootstrap": n_drawn, "rng": np.random.default_rng(2)}
+    if kind == "closed":
+        found = metrics.identification_estimates(tests, labels, scores, who, (1, 3), **options)
+        alone = [metrics.identification_rate(tests, labels, scores, rank) for rank in (1, 3)]
+    else:
+        found = metrics.open_set_estimates(tests, labels, scores, who, (0.1, 0.5), **options)
+        curve = metrics.open_set_curve(tests, labels, scores)
+        alone = [curve.detection_at(share) for share in (0.1, 0.5)]
+    for estimate, value, column in zip(found, alone, np.array(by_hand).T, strict=True):
+        low, high = metrics.percentile_interval(column)
+        assert estimate.value == pytest.approx(value)
+        assert estimate.low == pytest.approx(min(low, value))
+        assert estimate.high == pytest.approx(max(high, value))
+        assert estimate.low < estimate.high
+
+
+def test_identification_without_intervals():
+    tests, labels, scores, who = identification_world(1, 2, 1)
+    (alone,) = metrics.open_set_estimates(tests, labels, scores, who, n_bootstrap=0)
+    assert (alone.low, alone.high) == (None, None)
+    # Of one stranger and two known speakers a third of the drawings leave a kind out.
+    rng = np.random.default_rng(0)
+    found = [
+        metrics.open_set_estimates(tests, labels, scores, who, n_bootstrap=3, rng=rng)[0]
+        for _ in range(20)
+    ]
+    assert {estimate.value for estimate in found} == {alone.value}
+    assert None in {estimate.low for estimate in found}
+    with pytest.raises(DataError, match="test_speakers must be a vector of 18 speakers"):
+        metrics.open_set_estimates(tests, labels, scores, who[1:])
+    with pytest.raises(OptionError, match="rank must be at least 1, got 0"):
+        metrics.identification_estimates(tests, labels, scores, who, (0,))
+    with pytest.raises(OptionError, match="false_alarm must be between 0 and 1, got 2"):
+        metrics.open_set_estimates(tests, labels, scores, who, (2,))

@@ -33,7 +33,7 @@ def test_fsdd_and_its_segments(shared, tmp_path):
     recipe = str(RECIPES / "fsdd/recipe.toml")
     quick = ["calibration.design=none"]
     done = run_recipe(load_recipe(recipe, quick), data, tmp_path / "a", n_workers=2)
-    assert done.results["closed_set"]["identification_rate"] >= 0.99
+    assert done.results["closed_set"]["identification_rate"]["value"] >= 0.99
     assert any("leakage" in warning for warning in done.results["warnings"])
     long = [*quick, "data.trials=trials_long.txt", "data.segments=segments.tsv"]
     done = run_recipe(load_recipe(recipe, long), data, tmp_path / "b", n_workers=2)

@@ -41,6 +41,10 @@ class MismatchError(VoicegmmError):
     """Two things that do not belong together: frames and a model made from other features."""
 
 
+class EncryptionError(VoicegmmError):
+    """An encrypted file that cannot be opened: no passphrase, a wrong one, or no library for it."""
+
+
 class InUseError(VoicegmmError):
     """A run folder or a file that another process is working on."""
 

@@ -31,7 +31,13 @@ from voicegmm.scoring import (
 from voicegmm.scoring.frames import distinct
 from voicegmm.scoring.models import records_of, too_little_speech
 from voicegmm.scoring.records import checked_time
-from voicegmm.store import extract_to_memory, load_voices, save_voices
+from voicegmm.store import (
+    decrypted,
+    extract_to_memory,
+    is_encrypted,
+    load_voices,
+    save_voices,
+)
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +110,34 @@ class VoiceBank:
         return VoiceBank(training.voices, training)
 
     @staticmethod
-    def open(path: str | os.PathLike[str]) -> "VoiceBank":
-        """Open a bank from its file."""
-        return VoiceBank(load_voices(path))
+    def open(path: str | os.PathLike[str], passphrase: str = "") -> "VoiceBank":
+        """Open a bank from its file; an encrypted one is decrypted in memory alone.
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bank, whole or not at all, readable by its owner only."""
-        save_voices(path, self.voices)
+        Raises
+        ------
+        EncryptionError
+            If it is encrypted and the passphrase is missing or wrong.
+        FormatError
+            If it is no bank, or is damaged.
+        """
+        encrypted = passphrase and is_encrypted(path)
+        return VoiceBank(load_voices(decrypted(path, passphrase) if encrypted else path))
+
+    def save(self, path: str | os.PathLike[str], passphrase: str = "") -> None:
+        """Write the bank, whole or not at all, readable by its owner only.
+
+        Parameters
+        ----------
+        path : path
+        passphrase : str
+            What to encrypt it by; empty: it is not encrypted.
+
+        Raises
+        ------
+        EncryptionError
+            Without a passphrase, if the file is there and encrypted.
+        """
+        save_voices(path, self.voices, passphrase)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-_PERCENT = ("eer", "verify_miss", "verify_false_accept")
+_PERCENT = ("eer", "verify_miss", "verify_false_accept", "identification_rate", "rank_5_rate")
 _NAMES = {
     "eer": "EER",
     "cllr": "Cllr",
@@ -177,6 +177,8 @@ _NAMES = {
     "min_c_primary": "min C_primary",
     "act_c_primary": "act C_primary",
     "auc": "AUC",
+    "identification_rate": "identified",
+    "rank_5_rate": "among five",
     "verify_miss": "misses at a ratio of 1",
     "verify_false_accept": "false accepts at a ratio of 1",
 }
@@ -207,7 +209,10 @@ def print_figures(results: Mapping[str, Any]) -> None:
     click.echo(trials + known)
     failed = results["n_failed_targets"] + results["n_failed_nontargets"]
     if failed:
-        click.echo(f"{failed} trials could not be scored; the figures are of the others")
+        share = 100 * results["failure_rate"]
+        click.echo(
+            f"{failed} trials ({share:.2f} %) could not be scored; the figures are of the others"
+        )
     for key, estimate in results["metrics"].items():
         click.echo(metric_line(key, estimate))
     for key, estimate in results.get("failures_rejected", {}).items():
@@ -215,16 +220,18 @@ def print_figures(results: Mapping[str, Any]) -> None:
             click.echo(f"{metric_line(key, estimate)}  with failures counted as rejections")
     if results.get("closed_set"):
         closed = results["closed_set"]
-        rate, tests = closed["identification_rate"], closed["n_tests"]
-        click.echo(f"{'identified':14} {100 * rate:.2f} %  of {tests} tests, closed set")
-        if "rank_5_rate" in closed:
-            click.echo(f"{'among five':14} {100 * closed['rank_5_rate']:.2f} %")
+        for key in ("identification_rate", "rank_5_rate"):
+            if key in closed:
+                click.echo(
+                    f"{metric_line(key, closed[key])}  of {closed['n_tests']} tests, closed set"
+                )
     if results.get("open_set"):
         found = results["open_set"]
         tests = f"{found['n_known']} tests of known speakers, {found['n_strangers']} of strangers"
         click.echo(f"open set, {tests}: detected and identified")
         for alarm, rate in found["detection_identification"].items():
-            click.echo(f"{'':14} {100 * rate:.2f} %  with false alarms on {100 * float(alarm):g} %")
+            _, _, text = metric_line("identification_rate", rate).partition(" ")
+            click.echo(f"{'':14} {text.strip()}  with false alarms on {100 * float(alarm):g} %")
     for warning in results["warnings"]:
         warn(warning)
 

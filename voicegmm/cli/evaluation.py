@@ -108,7 +108,7 @@ def evaluate(
     if report:
         systems = {name: as_mapping(*evaluate_table(t, options)) for name, t in others.items()}
         told = {**results, "systems": systems, "differences": differences}
-        _write_report(report, told, {str(scores): table} | others, key, listening)
+        _write_report(report, told, {str(scores): table} | others, key, options, listening)
     if as_json:
         print_json(results | ({"comparison": differences[str(against)]} if against else {}))
         return
@@ -154,7 +154,11 @@ def compare(
     if report:
         told = {name: systems[name] for name in others}
         _write_report(
-            report, {**systems[first], "systems": told, "differences": differences}, tables, key
+            report,
+            {**systems[first], "systems": told, "differences": differences},
+            tables,
+            key,
+            options,
         )
     if as_json:
         print_json({"systems": systems, "differences": differences})
@@ -202,9 +206,11 @@ def _write_report(
     results: Mapping[str, Any],
     tables: "Mapping[str, ScoreTable]",
     key: Path | None,
+    options: "EvaluationOptions",
     listening: "Listening | None" = None,
 ) -> None:
     from voicegmm._base.files import content_hash
+    from voicegmm._base.options import to_mapping
     from voicegmm.experiment.report import write_score_report
 
     (first, table), *others = tables.items()
@@ -216,7 +222,14 @@ def _write_report(
         inputs.append((f"Key: {key}", "", content_hash(key)))
     title = first if others else Path(first).name
     write_score_report(
-        path, table, results, title, others=dict(others), inputs=inputs, listening=listening
+        path,
+        table,
+        results,
+        title,
+        others=dict(others),
+        inputs=inputs,
+        options={"evaluation": to_mapping(options)},
+        listening=listening,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from voicegmm._base.files import write_text
 from voicegmm.corpus import Protocol
+from voicegmm.experiment.environment import describe_environment
 from voicegmm.experiment.report_audio import BIOMETRIC, Listening
 from voicegmm.experiment.report_figures import draw_durations, draw_scores, draw_training
 from voicegmm.experiment.report_run import REPORT, RunFacts, read_json, read_run
@@ -14,8 +15,10 @@ from voicegmm.experiment.report_tables import (
     both_classes,
     difference_rows,
     equal_error_threshold,
+    failure_rows,
     figure_name,
     figure_rows,
+    identification_rows,
     model_rows,
     operating_points,
     system_rows,
@@ -72,6 +75,7 @@ def write_score_report(
     *,
     others: Mapping[str, ScoreTable] | None = None,
     inputs: Sequence[tuple[str, str, str]] = (),
+    options: Mapping[str, Any] | None = None,
     listening: Listening | None = None,
 ) -> None:
     """Write the report of a score table: the page of `write_report`, with what is known.
@@ -92,6 +96,8 @@ def write_score_report(
         Scores of other systems, to be drawn beside.
     inputs : sequence of (str, str, str)
         What went in, how much of it, and its fingerprint.
+    options : mapping, optional
+        How it was evaluated.
     listening : Listening, optional
         Where the voices of the worst errors can be heard: the page then holds them.
 
@@ -100,7 +106,12 @@ def write_score_report(
     VoicegmmError
         If the file cannot be written.
     """
-    run = RunFacts(inputs=tuple(inputs), systems=others or {})
+    run = RunFacts(
+        inputs=tuple(inputs),
+        systems=others or {},
+        options=options or {},
+        environment=describe_environment(),
+    )
     _write(path, table, results, title, run, listening)
 
 
@@ -125,6 +136,7 @@ def _page(
 ) -> str:
     metrics: Mapping[str, Any] = results.get("metrics", {})
     rows = figure_rows(metrics)
+    identified_of, identification = identification_rows(results)
     warnings = results.get("warnings", [])
     return _rendered(
         {
@@ -132,17 +144,19 @@ def _page(
             "description": results.get("description", ""),
             "facts": [*run.facts, *_trial_facts(table, results, run.uncalibrated_because)],
             "figures": rows,
-            "cards": _cards(rows),
+            "cards": _cards([*rows, *identification]),
             "confidence": results.get("confidence", 0.95),
             "n_replicates": results.get("n_replicates", 0),
             "failures_rejected": figure_rows(results.get("failures_rejected", {})),
-            "closed_set": results.get("closed_set", {}),
+            "failure_rate": results.get("failure_rate", 0.0),
+            "identified_of": identified_of,
+            "identification": identification,
             "warnings": [BIOMETRIC, *warnings] if listening else warnings,
             "calibrated": table.llrs is not None,
             "run": run,
             **_compared(results, title, metrics),
             **_plotted(table, results, title, run),
-            **_trial_tables(table, listening),
+            **_trial_tables(table, results, listening),
         }
     )
 
@@ -168,7 +182,7 @@ def _plotted(
     points = operating_points(results.get("metrics", {}))
     with_band = bool(results.get("n_replicates"))
     plots, missing = draw_scores(table, points, title, run.systems, with_band)
-    if run.options:
+    if run.stages or run.seconds:
         figures, sentences = draw_durations(table, run.seconds_of(table))
         plots, missing = plots + figures, missing + sentences
     if run.log_likelihoods:
@@ -177,10 +191,12 @@ def _plotted(
     return {"plots": plots, "missing_plots": missing}
 
 
-def _trial_tables(table: ScoreTable, listening: Listening | None) -> dict[str, Any]:
+def _trial_tables(
+    table: ScoreTable, results: Mapping[str, Any], listening: Listening | None
+) -> dict[str, Any]:
     threshold = equal_error_threshold(table)
     models = model_rows(table, threshold)
-    failures = sorted(table.failures().values(), key=lambda failure: (-failure[2], failure))
+    failures = failure_rows(table, results.get("failures", ()))
     worst = {
         "worst_nontargets": worst_nontargets(table, N_WORST),
         "worst_targets": worst_targets(table, N_WORST),
@@ -192,6 +208,7 @@ def _trial_tables(table: ScoreTable, listening: Listening | None) -> dict[str, A
     return {
         "failures": failures[:MOST_FAILURES],
         "n_failures": len(failures),
+        "n_idle": sum(count == 0 for *_, count in failures),
         "n_failed": int((~table.scored).sum()),
         "models": models[:MOST_MODELS],
         "n_models": len(models),
@@ -224,8 +241,8 @@ def _trial_facts(
 
 
 def _cards(rows: Sequence[FigureRow]) -> list[FigureRow]:
-    """Choose what stands in large type: EER, the first costs, Cllr and minCllr."""
-    shown = {"eer", "cllr", "min_cllr"}
+    """Choose what stands in large type: EER, the first costs, Cllr, minCllr, identification."""
+    shown = {"eer", "cllr", "min_cllr", "identification_rate"}
     for kind in ("min_dcf_", "act_dcf_"):
         shown |= set([row.key for row in rows if row.key.startswith(kind)][:1])
     return [row for row in rows if row.key in shown]

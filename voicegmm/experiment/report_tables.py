@@ -1,6 +1,6 @@
 """What the tables of a report hold: figures with intervals, errors, speakers, failures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,10 @@ _NAMES = {
     "act_c_primary": "Mean actDCF (C_primary)",
     "auc": "Area under the ROC curve (AUC)",
     "identification_rate": "Closed-set identification rate",
+    "rank_5_rate": "Own model among the best five",
 }
-_IN_PERCENT = ("eer", "identification_rate")
+_DETECTED = "detected_at_"  # and the share of false alarms: of an open set
+_IN_PERCENT = ("eer", "identification_rate", "rank_5_rate")
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,36 @@ def figure_rows(metrics: Mapping[str, Mapping[str, float | None]]) -> list[Figur
         Name -> {"value", "low", "high"}, fractions; None for a value stands for infinity, and for
         both ends when there is no interval.
     """
-    rows = []
-    for key in sorted(metrics, key=_place):
-        estimate = metrics[key]
-        low, high = estimate.get("low"), estimate.get("high")
-        ends = ("", "") if low is None else (_printed(key, low), _printed(key, high))
-        rows.append(FigureRow(key, figure_name(key), _printed(key, estimate.get("value")), *ends))
-    return rows
+    return [_figure_row(key, metrics[key]) for key in sorted(metrics, key=_place)]
+
+
+def _figure_row(key: str, estimate: Mapping[str, float | None]) -> FigureRow:
+    low, high = estimate.get("low"), estimate.get("high")
+    ends = ("", "") if low is None else (_printed(key, low), _printed(key, high))
+    return FigureRow(key, figure_name(key), _printed(key, estimate.get("value")), *ends)
+
+
+def identification_rows(results: Mapping[str, Any]) -> tuple[str, list[FigureRow]]:
+    """Give the rates of identification, and which tests they are of; nothing where there are none.
+
+    Parameters
+    ----------
+    results : mapping
+        With "closed_set" or "open_set", as `voicegmm.scoring.evaluation.as_mapping` gives them.
+    """
+    if results.get("closed_set"):
+        told = dict(results["closed_set"])
+        tests = f"a closed set of {told.pop('n_tests'):,} tests, each of one of the models"
+        return tests, [_figure_row(key, estimate) for key, estimate in told.items()]
+    if results.get("open_set"):
+        told = results["open_set"]
+        tests = (
+            f"an open set of {told['n_known']:,} tests of known speakers and "
+            f"{told['n_strangers']:,} of strangers"
+        )
+        by_alarm = told["detection_identification"].items()
+        return tests, [_figure_row(f"{_DETECTED}{alarm}", rate) for alarm, rate in by_alarm]
+    return "", []
 
 
 def system_rows(
@@ -186,6 +211,9 @@ def figure_name(key: str) -> str:
             equal = point.c_miss == point.c_fa
             costs = "" if equal else f", costs {point.c_miss:g} : {point.c_fa:g}"
             return f"{word} at P(target)\u00a0=\u00a0{point.p_target:g}{costs}"
+    if key.startswith(_DETECTED):
+        share = 100 * float(key.removeprefix(_DETECTED))
+        return f"Detected and identified, with false alarms on {share:g}\u00a0%"
     return _NAMES.get(key, key)
 
 
@@ -205,7 +233,8 @@ def operating_points(metrics: Mapping[str, Any]) -> list[OperatingPoint]:
 def _printed(key: str, value: float | None, sign: str = "") -> str:
     if value is None:
         return "∞"
-    return f"{100 * value:{sign}.2f} %" if key in _IN_PERCENT else f"{value:{sign}.4f}"
+    in_percent = key in _IN_PERCENT or key.startswith(_DETECTED)
+    return f"{100 * value:{sign}.2f} %" if in_percent else f"{value:{sign}.4f}"
 
 
 def both_classes(table: ScoreTable) -> tuple[BoolArray, BoolArray]:
@@ -244,6 +273,25 @@ def worst_targets(table: ScoreTable, n_rows: int) -> list[TrialRow]:
     targets, _ = both_classes(table)
     which = np.flatnonzero(targets)
     return _trial_rows(table, which[np.argsort(table.best[which], kind="stable")][:n_rows])
+
+
+def failure_rows(
+    table: ScoreTable, known: Sequence[Mapping[str, Any]] = ()
+) -> list[tuple[str, str, int]]:
+    """Give what could not be used: status, reason, trials lost; what cost most trials first.
+
+    Parameters
+    ----------
+    table : ScoreTable
+    known : sequence of mapping
+        "status", "reason", "n_trials" of what a run knows beyond its trials: recordings of the
+        background and of enrollments, which cost none.
+    """
+    rows = {row[1]: row for row in table.failures().values()}
+    for failure in known:
+        reason = str(failure["reason"])
+        rows.setdefault(reason, (str(failure["status"]), reason, int(failure["n_trials"])))
+    return sorted(rows.values(), key=lambda row: (-row[2], row))
 
 
 def _trial_rows(table: ScoreTable, which: IntArray) -> list[TrialRow]:

@@ -42,7 +42,13 @@ from voicegmm.metrics.curves import (
 from voicegmm.metrics.det_band import DetBand, det_band
 from voicegmm.metrics.evaluation import Estimate, Evaluation, evaluate
 from voicegmm.metrics.hull import Rocch, rocch, rocch_points
-from voicegmm.metrics.identification import OpenSetCurve, identification_rate, open_set_curve
+from voicegmm.metrics.identification import (
+    OpenSetCurve,
+    identification_estimates,
+    identification_rate,
+    open_set_curve,
+    open_set_estimates,
+)
 from voicegmm.metrics.likelihood_ratios import cllr, cllr_of, min_cllr, min_cllr_of
 from voicegmm.metrics.multiplicity import holm
 from voicegmm.metrics.operating_points import POINTS_OF, read_points
@@ -117,6 +123,7 @@ __all__ = [
     "evaluate",
     "evaluate_tandem",
     "holm",
+    "identification_estimates",
     "identification_rate",
     "idf1",
     "infer_speakers",
@@ -126,6 +133,7 @@ __all__ = [
     "min_dcf_of",
     "min_t_dcf",
     "open_set_curve",
+    "open_set_estimates",
     "percentile_interval",
     "rates_at",
     "read_points",

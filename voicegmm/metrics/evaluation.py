@@ -27,6 +27,8 @@ from voicegmm.metrics.speakers import check_speakers
 FEW_SPEAKERS = 20
 FEW_ERRORS = 30  # Doddington et al., "The NIST speaker recognition evaluation", 2000
 
+_OF_DECISIONS = ("eer", "min_dcf_", "act_dcf_", "min_c_primary", "act_c_primary")
+
 DEFAULT_POINTS = (OperatingPoint(0.01), OperatingPoint(0.05))
 
 
@@ -61,7 +63,7 @@ class Evaluation:
         Of the intervals.
     failures_rejected : dict of str to Estimate
         eer, min_dcf and act_dcf when failed trials are counted as rejections (a score of -inf);
-        empty when nothing failed.
+        empty when nothing failed. Without intervals where failed attempts were not in the arrays.
     warnings : tuple of str
         What to keep in mind when quoting the figures.
     """
@@ -77,13 +79,19 @@ class Evaluation:
     failures_rejected: dict[str, Estimate]
     warnings: tuple[str, ...]
 
+    @property
+    def failure_rate(self) -> float:
+        """Share of all attempts that gave no score, in [0, 1)."""
+        n_failed = self.n_failed_targets + self.n_failed_nontargets
+        return n_failed / (self.n_targets + self.n_nontargets + n_failed)
+
     def to_mapping(self) -> dict[str, Any]:
         """Turn into dicts, lists, strings and numbers that JSON can hold.
 
         None stands where an interval is not known, and for an infinite figure, which JSON cannot
         hold; `warnings` says so.
         """
-        mapping = asdict(self)
+        mapping = asdict(self) | {"failure_rate": self.failure_rate}
         for table in ("metrics", "failures_rejected"):
             mapping[table] = {key: finite_or_none(value) for key, value in mapping[table].items()}
         mapping["warnings"] = list(self.warnings)
@@ -156,54 +164,52 @@ def evaluate(
     at_least("n_failed_nontargets", n_failed_nontargets, 0)
     if not 0.0 < confidence < 1.0:
         raise OptionError(f"confidence must be between 0 and 1 (exclusive), got {confidence}")
-    t, t_kept = _attempts("targets", targets)
-    n, n_kept = _attempts("nontargets", nontargets)
+    t, n = _attempts("targets", targets), _attempts("nontargets", nontargets)
+    t_kept, n_kept = ~np.isnan(t), ~np.isnan(n)
     failed_t = n_failed_targets + int((~t_kept).sum())
     failed_n = n_failed_nontargets + int((~n_kept).sum())
+    speakers = _speakers(
+        (len(t), len(n)), target_speakers, nontarget_model_speakers, nontarget_test_speakers
+    )
+    generator = np.random.default_rng(0) if rng is None else rng
 
-    scores = sort_scores(t, n)
+    scores = sort_scores(t[t_kept], n[n_kept])
     hull = rocch(scores)
     reading = Reading(scores.scores, points, primary)
-    values = reading(scores, hull)
-    trials = _speaker_trials(
-        t,
-        n,
-        t_kept,
-        n_kept,
-        target_speakers,
-        nontarget_model_speakers,
-        nontarget_test_speakers,
-    )
+    trials = None
+    if speakers is not None:
+        of_targets, *of_nontargets = speakers
+        kept = of_targets[t_kept], *(each[n_kept] for each in of_nontargets)
+        trials = sort_trials(t[t_kept], n[n_kept], *kept)
+    replicates = _replicates(trials, reading, generator, n_bootstrap, progress)
+    estimates = _read(reading, scores, replicates, confidence)
+
     warnings = []
-    intervals: list[tuple[float, float]] = []
-    n_replicates = 0
-    if trials is not None and n_bootstrap:
-        generator = np.random.default_rng(0) if rng is None else rng
-        replicates = bootstrap(trials, reading, generator, n_bootstrap, progress)
-        if 2 * len(replicates) > n_bootstrap:
-            n_replicates = len(replicates)
-            intervals = [percentile_interval(column, confidence) for column in replicates.T]
-        else:
-            warnings.append(
-                f"no intervals: with {trials.n_speakers} speakers most resamplings leave a class "
-                "without trials"
-            )
+    if trials is not None and n_bootstrap and not len(replicates):
+        warnings.append(
+            f"no intervals: with {trials.n_speakers} speakers most resamplings leave a class "
+            "without trials"
+        )
+    rejected: dict[str, Estimate] = {}
     if failed_t + failed_n:
         warnings.append(
             f"{failed_t} target and {failed_n} non-target trials failed and are not in the metrics"
         )
-    estimates = estimates_of(reading.names, values, intervals)
+        extra = n_failed_targets, n_failed_nontargets
+        rejected = _failures_rejected(
+            (t, n), extra, speakers, points, primary, generator, n_bootstrap, confidence
+        )
     warnings += _warnings(scores, hull, points, trials, estimates)
     return Evaluation(
         metrics=estimates,
-        n_targets=len(t),
-        n_nontargets=len(n),
+        n_targets=int(t_kept.sum()),
+        n_nontargets=int(n_kept.sum()),
         n_failed_targets=failed_t,
         n_failed_nontargets=failed_n,
         n_speakers=None if trials is None else trials.n_speakers,
-        n_replicates=n_replicates,
+        n_replicates=len(replicates),
         confidence=confidence,
-        failures_rejected=_failures_rejected(scores, points, failed_t, failed_n),
+        failures_rejected=rejected,
         warnings=tuple(warnings),
     )
 
@@ -261,43 +267,62 @@ def _checked_points(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, .
     return tuple(points)
 
 
-def _attempts(name: str, scores: npt.ArrayLike) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
-    """Part the scores from the failed attempts: the scores that are, and which those were."""
+def _attempts(name: str, scores: npt.ArrayLike) -> Float64Array:
+    """Check scores in which NaN stands for a failed attempt."""
     try:
-        array = np.asarray(scores, dtype=np.float64)
+        array: Float64Array = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError):
         raise DataError(f"{name} must be numbers") from None
-    if array.ndim == 1 and len(array) and np.isnan(array).all():
-        raise DataError(f"{name} must hold at least one score, all {len(array)} attempts failed")
     kept = ~np.isnan(array)
-    return score_array(name, array if kept.all() else array[kept]), kept
+    if array.ndim == 1 and len(array) and not kept.any():
+        raise DataError(f"{name} must hold at least one score, all {len(array)} attempts failed")
+    score_array(name, array if kept.all() else array[kept])
+    return array
 
 
-def _speaker_trials(
-    targets: Float64Array,
-    nontargets: Float64Array,
-    targets_kept: npt.NDArray[np.bool_],
-    nontargets_kept: npt.NDArray[np.bool_],
+def _speakers(
+    n_trials: tuple[int, int],
     target_speakers: npt.ArrayLike | None,
     model_speakers: npt.ArrayLike | None,
     test_speakers: npt.ArrayLike | None,
-) -> SpeakerTrials | None:
+) -> tuple[npt.NDArray[Any], ...] | None:
+    """Check the speakers of all attempts; None where none are given."""
+    n_targets, n_nontargets = n_trials
     given = {
-        "target_speakers": (target_speakers, targets_kept),
-        "nontarget_model_speakers": (model_speakers, nontargets_kept),
-        "nontarget_test_speakers": (test_speakers, nontargets_kept),
+        "target_speakers": (target_speakers, n_targets),
+        "nontarget_model_speakers": (model_speakers, n_nontargets),
+        "nontarget_test_speakers": (test_speakers, n_nontargets),
     }
     missing = [name for name, (speakers, _) in given.items() if speakers is None]
     if len(missing) == 3:
         return None
     if missing:
         raise OptionError(f"{missing[0]} is missing: give the speakers of all trials or of none")
-    kept = []
-    for name, (speakers, mask) in given.items():
-        array = np.asarray(speakers)
-        check_speakers(name, array, len(mask))
-        kept.append(array[mask])
-    return sort_trials(targets, nontargets, *kept)
+    arrays = {name: np.asarray(speakers) for name, (speakers, _) in given.items()}
+    for name, (_, length) in given.items():
+        check_speakers(name, arrays[name], length)
+    return tuple(arrays.values())
+
+
+def _replicates(
+    trials: SpeakerTrials | None,
+    reading: Reading,
+    rng: np.random.Generator,
+    n_bootstrap: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Float64Array:
+    """Read metrics from drawings of the speakers: none where too few drawings have both classes."""
+    if trials is None or not n_bootstrap:
+        return np.empty((0, 0))
+    found = bootstrap(trials, reading, rng, n_bootstrap, progress)
+    return found if 2 * len(found) > n_bootstrap else np.empty((0, 0))
+
+
+def _read(
+    reading: Reading, scores: SortedScores, replicates: Float64Array, confidence: float
+) -> dict[str, Estimate]:
+    intervals = [percentile_interval(column, confidence) for column in replicates.T]
+    return estimates_of(reading.names, reading(scores), intervals)
 
 
 def estimates_of(
@@ -315,25 +340,30 @@ def estimates_of(
 
 
 def _failures_rejected(
-    scores: SortedScores, points: Sequence[OperatingPoint], n_targets: int, n_nontargets: int
+    attempts: tuple[Float64Array, Float64Array],
+    n_more: tuple[int, int],
+    speakers: tuple[npt.NDArray[Any], ...] | None,
+    points: Sequence[OperatingPoint],
+    primary: bool,
+    rng: np.random.Generator,
+    n_bootstrap: int,
+    confidence: float,
 ) -> dict[str, Estimate]:
-    if not n_targets + n_nontargets:
-        return {}
-    lowest = scores.scores[0]
-    # Below -inf there is nothing: a failure joins the trials that are rejected always already.
-    new = np.array([-np.inf] if lowest > -np.inf else [])
-    row = np.zeros(len(new))
-    targets = np.concatenate([row, scores.targets])
-    nontargets = np.concatenate([row, scores.nontargets])
-    targets[0] += n_targets
-    nontargets[0] += n_nontargets
-    counted = SortedScores(np.concatenate([new, scores.scores]), targets, nontargets)
-    hull = rocch(counted)
-    found = {"eer": Estimate(rocch_eer(hull))}
-    for point in points:
-        found[f"min_dcf_{point.name}"] = Estimate(min_dcf_of(hull, point))
-        found[f"act_dcf_{point.name}"] = Estimate(act_dcf_of(counted, point))
-    return found
+    """Read what decisions cost where a failed attempt is a rejection, a score of -inf.
+
+    Without intervals where some failed attempts, `n_more` of each class, are of nobody known.
+    """
+    t, n = (np.where(np.isnan(scores), -np.inf, scores) for scores in attempts)
+    all_t, all_n = (
+        np.append(scores, np.full(more, -np.inf))
+        for scores, more in zip((t, n), n_more, strict=True)
+    )
+    scores = sort_scores(all_t, all_n)
+    reading = Reading(scores.scores, points, primary)
+    trials = None if speakers is None or any(n_more) else sort_trials(t, n, *speakers)
+    replicates = _replicates(trials, reading, rng, n_bootstrap)
+    found = _read(reading, scores, replicates, confidence)
+    return {name: each for name, each in found.items() if name.startswith(_OF_DECISIONS)}
 
 
 def few_speakers(n_speakers: int) -> list[str]:

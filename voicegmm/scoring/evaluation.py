@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from voicegmm._base.arrays import IntArray
 from voicegmm._base.checks import at_least, within
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm._base.options import to_mapping
@@ -18,20 +19,22 @@ from voicegmm.metrics import (
     cllr_of,
     compare,
     evaluate,
-    identification_rate,
+    identification_estimates,
     infer_speakers,
     min_cllr_of,
-    open_set_curve,
+    open_set_estimates,
     read_points,
     rocch,
     rocch_eer,
     sort_scores,
 )
+from voicegmm.metrics.evaluation import FEW_ERRORS
 from voicegmm.scoring.alignment import AlignedTables, trial_pairs
 from voicegmm.scoring.table import ScoreTable
 
 Figure = TypeVar("Figure", Estimate, Difference)
 _FALSE_ALARMS = (0.01, 0.05, 0.1)
+_RANKS = {"identification_rate": 1, "rank_5_rate": 5}
 _OF_RATIOS = ("cllr", "act_dcf", "act_c_primary", "calibration_loss")
 
 
@@ -131,7 +134,7 @@ def evaluate_table(
         "closed_set": identification_rate, rank_5_rate and n_tests, where each test was tried on
         several models of which one is its own. "open_set": detection_identification (of rank 1, by
         the rate of false alarms), n_known and n_strangers, where each test was tried on all models
-        and some on none of their own. Empty otherwise.
+        and some on none of their own. Empty otherwise. Each rate is an `Estimate`.
 
     Raises
     ------
@@ -144,8 +147,10 @@ def evaluate_table(
     target = trials.labels == 1
     speakers: dict[str, Any] = {}
     several = len(np.unique(trials.model_index)) > 1
+    identification: dict[str, dict[str, Any]] = {}
     if several:
         models, tests = infer_speakers(target, trials.model_index, trials.test_index)
+        identification = _identification(table, tests, options)
         speakers = {
             "target_speakers": models[target],
             "nontarget_model_speakers": models[~target],
@@ -174,7 +179,8 @@ def evaluate_table(
                 "out",
             ),
         )
-    return evaluation, _identification(table)
+    few = _few_errors(identification)
+    return replace(evaluation, warnings=(*evaluation.warnings, *few)), identification
 
 
 def compare_tables(aligned: AlignedTables, options: EvaluationOptions | None = None) -> Comparison:
@@ -223,27 +229,55 @@ def _without_ratios(metrics: dict[str, Figure]) -> dict[str, Figure]:
     return {name: value for name, value in metrics.items() if not name.startswith(_OF_RATIOS)}
 
 
-def _identification(table: ScoreTable) -> dict[str, dict[str, Any]]:
+def _identification(
+    table: ScoreTable, test_speakers: IntArray, options: EvaluationOptions
+) -> dict[str, dict[str, Any]]:
     trials, labels = table.trials, table.trials.labels == 1
     n_tests = len(trials.tests)
     tried = np.bincount(trials.test_index, minlength=n_tests)
     own = np.bincount(trials.test_index, labels, n_tests)
+    attempts = trials.test_index, labels, table.best, test_speakers
+    n_bootstrap, rng = options.n_bootstrap, np.random.default_rng(options.seed)
     if (tried > 1).all() and (own == 1).all():
-        rates = {
-            name: identification_rate(trials.test_index, labels, table.best, rank)
-            for name, rank in (("identification_rate", 1), ("rank_5_rate", 5))
-            if rank < tried.min()
-        }
-        return {"closed_set": {**rates, "n_tests": n_tests}}
+        ranks = {name: rank for name, rank in _RANKS.items() if rank < tried.min()}
+        rates = identification_estimates(
+            *attempts, tuple(ranks.values()), n_bootstrap=n_bootstrap, rng=rng
+        )
+        return {"closed_set": {**dict(zip(ranks, rates, strict=True)), "n_tests": n_tests}}
     # An open set: every test meets all models, and some are of none of them.
     if len(trials) == n_tests * len(trials.models) > n_tests and own.max() == 1 > own.min():
-        curve = open_set_curve(trials.test_index, labels, table.best)
-        detection = {f"{alarm:g}": curve.detection_at(alarm) for alarm in _FALSE_ALARMS}
-        counts = {"n_known": curve.n_known, "n_strangers": curve.n_strangers}
-        return {"open_set": {"detection_identification": detection, **counts}}
+        rates = open_set_estimates(*attempts, _FALSE_ALARMS, n_bootstrap=n_bootstrap, rng=rng)
+        by_alarm = {f"{alarm:g}": rate for alarm, rate in zip(_FALSE_ALARMS, rates, strict=True)}
+        n_known = int(own.sum())
+        counts = {"n_known": n_known, "n_strangers": n_tests - n_known}
+        return {"open_set": {"detection_identification": by_alarm, **counts}}
     return {}
+
+
+def _few_errors(identification: dict[str, dict[str, Any]]) -> list[str]:
+    """Warn of rates of identification with too few errors behind them."""
+    errors = {}
+    if "closed_set" in identification:
+        told = identification["closed_set"]
+        found = {name: told[name] for name in _RANKS if name in told}
+        errors = {name: (1 - rate.value) * told["n_tests"] for name, rate in found.items()}
+    if "open_set" in identification:
+        told = identification["open_set"]
+        errors = {
+            f"detection at {alarm} false alarms": min(
+                (1 - rate.value) * told["n_known"], float(alarm) * told["n_strangers"]
+            )
+            for alarm, rate in told["detection_identification"].items()
+        }
+    few = [f"{name} ({round(n)})" for name, n in errors.items() if round(n) < FEW_ERRORS]
+    if not few:
+        return []
+    return [
+        f"fewer than {FEW_ERRORS} errors of identification behind {', '.join(few)}: too few to "
+        "tell systems apart"
+    ]
 
 
 def as_mapping(evaluation: Evaluation, identification: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Give the figures as plain JSON types: what ``--json`` prints."""
-    return to_mapping(evaluation.to_mapping()) | identification
+    return to_mapping(evaluation.to_mapping() | identification)

@@ -9,11 +9,12 @@ from voicegmm.store.bosaris import write_bosaris_trials
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes, save_classes
 from voicegmm.store.comparison import FeatureComparison, RecordingComparison, compare_features
 from voicegmm.store.description import describe, file_fingerprint, verify
+from voicegmm.store.encryption import is_encrypted
 from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extract_to_store
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion, save_fusion
-from voicegmm.store.hdf5 import distrusting, open_file, received
+from voicegmm.store.hdf5 import decrypted, distrusting, open_file, received
 from voicegmm.store.models import (
     SPEAKERS_FORMAT,
     UBM_FORMAT,
@@ -54,11 +55,13 @@ __all__ = [
     "ScoreJournal",
     "TrainingCheckpoint",
     "compare_features",
+    "decrypted",
     "describe",
     "distrusting",
     "extract_to_memory",
     "extract_to_store",
     "file_fingerprint",
+    "is_encrypted",
     "load",
     "load_back_end",
     "load_background",

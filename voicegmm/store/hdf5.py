@@ -6,6 +6,7 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,23 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.errors import FormatError, VoicegmmError
+from voicegmm._base.errors import EncryptionError, FormatError, VoicegmmError
 from voicegmm._base.files import whole_file
 from voicegmm._base.options import canonical_json
 from voicegmm._base.version import __version__
+from voicegmm.store.encryption import START as ENCRYPTED_START
+from voicegmm.store.encryption import decrypt, encrypt, is_encrypted
 from voicegmm.store.parsing import check_structure
 from voicegmm.store.receiving import Received, receive
-from voicegmm.store.sealing import SEAL_BYTES, SEAL_START, Extent, check_seal, seal, write_sealed
+from voicegmm.store.sealing import (
+    SEAL_BYTES,
+    SEAL_START,
+    Extent,
+    check_seal,
+    seal,
+    seal_of,
+    write_sealed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +57,7 @@ def new_file(
     mode: int = 0o644,
     in_memory: bool = True,
     unsealed: Callable[[h5py.File], Sequence[Extent]] = lambda _: (),
+    passphrase: str = "",
 ) -> Iterator[h5py.File]:
     """Open a new file of one of our formats; it is sealed and takes its place when the block ends.
 
@@ -69,7 +81,19 @@ def new_file(
         False for files that may be larger than the memory; see `check_room`.
     unsealed : callable
         Gives, of the finished file, what has checksums of its own; see `sealing.seal`.
+    passphrase : str
+        What to encrypt a file by that is put together in memory; empty: it is not encrypted.
+
+    Raises
+    ------
+    EncryptionError
+        Without one, if the file would take the place of one that is encrypted.
     """
+    if not passphrase and is_encrypted(path):
+        raise EncryptionError(
+            f"{path}: is encrypted, and would not be any more; give its passphrase, or decrypt it "
+            "first with `voicegmm decrypt`"
+        )
     driver: dict[str, Any] = {"driver": "core", "backing_store": False} if in_memory else {}
     with whole_file(path, mode) as temporary:
         with h5py.File(temporary, "w", **_LAYOUT, **driver) as file:
@@ -83,10 +107,12 @@ def new_file(
             file.flush()
             image = file.id.get_file_image() if in_memory else None
             extents = () if in_memory else unsealed(file)
-        if image is not None:
-            write_sealed(temporary, image)
-        else:
+        if image is None:
             seal(temporary, extents)
+        elif passphrase:
+            temporary.write_bytes(encrypt(seal_of(image) + image, passphrase))
+        else:
+            write_sealed(temporary, image)
 
 
 def check_room(file: h5py.File, n_bytes: int) -> None:
@@ -225,6 +251,27 @@ def stored_digest(path: str | os.PathLike[str], check: bool = False) -> str:
         return check_seal(file, path, whole=check).sha256
 
 
+def decrypted(path: str | os.PathLike[str], passphrase: str) -> Received:
+    """Decrypt a file of ours in memory: nothing of it is written to the disk.
+
+    The result goes wherever the path of a file goes that is read.
+
+    Raises
+    ------
+    EncryptionError
+        If the passphrase is wrong.
+    FormatError
+        If the file is not encrypted, or damaged.
+    """
+    path = Path(path)
+    try:
+        plain = decrypt(path.read_bytes(), passphrase, path)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
+    check_seal(BytesIO(plain), path)
+    return Received(path, plain)
+
+
 def is_sealed(path: str | os.PathLike[str]) -> bool:
     """Whether a file says that its damage can be found."""
     return _start_of(Path(path)).startswith(SEAL_START)
@@ -245,6 +292,11 @@ def _start_of(path: Path) -> bytes:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
     if not start:
         raise FormatError(f"{path}: the file is empty")
+    if start.startswith(ENCRYPTED_START):
+        raise EncryptionError(
+            f"{path}: is encrypted, and this needs its passphrase: --passphrase-file where a "
+            "command takes it, else decrypt it first with `voicegmm decrypt`"
+        )
     if not start.startswith((SEAL_START, _SIGNATURE)):
         raise FormatError(f"{path}: not an HDF5 file")
     return start
@@ -354,7 +406,7 @@ class damage_named:  # noqa: N801 - reads as a clause of the with statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FormatError):
+        if isinstance(error, FormatError | EncryptionError):
             return
         if isinstance(error, VoicegmmError | msgspec.MsgspecError | ValueError | KeyError):
             raise FormatError(f"{self._path}: damaged: {error}") from error

@@ -93,8 +93,16 @@ def load_background(path: str | os.PathLike[str]) -> BackgroundModel:
         return _read_background(file["ubm"], str(path))
 
 
-def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
-    """Write speakers, readable by their owner only: a model of a voice is biometric data."""
+def save_voices(path: str | os.PathLike[str], voices: Voices, passphrase: str = "") -> None:
+    """Write speakers, readable by their owner only: a model of a voice is biometric data.
+
+    Parameters
+    ----------
+    path : path
+    voices : Voices
+    passphrase : str
+        What to encrypt them by; empty: they are not encrypted.
+    """
     speakers = voices.speakers
     parent = speakers.background.fingerprint
     with new_file(
@@ -105,6 +113,7 @@ def save_voices(path: str | os.PathLike[str], voices: Voices) -> None:
         speakers.fingerprint,
         parent,
         mode=0o600,
+        passphrase=passphrase,
     ) as file:
         _write_background(file.create_group("ubm"), speakers.background)
         _write_speakers(file.create_group("speakers"), speakers)

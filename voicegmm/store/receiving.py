@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"[<>|][iufb][1248]")
 class Received:
     """What was in a file, taken out of it by a process with limits and put together anew.
 
-    It goes wherever a path of a file goes that is read.
+    Or what was in an encrypted one. It goes wherever a path of a file goes that is read.
 
     Parameters
     ----------

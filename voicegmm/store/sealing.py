@@ -62,11 +62,15 @@ class Seal:
         return text.ljust(SEAL_BYTES, b"\0")
 
 
+def seal_of(image: bytes) -> bytes:
+    """Give what stands in front of an HDF5 file that was made in memory."""
+    return Seal(SEAL_BYTES + len(image), hashlib.sha256(image).hexdigest()).encode()
+
+
 def write_sealed(path: Path, image: bytes) -> None:
     """Write an HDF5 file that was made in memory, without the 512 bytes of its users, sealed."""
-    seal = Seal(SEAL_BYTES + len(image), hashlib.sha256(image).hexdigest())
     with path.open("wb") as file:
-        file.write(seal.encode())
+        file.write(seal_of(image))
         file.write(image)
 
 
