@@ -61,8 +61,11 @@ def test_fuse(typed, tmp_path):
     told = json.loads(text)
     figures = told["metrics"]
     fused_figures = figures[str(tmp_path / "again.tsv")]
-    assert fused_figures["min_cllr"] < figures[str(tried[0])]["min_cllr"]
-    assert fused_figures["cllr"] < fused_figures["min_cllr"] + 0.1
+    least = fused_figures["min_cllr"]["value"]
+    assert least < figures[str(tried[0])]["min_cllr"]["value"]
+    assert fused_figures["cllr"]["value"] < least + 0.1
+    for figure in (each for found in figures.values() for each in found.values()):
+        assert figure["low"] <= figure["value"] <= figure["high"]
     assert list(told["weights"]) == [str(path) for path in learned]
     code, text, _ = typed("info", saved)
     assert "format: voicegmm/fusion" in text
@@ -72,6 +75,60 @@ def test_fuse(typed, tmp_path):
     )
     assert (code, err) == (0, "")
     assert (tmp_path / "c.tsv").read_bytes() == out.read_bytes()
+
+
+def test_fuse_takes_quality_measures_as_side_information(typed, tmp_path):
+    tried = written(tmp_path, ["a.tsv", "b.tsv"], 1)
+    learned = written(tmp_path, ["dev_a.tsv", "dev_b.tsv"], 2)
+    quality, saved, out = (tmp_path / name for name in ("q.tsv", "f.h5", "x.tsv"))
+    tests = sorted({test for _, test in _names(tried[0])})
+    rows = [f"{test}\t{1 + i % 9}\t{i * i % 7}" for i, test in enumerate(tests)]
+    quality.write_text("\n".join(["test\tseconds\tlevel", *rows]))
+    learn = ("fuse", *tried, "--learn", *learned, "-o", out, "--replicates", 0)
+    code, text, err = typed(*learn, "--quality", quality, "--save", saved)
+    assert (code, err) == (0, "")
+    assert "[log seconds]" in text
+    assert "[level]" in text
+    first = out.read_bytes()
+    assert typed(*learn)[0] == 0
+    assert out.read_bytes() != first
+    again = ("fuse", *tried, "--fusion", saved, "-o", out)
+    code, text, _ = typed(*again, "--quality", quality, "--json", "--replicates", 0)
+    assert code == 0
+    assert out.read_bytes() == first
+    assert list(json.loads(text)["quality"]) == ["seconds", "level"]
+    assert "of_quality" in typed("info", saved)[1]
+    code, _, err = typed(*again)
+    assert code == 1
+    assert "this fusion takes seconds of each trial beside the scores" in err
+    quality.write_text("\n".join(["test\tseconds\tlevel", *rows[1:]]))
+    code, _, err = typed(*again, "--quality", quality)
+    assert code == 1
+    assert "does not know seconds and level of 12 of the 432 trials that have a score" in err
+    code, _, err = typed(*learn, "--quality", tried[0])
+    assert code == 1
+    assert "a.tsv: line 2: expected 7 fields with the numbers" in err
+
+
+def test_durations_are_drawn_against_the_scores(typed, tmp_path):
+    (scores,) = written(tmp_path, ["a.tsv"], 1)
+    report, durations = tmp_path / "r.html", tmp_path / "d.tsv"
+    tests = sorted({test for _, test in _names(scores)})
+    lines = [f"{test}\t{1 + i % 9}" for i, test in enumerate(tests)]
+    durations.write_text("\n".join(["test\tseconds", *lines]))
+    asked = ("evaluate", scores, "--replicates", 0, "--durations", durations)
+    code, _, err = typed(*asked)
+    assert code == 2
+    assert "--durations needs --report" in err
+    assert typed(*asked, "--report", report)[0] == 0
+    assert 'id="plot-duration"' in report.read_text()
+    durations.write_text("\n".join(["test\tsnr", *lines]))
+    code, _, err = typed(*asked, "--report", report)
+    assert code == 1
+    assert "d.tsv holds no seconds by test" in err
+    code, _, err = typed("evaluate", scores, "--against", scores, "--replicates", 0)
+    assert code == 2
+    assert "--against needs --replicates" in err
 
 
 def test_fuse_by_other_speakers(typed, tmp_path):

@@ -80,6 +80,19 @@ def settings_option(example: str) -> Callable[[F], F]:
     )
 
 
+def replicates_option(least: int) -> Callable[[F], F]:
+    """Add --replicates."""
+    none = "; 0 for none" if least == 0 else ""
+    return click.option(
+        "--replicates",
+        "n_replicates",
+        type=click.IntRange(min=least),
+        default=1000,
+        show_default=True,
+        help=f"How often speakers are drawn, for the intervals{none}.",
+    )
+
+
 def cores(workers: int | None) -> int:
     """Give the number of workers: as asked, or all cores."""
     from voicegmm.compute import available_cores
@@ -234,6 +247,11 @@ def print_figures(results: Mapping[str, Any]) -> None:
             click.echo(f"{'':14} {text.strip()}  with false alarms on {100 * float(alarm):g} %")
     for warning in results["warnings"]:
         warn(warning)
+
+
+def values_of(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Give the figures without their intervals."""
+    return {key: estimate["value"] for key, estimate in metrics.items()}
 
 
 def print_side_by_side(figures: Mapping[str, Mapping[str, float | None]]) -> None:

@@ -14,6 +14,8 @@ from voicegmm.cli.console import (
     print_figures,
     print_json,
     print_side_by_side,
+    replicates_option,
+    values_of,
     warn,
 )
 
@@ -66,6 +68,13 @@ def _scores_options(command: F) -> F:
     "voices.",
 )
 @click.option("--enroll", type=_PATH, help="With --include-audio: the recordings of each model.")
+@click.option(
+    "--durations",
+    type=_PATH,
+    help="The seconds of speech in each test, for a plot in the report: TSV with the columns test "
+    "and seconds, or a feature store.",
+)
+@replicates_option(0)
 @json_option
 @debug_option
 def evaluate(
@@ -77,6 +86,8 @@ def evaluate(
     report: Path | None,
     audio: Path | None,
     enroll: Path | None,
+    durations: Path | None,
+    n_replicates: int,
     as_json: bool,
 ) -> None:
     """Evaluate scores: EER, minDCF, Cllr, with 95 % intervals over speakers.
@@ -88,17 +99,22 @@ def evaluate(
     difference and its p-value: speakers are drawn for both at once.
     """
     from voicegmm.scoring.evaluation import EvaluationOptions, as_mapping, evaluate_table
-    from voicegmm.store import read_labeled
+    from voicegmm.store import read_labeled, read_quality_file
 
+    if against and not n_replicates:
+        raise click.UsageError("--against needs --replicates: what differs is told by drawings")
+    if durations and not report:
+        raise click.UsageError("--durations needs --report")
     if audio and not report:
         raise click.UsageError("--include-audio needs --report")
     if enroll and not audio:
         raise click.UsageError("--enroll needs --include-audio")
     if report:
-        check_output(report, scores, key, against, enroll)
+        check_output(report, scores, key, against, enroll, durations)
     listening = _listening(audio, enroll) if audio else None
     table = read_labeled(scores, key, are_ratios)
-    options = EvaluationOptions(points=points)
+    seconds = read_quality_file(durations).seconds_of(table.trials) if durations else {}
+    options = EvaluationOptions(points=points, n_bootstrap=n_replicates)
     results = as_mapping(*evaluate_table(table, options))
     others: dict[str, ScoreTable] = {}
     differences: dict[str, Any] = {}
@@ -108,7 +124,7 @@ def evaluate(
     if report:
         systems = {name: as_mapping(*evaluate_table(t, options)) for name, t in others.items()}
         told = {**results, "systems": systems, "differences": differences}
-        _write_report(report, told, {str(scores): table} | others, key, options, listening)
+        _write_report(report, told, {str(scores): table} | others, key, options, listening, seconds)
     if as_json:
         print_json(results | ({"comparison": differences[str(against)]} if against else {}))
         return
@@ -122,6 +138,7 @@ def evaluate(
 @click.command(short_help="Compare systems on the same trials.")
 @click.argument("scores", type=_PATH, nargs=-1, required=True, metavar="FIRST OTHER...")
 @_scores_options
+@replicates_option(1)
 @json_option
 @debug_option
 def compare(
@@ -130,6 +147,7 @@ def compare(
     are_ratios: bool,
     points: tuple[str, ...],
     report: Path | None,
+    n_replicates: int,
     as_json: bool,
 ) -> None:
     """Compare the scores of systems on the same trials: each with the first.
@@ -146,7 +164,7 @@ def compare(
         raise click.UsageError("each file of scores stands once")
     if report:
         check_output(report, *scores, key)
-    options = EvaluationOptions(points=points)
+    options = EvaluationOptions(points=points, n_bootstrap=n_replicates)
     tables = {str(path): read_labeled(path, key, are_ratios) for path in scores}
     differences = _differences(tables, options)
     systems = {name: as_mapping(*evaluate_table(table, options)) for name, table in tables.items()}
@@ -163,12 +181,7 @@ def compare(
     if as_json:
         print_json({"systems": systems, "differences": differences})
         return
-    print_side_by_side(
-        {
-            name: {key: found["value"] for key, found in figures["metrics"].items()}
-            for name, figures in systems.items()
-        }
-    )
+    print_side_by_side({name: values_of(figures["metrics"]) for name, figures in systems.items()})
     for found in differences.values():
         print_comparison(found)
     if report:
@@ -208,6 +221,7 @@ def _write_report(
     key: Path | None,
     options: "EvaluationOptions",
     listening: "Listening | None" = None,
+    seconds: Mapping[str, float] | None = None,
 ) -> None:
     from voicegmm._base.files import content_hash
     from voicegmm._base.options import to_mapping
@@ -230,6 +244,7 @@ def _write_report(
         inputs=inputs,
         options={"evaluation": to_mapping(options)},
         listening=listening,
+        seconds=seconds,
     )
 
 

@@ -11,7 +11,9 @@ from voicegmm.cli.console import (
     json_option,
     print_json,
     print_side_by_side,
+    replicates_option,
     untrusted_option,
+    values_of,
     warn,
     warn_of_unscored,
 )
@@ -52,9 +54,17 @@ class _TakesLists(click.Command):
 )
 @click.option("--fusion", "known", type=_PATH, help="Apply a fusion that was saved.")
 @click.option("--save", type=_PATH, help="Save the fusion, for --fusion.")
+@click.option(
+    "--quality",
+    type=_PATH,
+    help="What else is known of the tests, as side information: TSV with a column test (or model, "
+    "or both) and columns of numbers, as seconds; or a feature store, which knows the seconds of "
+    "speech.",
+)
 @click.option("--key", type=_PATH, help="A trial list with labels, where those learned have none.")
 @click.option("--p-target", type=float, help="Prior that it is learned for.  [default: 0.5]")
 @untrusted_option
+@replicates_option(0)
 @json_option
 @debug_option
 def fuse(
@@ -63,8 +73,10 @@ def fuse(
     learn: tuple[Path, ...],
     known: Path | None,
     save: Path | None,
+    quality: Path | None,
     key: Path | None,
     p_target: float | None,
+    n_replicates: int,
     as_json: bool,
 ) -> None:
     """Make one calibrated score of those of several systems, by logistic regression.
@@ -73,7 +85,10 @@ def fuse(
     from SCORES themselves, each trial judged by what the trials of other speakers teach.
 
     A trial that one of the systems could not score has no fused score, and the reason.
+
+    One table of SCORES alone is calibrated.
     """
+    from voicegmm._base.errors import OptionError
     from voicegmm._base.options import from_mapping, to_mapping
     from voicegmm.scoring import (
         FusionOptions,
@@ -83,8 +98,8 @@ def fuse(
         learn_fusion_of,
         write_scores,
     )
-    from voicegmm.scoring.evaluation import plain_figures
-    from voicegmm.store import load_fusion, read_labeled, save_fusion
+    from voicegmm.scoring.evaluation import EvaluationOptions, known_figures
+    from voicegmm.store import load_fusion, read_labeled, read_quality_file, save_fusion
 
     if learn and len(learn) != len(scores):
         raise click.UsageError(
@@ -93,9 +108,9 @@ def fuse(
         )
     if known and (learn or save or key or p_target is not None):
         raise click.UsageError("--fusion goes without --learn, --save, --key and --p-target")
-    check_output(out, *scores, *learn, key, known, save)
+    check_output(out, *scores, *learn, key, known, save, quality)
     if save:
-        check_output(save, *scores, *learn, key)
+        check_output(save, *scores, *learn, key, quality)
     options = from_mapping(FusionOptions, {} if p_target is None else {"p_target": p_target})
 
     def aligned(paths: tuple[Path, ...], labels: Path | None) -> "AlignedTables":
@@ -103,23 +118,39 @@ def fuse(
 
     tables = aligned(scores, None if learn else key)
     tried = aligned(learn, key) if learn else tables
-    fusion = load_fusion(known) if known else learn_fusion_of(tried, options)
-    fused = fuse_tables(tables, fusion) if known or learn else fused_held_out(tables, options)
+    measures = read_quality_file(quality) if quality else None
+    fusion = load_fusion(known) if known else learn_fusion_of(tried, options, measures)
+    if known and quality and not fusion.quality:
+        raise OptionError(f"{known} was learned without quality measures; leave --quality out")
+    if known or learn:
+        fused = fuse_tables(tables, fusion, measures)
+    else:
+        fused = fused_held_out(tables, options, measures)
     write_scores(out, fused)
     if save:
         save_fusion(save, fusion)
     _warn_of(fused, fusion)
     named = zip((*tables.systems, str(out)), (*tables.tables, fused), strict=True)
-    figures = {name: plain_figures(table) for name, table in named}
+    measured = EvaluationOptions(n_bootstrap=n_replicates)
+    figures = {name: known_figures(table, measured) for name, table in named}
     if as_json:
         learned = to_mapping(fusion)
         weights = dict(zip(fusion.systems, fusion.weights, strict=True))
+        of_quality = {each.name: each.weight for each in fusion.quality}
         kept = {name: learned[name] for name in ("offset", "n_targets", "n_nontargets")}
-        print_json({"scores": str(out), "weights": weights, **kept, "metrics": figures})
+        print_json(
+            {
+                "scores": str(out),
+                "weights": weights,
+                "quality": of_quality,
+                **kept,
+                "metrics": figures,
+            }
+        )
         return
     click.echo(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
     _print_weights(fusion)
-    print_side_by_side(figures)
+    print_side_by_side({name: values_of(found) for name, found in figures.items()})
 
 
 def _warn_of(fused: "ScoreTable", fusion: "Fusion") -> None:
@@ -130,10 +161,15 @@ def _warn_of(fused: "ScoreTable", fusion: "Fusion") -> None:
 
 
 def _print_weights(fusion: "Fusion") -> None:
+    from voicegmm.scoring.quality import in_logarithm
+
     terms = " + ".join(
         f"{weight:.4g} [{system}]"
         for system, weight in zip(fusion.systems, fusion.weights, strict=True)
     )
+    for each in fusion.quality:
+        name = f"log {each.name}" if in_logarithm(each.name) else each.name
+        terms += f" {each.weight:+.4g} [{name}]"
     click.echo(
         f"ratio = {terms} {fusion.offset:+.4g}, from {fusion.n_targets} target and "
         f"{fusion.n_nontargets} non-target trials"

@@ -77,6 +77,7 @@ def write_score_report(
     inputs: Sequence[tuple[str, str, str]] = (),
     options: Mapping[str, Any] | None = None,
     listening: Listening | None = None,
+    seconds: Mapping[str, float] | None = None,
 ) -> None:
     """Write the report of a score table: the page of `write_report`, with what is known.
 
@@ -100,6 +101,8 @@ def write_score_report(
         How it was evaluated.
     listening : Listening, optional
         Where the voices of the worst errors can be heard: the page then holds them.
+    seconds : mapping of str to float, optional
+        Speech in each test, to be drawn against the scores.
 
     Raises
     ------
@@ -111,6 +114,7 @@ def write_score_report(
         systems=others or {},
         options=options or {},
         environment=describe_environment(),
+        seconds=seconds or {},
     )
     _write(path, table, results, title, run, listening)
 

@@ -49,7 +49,13 @@ from voicegmm.scoring.frames import (
     failure_of,
     usable,
 )
-from voicegmm.scoring.fusion import Fusion, FusionOptions, fuse_held_out, learn_fusion
+from voicegmm.scoring.fusion import (
+    Fusion,
+    FusionOptions,
+    QualityEffect,
+    fuse_held_out,
+    learn_fusion,
+)
 from voicegmm.scoring.identification import (
     open_set_tests,
     posteriors,
@@ -72,6 +78,7 @@ from voicegmm.scoring.normalization import (
 )
 from voicegmm.scoring.options import ScoringOptions, SequentialOptions, check_running
 from voicegmm.scoring.preparation import Calibrated, SpeakerOptions, calibrate, make_voices
+from voicegmm.scoring.quality import QualityTable, TrialQuality, read_quality
 from voicegmm.scoring.ratio import ScoreKeeper, log_likelihood_ratios
 from voicegmm.scoring.recording import score_recording
 from voicegmm.scoring.records import EnrolledRecording
@@ -117,6 +124,8 @@ __all__ = [
     "JudgedClasses",
     "MemoryFrames",
     "OpenSetTests",
+    "QualityEffect",
+    "QualityTable",
     "Rate",
     "Rehearsal",
     "RunningCalibration",
@@ -132,6 +141,7 @@ __all__ = [
     "SpeakerModels",
     "SpeakerOptions",
     "Status",
+    "TrialQuality",
     "UbmOptions",
     "Voices",
     "align_tables",
@@ -167,6 +177,7 @@ __all__ = [
     "pooled_by_voice",
     "posteriors",
     "promise_identification",
+    "read_quality",
     "read_scores",
     "rehearse",
     "rehearse_classes",

@@ -12,6 +12,7 @@ from voicegmm.corpus import Trials
 from voicegmm.metrics import infer_speakers
 from voicegmm.scoring.frames import OK
 from voicegmm.scoring.fusion import Fusion, FusionOptions, fuse_held_out, learn_fusion
+from voicegmm.scoring.quality import QualityTable, TrialQuality
 from voicegmm.scoring.table import ScoreTable
 
 _SHOWN = 5  # trials shown of many
@@ -48,10 +49,25 @@ class AlignedTables:
         return tuple(table.llrs is not None for table in self.tables)
 
     @property
+    def scored(self) -> BoolArray:
+        """Trials with a finite score by every system: (n_trials,)."""
+        return np.asarray(np.isfinite(self.scores).all(axis=1))
+
+    @property
     def usable(self) -> BoolArray:
-        """Trials with a label, and a finite score by every system: (n_trials,)."""
-        found: BoolArray = np.isfinite(self.scores).all(axis=1) & (self.trials.labels >= 0)
+        """Those of them that have a label: (n_trials,)."""
+        found: BoolArray = self.scored & (self.trials.labels >= 0)
         return found
+
+    def quality(self, measures: QualityTable | None) -> TrialQuality | None:
+        """Give the quality measures of the trials.
+
+        Raises
+        ------
+        DataError
+            If those of a trial that has a score are not known.
+        """
+        return None if measures is None else measures.of(self.trials, self.scored)
 
 
 def align_tables(tables: Sequence[ScoreTable], systems: Sequence[str]) -> AlignedTables:
@@ -131,31 +147,41 @@ def trial_pairs(trials: Trials) -> list[tuple[str, str]]:
     ]
 
 
-def learn_fusion_of(aligned: AlignedTables, options: FusionOptions | None = None) -> Fusion:
+def learn_fusion_of(
+    aligned: AlignedTables,
+    options: FusionOptions | None = None,
+    measures: QualityTable | None = None,
+) -> Fusion:
     """Learn a fusion from the trials that have a label and a score by every system.
 
     Raises
     ------
     DataError
-        As `learn_fusion`.
+        As `learn_fusion`, or if the quality measures of a trial are not known.
     """
     usable = aligned.usable
+    quality = aligned.quality(measures)
     return learn_fusion(
         aligned.scores[usable],
         aligned.trials.labels[usable] == 1,
         options,
         aligned.systems,
         aligned.calibrated,
+        None if quality is None else quality.of(usable),
     )
 
 
-def fused_held_out(aligned: AlignedTables, options: FusionOptions | None = None) -> ScoreTable:
+def fused_held_out(
+    aligned: AlignedTables,
+    options: FusionOptions | None = None,
+    measures: QualityTable | None = None,
+) -> ScoreTable:
     """Fuse each trial by what the labeled trials of other speakers teach; see `fuse_held_out`.
 
     Raises
     ------
     DataError
-        As `fuse_held_out`, or if a trial has no label.
+        As `fuse_held_out`, or if a trial has no label, or its quality measures are not known.
     """
     trials, usable = aligned.trials, aligned.usable
     n_unlabeled = int((trials.labels < 0).sum())
@@ -166,18 +192,32 @@ def fused_held_out(aligned: AlignedTables, options: FusionOptions | None = None)
         )
     target = trials.labels[usable] == 1
     models, tests = infer_speakers(target, trials.model_index[usable], trials.test_index[usable])
+    quality = aligned.quality(measures)
     ratios = np.full(len(trials), np.nan)
-    ratios[usable] = fuse_held_out(aligned.scores[usable], target, models, tests, options)
+    ratios[usable] = fuse_held_out(
+        aligned.scores[usable],
+        target,
+        models,
+        tests,
+        options,
+        None if quality is None else quality.of(usable),
+    )
     return _fused(aligned, ratios)
 
 
-def fuse_tables(aligned: AlignedTables, fusion: Fusion) -> ScoreTable:
+def fuse_tables(
+    aligned: AlignedTables, fusion: Fusion, measures: QualityTable | None = None
+) -> ScoreTable:
     """Fuse the scores of each trial; a trial that a system could not score keeps the reason.
 
     Raises
     ------
     ListError
         If the fusion is of other systems: of another number, or calibrated otherwise.
+    MismatchError
+        If the fusion takes quality measures that are not given.
+    DataError
+        If those of a trial are not known.
     """
     if len(fusion.weights) != len(aligned.tables):
         raise ListError(
@@ -193,7 +233,7 @@ def fuse_tables(aligned: AlignedTables, fusion: Fusion) -> ScoreTable:
                 f"learned from a table that had {'them' if known else 'none'}; score it the same "
                 "way"
             )
-    return _fused(aligned, fusion.apply(aligned.scores))
+    return _fused(aligned, fusion.apply(aligned.scores, aligned.quality(measures)))
 
 
 def _fused(aligned: AlignedTables, ratios: Float64Array) -> ScoreTable:

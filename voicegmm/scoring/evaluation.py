@@ -16,17 +16,12 @@ from voicegmm.metrics import (
     Estimate,
     Evaluation,
     OperatingPoint,
-    cllr_of,
     compare,
     evaluate,
     identification_estimates,
     infer_speakers,
-    min_cllr_of,
     open_set_estimates,
     read_points,
-    rocch,
-    rocch_eer,
-    sort_scores,
 )
 from voicegmm.metrics.evaluation import FEW_ERRORS
 from voicegmm.scoring.alignment import AlignedTables, trial_pairs
@@ -101,18 +96,20 @@ def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
     return replace(table, trials=labeled)
 
 
-def plain_figures(table: ScoreTable) -> dict[str, float]:
-    """Read eer, cllr (of calibrated ratios alone) and min_cllr, without intervals.
+def known_figures(
+    table: ScoreTable, options: EvaluationOptions | None = None
+) -> dict[str, dict[str, float | None]]:
+    """Give the figures of a table, as JSON has them, where its labels allow any.
 
-    Empty where not both classes have a labeled trial with a score.
+    Empty where a label is missing, or a class has no trial with a score.
     """
-    found = [table.best[table.scored & (table.trials.labels == label)] for label in (1, 0)]
-    if not all(map(len, found)):
+    labels = table.trials.labels
+    if (labels < 0).any() or not all((table.scored & (labels == kind)).any() for kind in (0, 1)):
         return {}
-    scores = sort_scores(*found)
-    hull = rocch(scores)
-    ratios = {} if table.llrs is None else {"cllr": cllr_of(scores)}
-    return {"eer": rocch_eer(hull), **ratios, "min_cllr": min_cllr_of(hull)}
+    metrics: dict[str, dict[str, float | None]] = as_mapping(*evaluate_table(table, options))[
+        "metrics"
+    ]
+    return metrics
 
 
 def evaluate_table(

@@ -1,20 +1,23 @@
 """Fusion: one log-likelihood ratio from the scores of several systems.
 
 Brümmer et al., "Fusion of heterogeneous speaker recognition systems in the STBU submission for the
-NIST SRE 2006", IEEE Trans. Audio, Speech and Language Processing 15, 2007.
+NIST SRE 2006", IEEE Trans. Audio, Speech and Language Processing 15, 2007. Quality measures as side
+information: Mandasari et al., "Quality measure functions for calibration of speaker recognition
+systems in various duration conditions", the same journal 21, 2013.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.arrays import BoolArray, Float64Array
+from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm._base.checks import at_least, within
-from voicegmm._base.errors import DataError, OptionError
-from voicegmm.scoring.held_out import judge_held_out
+from voicegmm._base.errors import DataError, MismatchError, OptionError
+from voicegmm.scoring.held_out import Judge, judge_held_out
 from voicegmm.scoring.logistic import learn_logistic
+from voicegmm.scoring.quality import TrialQuality, in_logarithm
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,36 @@ class FusionOptions:
 
 
 @dataclass(frozen=True)
+class QualityEffect:
+    """What a quality measure adds to the ratio of a trial: weight times the measure.
+
+    Parameters
+    ----------
+    name : str
+        A duration counts by its natural logarithm; see `voicegmm.scoring.quality`.
+    weight : float
+        Finite.
+    lowest, highest : float
+        What it was learned from, before the logarithm; what lies beyond counts as these.
+    """
+
+    name: str
+    weight: float
+    lowest: float
+    highest: float
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.weight, self.lowest, self.highest]).all():
+            raise OptionError(f"the effect of {self.name} must be of finite numbers, got {self}")
+        within("lowest", self.lowest, 1e-300 if in_logarithm(self.name) else -np.inf, self.highest)
+
+    def measure(self, values: npt.ArrayLike) -> Float64Array:
+        """Give the measure as it counts: within what was learned from, durations in logarithm."""
+        held = np.clip(np.asarray(values, np.float64), self.lowest, self.highest)
+        return np.log(held) if in_logarithm(self.name) else held
+
+
+@dataclass(frozen=True)
 class Fusion:
     """An affine map from the scores of several systems to natural-log likelihood ratios.
 
@@ -63,6 +96,8 @@ class Fusion:
         Trials it was learned from.
     options : FusionOptions
         How it was learned.
+    quality : tuple of QualityEffect
+        What quality measures add; empty where there are none.
     """
 
     weights: tuple[float, ...]
@@ -72,6 +107,7 @@ class Fusion:
     n_targets: int
     n_nontargets: int
     options: FusionOptions = FusionOptions()
+    quality: tuple[QualityEffect, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.weights or not np.isfinite([*self.weights, self.offset]).all():
@@ -84,13 +120,16 @@ class Fusion:
                 f"{len(self.systems)} names"
             )
 
-    def apply(self, scores: npt.ArrayLike) -> Float64Array:
+    def apply(self, scores: npt.ArrayLike, quality: TrialQuality | None = None) -> Float64Array:
         """Give the fused ratios.
 
         Parameters
         ----------
         scores : (n_trials, n_systems) array_like
             Columns in the order of `systems`. A NaN makes the ratio of its trial NaN.
+        quality : TrialQuality, optional
+            Of the same trials; needed where the fusion knows any. Measures it does not know are
+            passed over.
 
         Returns
         -------
@@ -99,7 +138,9 @@ class Fusion:
         Raises
         ------
         DataError
-            For another number of systems.
+            For another number of systems, or quality of other trials.
+        MismatchError
+            If a measure that the fusion knows is not given.
         """
         matrix = np.asarray(scores, np.float64)
         if matrix.ndim != 2 or matrix.shape[1] != len(self.weights):
@@ -111,6 +152,15 @@ class Fusion:
         ratios = np.full(len(matrix), self.offset)
         for weight, column in zip(self.weights, matrix.T, strict=True):
             ratios += weight * column
+        for effect in self.quality:
+            if quality is None or effect.name not in quality.names:
+                raise MismatchError(
+                    f"this fusion takes {effect.name} of each trial beside the scores; give them "
+                    "together"
+                )
+            _check_length(quality, len(matrix))
+            column = quality.values[:, quality.names.index(effect.name)]
+            ratios += effect.weight * effect.measure(column)
         return ratios
 
 
@@ -120,6 +170,7 @@ def learn_fusion(
     options: FusionOptions | None = None,
     systems: Sequence[str] = (),
     calibrated: Sequence[bool] = (),
+    quality: TrialQuality | None = None,
 ) -> Fusion:
     """Learn a fusion by prior-weighted logistic regression; see `learn_logistic` for the loss.
 
@@ -134,6 +185,8 @@ def learn_fusion(
         Their names: "system 1", ... by default.
     calibrated : sequence of bool, optional
         Whether each column holds calibrated ratios; False by default. A record: it changes nothing.
+    quality : TrialQuality, optional
+        Quality measures of the trials, all known: side information to the regression.
 
     Returns
     -------
@@ -143,7 +196,7 @@ def learn_fusion(
     ------
     DataError
         For a class without trials, scores that are not finite, arrays of different length, or a
-        system that gives all trials one score.
+        system that gives all trials one score, or a measure that is the same for all.
     """
     options = options or FusionOptions()
     matrix, is_target = _checked(scores, targets, systems)
@@ -151,7 +204,13 @@ def learn_fusion(
     for name, column in zip(names, matrix.T, strict=True):
         if len(column) and np.ptp(column) == 0:
             raise DataError(f"{name} gives every trial the score {column[0]:g}; leave it out")
-    weights, offset = learn_logistic(matrix, is_target, options.p_target, options.ridge)
+    effects = _unweighted(quality, len(matrix))
+    measures = quality.values.T if quality is not None else ()
+    counted = [each.measure(column) for each, column in zip(effects, measures, strict=True)]
+    found, offset = learn_logistic(
+        np.column_stack([matrix, *counted]), is_target, options.p_target, options.ridge
+    )
+    weights, of_quality = np.split(found, [matrix.shape[1]])
     n_targets = int(is_target.sum())
     return Fusion(
         tuple(weights.tolist()),
@@ -161,7 +220,31 @@ def learn_fusion(
         n_targets,
         len(is_target) - n_targets,
         options,
+        tuple(
+            replace(each, weight=weight)
+            for each, weight in zip(effects, of_quality.tolist(), strict=True)
+        ),
     )
+
+
+def _unweighted(quality: TrialQuality | None, n_trials: int) -> list[QualityEffect]:
+    """Give the range of each measure, which weighs nothing yet."""
+    if quality is None:
+        return []
+    _check_length(quality, n_trials)
+    effects = []
+    for name, column in zip(quality.names, quality.values.T, strict=True):
+        if not np.isfinite(column).all():
+            raise DataError(f"{name} must be known of every trial to learn from")
+        if np.ptp(column) == 0:
+            raise DataError(f"{name} is {column[0]:g} in every trial; leave it out")
+        effects.append(QualityEffect(name, 0.0, float(column.min()), float(column.max())))
+    return effects
+
+
+def _check_length(quality: TrialQuality, n_trials: int) -> None:
+    if len(quality.values) != n_trials:
+        raise DataError(f"quality must be of {n_trials} trials, got {len(quality.values)}")
 
 
 def fuse_held_out(
@@ -170,6 +253,7 @@ def fuse_held_out(
     model_speakers: npt.ArrayLike,
     test_speakers: npt.ArrayLike,
     options: FusionOptions | None = None,
+    quality: TrialQuality | None = None,
 ) -> Float64Array:
     """Fuse each trial by what was learned from the trials of other speakers.
 
@@ -178,7 +262,7 @@ def fuse_held_out(
 
     Parameters
     ----------
-    scores, targets, options
+    scores, targets, options, quality
         As `learn_fusion` takes them.
     model_speakers, test_speakers : (n_trials,) array_like of str or int
         As `voicegmm.metrics.infer_speakers` finds them from a trial list.
@@ -195,12 +279,16 @@ def fuse_held_out(
     """
     options = options or FusionOptions()
     matrix, is_target = _checked(scores, targets)
+
+    def measured(which: IntArray) -> TrialQuality | None:
+        return None if quality is None else quality.of(which)
+
+    def learn(known: IntArray) -> Judge:
+        learned = learn_fusion(matrix[known], is_target[known], options, quality=measured(known))
+        return lambda judged: learned.apply(matrix[judged], measured(judged))
+
     return judge_held_out(
-        lambda known: (
-            lambda judged: learn_fusion(matrix[known], is_target[known], options).apply(
-                matrix[judged]
-            )
-        ),
+        learn,
         is_target,
         model_speakers,
         test_speakers,

@@ -27,6 +27,7 @@ from voicegmm.store.score_files import (
     SCORE_FILES,
     read_key_file,
     read_labeled,
+    read_quality_file,
     read_score_file,
     write_score_file,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "new_store",
     "read_key_file",
     "read_labeled",
+    "read_quality_file",
     "read_score_file",
     "received",
     "save",

@@ -253,6 +253,7 @@ def _fusion(path: str | os.PathLike[str]) -> dict[str, Any]:
     return {
         "weights": dict(zip(fusion.systems, fusion.weights, strict=True)),
         "of_calibrated_ratios": dict(zip(fusion.systems, fusion.calibrated, strict=True)),
+        "of_quality": {each.name: each.weight for each in fusion.quality},
         "offset": fusion.offset,
         "n_targets": fusion.n_targets,
         "n_nontargets": fusion.n_nontargets,

@@ -5,8 +5,8 @@ import os
 import msgspec
 import numpy as np
 
-from voicegmm._base.options import canonical_json, fingerprint
-from voicegmm.scoring.fusion import Fusion, FusionOptions
+from voicegmm._base.options import canonical_json, fingerprint, to_mapping
+from voicegmm.scoring.fusion import Fusion, FusionOptions, QualityEffect
 from voicegmm.store.hdf5 import (
     damage_named,
     new_file,
@@ -17,17 +17,29 @@ from voicegmm.store.hdf5 import (
 )
 from voicegmm.store.models import read_options
 
-FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 2
+FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 3
+_WITHOUT_QUALITY = 2  # what older programs read as well
 
 
 def save_fusion(path: str | os.PathLike[str], fusion: Fusion) -> None:
     """Write a fusion, whole or not at all."""
-    with new_file(path, FUSION_FORMAT, FUSION_VERSION, fusion.options, fingerprint(fusion)) as file:
+    version = FUSION_VERSION if fusion.quality else _WITHOUT_QUALITY
+    with new_file(path, FUSION_FORMAT, version, fusion.options, _mark(fusion)) as file:
         write_strings(file, "systems", fusion.systems)
         file["weights"] = np.array(fusion.weights)
         file["calibrated"] = np.array(fusion.calibrated, np.uint8)
         file["offset"] = np.array([fusion.offset])
         file.attrs["n_trials"] = canonical_json([fusion.n_targets, fusion.n_nontargets])
+        if fusion.quality:
+            file.attrs["quality"] = canonical_json(fusion.quality)
+
+
+def _mark(fusion: Fusion) -> str:
+    """Give the fingerprint; of a fusion without quality measures as before there were any."""
+    parts = to_mapping(fusion)
+    if not fusion.quality:
+        del parts["quality"]
+    return fingerprint(parts)
 
 
 def load_fusion(path: str | os.PathLike[str]) -> Fusion:
@@ -50,7 +62,8 @@ def load_fusion(path: str | os.PathLike[str]) -> Fusion:
             n_targets,
             n_nontargets,
             options,
+            msgspec.json.decode(file.attrs.get("quality", "[]"), type=tuple[QualityEffect, ...]),
         )
-        if fingerprint(fusion) != file.attrs["fingerprint"]:
+        if _mark(fusion) != file.attrs["fingerprint"]:
             raise ValueError("the fusion does not fit its fingerprint")
         return fusion

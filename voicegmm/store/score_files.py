@@ -1,4 +1,4 @@
-"""Score files and keys of any program, recognized."""
+"""Score files, keys and quality measures of any program, recognized."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 from voicegmm._base.checks import one_of
 from voicegmm.corpus import Trials
 from voicegmm.corpus.keys import read_key
-from voicegmm.scoring import ScoreTable
+from voicegmm.scoring import QualityTable, ScoreTable, read_quality
 from voicegmm.scoring.evaluation import with_key
+from voicegmm.scoring.quality import SECONDS
 from voicegmm.scoring.score_lists import SCORE_LISTS, read_score_list, write_score_list
 from voicegmm.store.bosaris import (
     is_hdf5,
@@ -15,6 +16,7 @@ from voicegmm.store.bosaris import (
     read_bosaris_trials,
     write_bosaris_scores,
 )
+from voicegmm.store.features import FeatureStore
 
 SCORE_FILES = (*SCORE_LISTS, "bosaris")
 
@@ -60,6 +62,26 @@ def read_labeled(path: Path, key: Path | None = None, are_ratios: bool = False) 
     """
     table = read_score_file(path, are_ratios)
     return with_key(table, read_key_file(key), str(key)) if key else table
+
+
+def read_quality_file(path: str | Path) -> QualityTable:
+    """Read quality measures of trials: a table, see `read_quality`, or a feature store.
+
+    A feature store knows the seconds of speech of each recording, for tests that bear its name.
+
+    Raises
+    ------
+    ListError, FormatError
+        If it is neither, or damaged.
+    """
+    if not is_hdf5(path):
+        return read_quality(path)
+    with FeatureStore(path) as store:
+        known = {file: store.seconds(file) for file in store.ids}
+    rows: dict[tuple[str, ...], tuple[float, ...]] = {
+        (file,): (seconds,) for file, seconds in known.items() if seconds > 0
+    }
+    return QualityTable(str(path), ("test",), (SECONDS,), rows)
 
 
 def write_score_file(path: str | Path, table: ScoreTable, kind: str) -> int:
