@@ -38,7 +38,7 @@ from voicegmm.scoring import (
     train_background,
     usable,
 )
-from voicegmm.scoring.frames import distinct
+from voicegmm.scoring.frames import contents_of, distinct
 from voicegmm.scoring.identification import rate_of
 from voicegmm.scoring.records import checked_time
 from voicegmm.store import FeatureStore, extract_to_store
@@ -363,8 +363,11 @@ def _judge(
         tests, calibration, len(voices.speakers.ids), options.max_false_accept, options.seed
     )
     expected = expected_figures(rehearsal, ratios, options.seed)
+    # The enrolled were met as others, where there is a background.
+    learned = [file for group in (kept, others) for files in group.values() for file in files]
     return replace(
         voices,
+        calibrated_from=contents_of(frames, usable(frames, learned)),
         calibration=calibration,
         promise=promise,
         expected=expected,

@@ -15,7 +15,7 @@ from voicegmm.bank.answers import Candidate, Identification, Verification
 from voicegmm.bank.streaming import StreamVerifier
 from voicegmm.bank.training import BankOptions, Training, train_voices
 from voicegmm.corpus.lists import checked_name
-from voicegmm.features import FrameSet, Pipeline
+from voicegmm.features import FrameSet, Pipeline, PipelineOptions
 from voicegmm.mixture import accumulate
 from voicegmm.scoring import (
     Explanation,
@@ -28,9 +28,10 @@ from voicegmm.scoring import (
     score_recording,
     with_speakers,
 )
-from voicegmm.scoring.frames import distinct
+from voicegmm.scoring.frames import check_front_end, distinct
 from voicegmm.scoring.models import records_of, too_little_speech
 from voicegmm.scoring.records import checked_time
+from voicegmm.scoring.removal import contents_under, without_speaker
 from voicegmm.store import (
     decrypted,
     extract_to_memory,
@@ -179,6 +180,19 @@ class VoiceBank:
             or there is too little speech.
         """
         checked_time(enrolled_at)
+        heard = self.hear(name, files, n_workers)
+        return self.enroll_heard(name, heard, min_seconds, enrolled_at)
+
+    def hear(
+        self, name: str, files: Sequence[str | os.PathLike[str]], n_workers: int = 1
+    ) -> FrameLibrary:
+        """Do of `enroll` what takes its time, and does not depend on who is enrolled.
+
+        Raises
+        ------
+        VoicegmmError
+            If a recording cannot be used.
+        """
         checked_name(name, "the speaker's name")
         if not files:
             raise VoicegmmError(f"{name}: give at least one recording to enroll from")
@@ -186,13 +200,28 @@ class VoiceBank:
         for number, path in enumerate(resolved):
             if path in resolved[:number]:
                 raise VoicegmmError(f"{path} is given twice; it would count as twice the speech")
-        speakers = self.voices.speakers
-        front_end = speakers.background.front_end
         paths = {str(file): Path(file) for file in files}
-        frames = extract_to_memory(paths, Pipeline(front_end), n_workers)
+        frames = extract_to_memory(paths, Pipeline(self._front_end), n_workers)
         for status in frames.failures.values():
             raise VoicegmmError(f"{status.reason} ({name} was not enrolled)")
-        new = _new_recordings(speakers, name, frames, list(paths))
+        return frames
+
+    def enroll_heard(
+        self, name: str, frames: FrameLibrary, min_seconds: float = 1.0, enrolled_at: str = ""
+    ) -> "VoiceBank":
+        """Do the rest of `enroll` with what `hear` gave, of this bank or of one with its front end.
+
+        Raises
+        ------
+        MismatchError
+            If the frames are of another front end.
+        VoicegmmError
+            If another speaker was enrolled from a recording, or none is new, or there is too little
+            speech.
+        """
+        speakers, front_end = self.voices.speakers, self._front_end
+        check_front_end(front_end, frames.front_end, f"enrollment of {name}")
+        new = _new_recordings(speakers, name, frames, frames.ids)
         data, weights = frames.read(new)
         statistics = accumulate(speakers.background.gmm, data, weights)
         seconds = statistics.n_frames * front_end.static.hop_seconds
@@ -203,18 +232,27 @@ class VoiceBank:
         enrolled = speakers.with_speaker(name, statistics, seconds, records)
         return VoiceBank(with_speakers(self.voices, enrolled))
 
-    def remove(self, name: str) -> "VoiceBank":
-        """Take a speaker out of the bank.
+    def remove(self, name: str, removed_at: str = "") -> "VoiceBank":
+        """Take a speaker out of the bank, or somebody of its cohort.
+
+        See `voicegmm.scoring.without_speaker`: what goes, and what stays.
+
+        Parameters
+        ----------
+        name : str
+        removed_at : str
+            The time: UTC, as "2026-01-31T12:00:00Z".
 
         Raises
         ------
         ListError
-            If nobody of that name is enrolled.
+            If there is nothing under this name.
         """
-        speakers = self.voices.speakers
-        speakers.index(name)
-        rest = speakers.chosen([other for other in speakers.ids if other != name])
-        return VoiceBank(with_speakers(self.voices, rest))
+        return VoiceBank(without_speaker(self.voices, name, removed_at))
+
+    def contents(self, name: str) -> tuple[str, ...]:
+        """Give the SHA-256 of the recordings that are known under a name."""
+        return contents_under(self.voices, name)
 
     def identify(
         self,
@@ -377,8 +415,12 @@ class VoiceBank:
             "nothing is decided without --force",
         )
 
+    @property
+    def _front_end(self) -> PipelineOptions:
+        return self.voices.speakers.background.front_end
+
     def _frames(self, file: str | os.PathLike[str]) -> FrameSet | Status:
-        pipeline = Pipeline(self.voices.speakers.background.front_end)
+        pipeline = Pipeline(self._front_end)
         made = extract_to_memory({str(file): Path(file)}, pipeline)
         return made.sets.get(str(file)) or made.failures[str(file)]
 

@@ -81,7 +81,8 @@ from voicegmm.scoring.preparation import Calibrated, SpeakerOptions, calibrate, 
 from voicegmm.scoring.quality import QualityTable, TrialQuality, read_quality
 from voicegmm.scoring.ratio import ScoreKeeper, log_likelihood_ratios
 from voicegmm.scoring.recording import score_recording
-from voicegmm.scoring.records import EnrolledRecording
+from voicegmm.scoring.records import EnrolledRecording, Removal
+from voicegmm.scoring.removal import without_speaker
 from voicegmm.scoring.running import RunningScore, RunningTrials, looks_of, running_trials
 from voicegmm.scoring.running_calibration import RunningCalibration, train_running_calibration
 from voicegmm.scoring.sequential import learn_sequential
@@ -128,6 +129,7 @@ __all__ = [
     "QualityTable",
     "Rate",
     "Rehearsal",
+    "Removal",
     "RunningCalibration",
     "RunningScore",
     "RunningTrials",
@@ -194,6 +196,7 @@ __all__ = [
     "train_running_calibration",
     "usable",
     "with_speakers",
+    "without_speaker",
     "write_explanation",
     "write_scores",
 ]

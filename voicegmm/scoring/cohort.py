@@ -1,6 +1,7 @@
 """The cohort: voices that take no part in the trials, beside which scores are seen."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -72,8 +73,12 @@ class Cohort:
         for each in speakers.records.values():
             for record in each:
                 known |= self.speakers_of(record.content)
+        return self.without_voices(known)
+
+    def without_voices(self, known: AbstractSet[str]) -> "Cohort":
+        """Leave out some of its speakers: models, recordings and all scores of these."""
         names = [name for name in self.models.ids if name not in known]
-        if len(names) == len(self.models.ids):
+        if len(names) == len(self.models.ids) and not known & set(self.voices):
             return self
         rows = [self.models.index(name) for name in names]
         columns = [place for place, voice in enumerate(self.voices) if voice not in known]

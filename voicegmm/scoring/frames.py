@@ -139,6 +139,12 @@ def usable(frames: FrameLibrary, files: Sequence[str]) -> list[str]:
     return [file for file in files if frames.status(file).ok]
 
 
+def contents_of(frames: FrameLibrary, files: Sequence[str]) -> tuple[str, ...] | None:
+    """Give the SHA-256 of recordings, sorted; None if that of one of them is not known."""
+    found = sorted({frames.content(file) for file in files})
+    return None if "" in found else tuple(found)
+
+
 def distinct(frames: FrameLibrary, files: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Take each recording once, whatever its names.
 

@@ -35,7 +35,13 @@ from voicegmm.mixture import (
 )
 from voicegmm.mixture.collection import Readers
 from voicegmm.mixture.fast import FastOptions, fast_fit, grow, growth_frames, pays
-from voicegmm.scoring.frames import FrameLibrary, check_front_end, distinct, usable
+from voicegmm.scoring.frames import (
+    FrameLibrary,
+    check_front_end,
+    contents_of,
+    distinct,
+    usable,
+)
 from voicegmm.scoring.records import EnrolledRecording
 
 log = logging.getLogger(__name__)
@@ -85,6 +91,8 @@ class BackgroundModel:
     iterations : tuple of Iteration
         The training record.
     n_frames : float
+    contents : tuple of str, optional
+        SHA-256 of the recordings it was trained from; None where they are not known.
     """
 
     gmm: DiagonalGMM
@@ -93,6 +101,7 @@ class BackgroundModel:
     seed: int = 0
     iterations: tuple[Iteration, ...] = ()
     n_frames: float = 0.0
+    contents: tuple[str, ...] | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -309,7 +318,8 @@ def train_background(
         If there are fewer frames than components.
     """
     rng = np.random.default_rng(seed)
-    source = frames.source(usable(frames, files))
+    heard = usable(frames, files)
+    source = frames.source(heard)
     if source.n_frames < options.n_components:
         raise DataError(
             f"{source.n_frames} speech frames cannot train {options.n_components} components; "
@@ -347,7 +357,13 @@ def train_background(
         collect = collector(source, n_workers, workers=workers, memory_mb=memory_mb)
         result = fit(initial, collect, options.em, progress, earlier=earlier, keep=keep)
     model = BackgroundModel(
-        result.gmm, frames.front_end, options, seed, result.iterations, result.n_frames
+        result.gmm,
+        frames.front_end,
+        options,
+        seed,
+        result.iterations,
+        result.n_frames,
+        contents_of(frames, heard),
     )
     return model, result
 

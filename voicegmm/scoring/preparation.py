@@ -11,7 +11,7 @@ from voicegmm.mixture import MapOptions
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.cohort import cohort_size, make_cohort
 from voicegmm.scoring.folds import FoldOptions, rehearse
-from voicegmm.scoring.frames import FrameLibrary
+from voicegmm.scoring.frames import FrameLibrary, contents_of, usable
 from voicegmm.scoring.models import BackgroundModel, UbmOptions, enroll
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.table import ScoreTable
@@ -136,7 +136,8 @@ def make_voices(
     enrollments : sequence of Enrollment
         Who cannot be enrolled stands in `not_enrolled`, with the reason.
     others : mapping of str to sequence of str
-        Speaker -> recordings: who the cohort is taken from, if the options ask for one.
+        Speaker -> recordings: who the calibration was learned from, and who the cohort is taken
+        from, if the options ask for one.
     options : SpeakerOptions
     calibration : Calibration or None, and why there is none
         As `calibrate` gives them.
@@ -171,6 +172,7 @@ def make_voices(
     if options.scoring.normalization.method != "none":
         size = cohort_size(enrollments, others)
         cohort = make_cohort(models, frames, others, size, options.scoring, n_workers)
+    learned = [file for files in others.values() for file in files]
     return Voices(
         models,
         calibration[0],
@@ -178,4 +180,5 @@ def make_voices(
         not_enrolled=failures,
         scoring=options.scoring,
         cohort=cohort,
+        calibrated_from=contents_of(frames, usable(frames, learned)) if calibration[0] else None,
     )

@@ -44,13 +44,34 @@ class EnrolledRecording:
         checked_time(self.enrolled_at)
 
 
-def checked_time(text: str) -> str:
+@dataclass(frozen=True)
+class Removal:
+    """That somebody was removed, and nothing of whom.
+
+    Parameters
+    ----------
+    removed_at : str
+        UTC, as "2026-01-31T12:00:00Z"; empty where nobody told the time.
+    in_background, in_calibration : bool, optional
+        Whether the background model and the calibration were learned from that voice too; None
+        where that is not known. They go on to derive from it until they are trained again.
+    """
+
+    removed_at: str = ""
+    in_background: bool | None = None
+    in_calibration: bool | None = None
+
+    def __post_init__(self) -> None:
+        checked_time(self.removed_at, "removed_at")
+
+
+def checked_time(text: str, name: str = "enrolled_at") -> str:
     """Refuse a time that is not written as "2026-01-31T12:00:00Z"; empty is none."""
     try:
         if text:
             datetime.strptime(text, TIME_FORMAT)
     except ValueError:
         raise DataError(
-            f"enrolled_at must be a time in UTC as 2026-01-31T12:00:00Z, got {text!r}"
+            f"{name} must be a time in UTC as 2026-01-31T12:00:00Z, got {text!r}"
         ) from None
     return text

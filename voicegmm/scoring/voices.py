@@ -11,6 +11,7 @@ from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.cohort import Cohort
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions, SequentialOptions
+from voicegmm.scoring.records import Removal
 from voicegmm.scoring.running_calibration import RunningCalibration
 
 
@@ -160,6 +161,11 @@ class Voices:
         What scores are normalized by, where they are.
     sequential : SequentialTest, optional
         Thresholds for a voice that is still speaking, where the front end takes sound in pieces.
+    calibrated_from : tuple of str, optional
+        SHA-256 of the recordings that the calibration, and all that goes with it, was learned from;
+        None where they are not known.
+    removals : tuple of Removal
+        Of whom there was something in it, the earliest first.
     """
 
     speakers: SpeakerModels
@@ -172,6 +178,8 @@ class Voices:
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
     cohort: Cohort | None = None
     sequential: SequentialTest | None = None
+    calibrated_from: tuple[str, ...] | None = None
+    removals: tuple[Removal, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cohort is None:

@@ -14,7 +14,7 @@ from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extr
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion, save_fusion
-from voicegmm.store.hdf5 import decrypted, distrusting, open_file, received
+from voicegmm.store.hdf5 import decrypted, distrusting, open_file, received, write_decrypted
 from voicegmm.store.models import (
     SPEAKERS_FORMAT,
     UBM_FORMAT,
@@ -43,6 +43,7 @@ from voicegmm.store.subspace import (
     save_factor_analysis,
     save_total_variability,
 )
+from voicegmm.store.tracing import Trace, Traces, find_traces
 from voicegmm.store.training import TrainingCheckpoint
 from voicegmm.subspace import BackEnd, FactorAnalysis, TotalVariability
 
@@ -54,6 +55,8 @@ __all__ = [
     "FeatureWriter",
     "RecordingComparison",
     "ScoreJournal",
+    "Trace",
+    "Traces",
     "TrainingCheckpoint",
     "compare_features",
     "decrypted",
@@ -62,6 +65,7 @@ __all__ = [
     "extract_to_memory",
     "extract_to_store",
     "file_fingerprint",
+    "find_traces",
     "is_encrypted",
     "load",
     "load_back_end",
@@ -87,6 +91,7 @@ __all__ = [
     "save_voices",
     "verify",
     "write_bosaris_trials",
+    "write_decrypted",
     "write_score_file",
 ]
 

@@ -272,6 +272,23 @@ def decrypted(path: str | os.PathLike[str], passphrase: str) -> Received:
     return Received(path, plain)
 
 
+def write_decrypted(
+    path: str | os.PathLike[str], passphrase: str, out: str | os.PathLike[str]
+) -> None:
+    """Write what an encrypted file holds, readable by its owner only; the two may be the same file.
+
+    Raises
+    ------
+    EncryptionError
+        If the passphrase is wrong.
+    FormatError
+        If the file is not encrypted, or damaged.
+    """
+    plain = decrypted(path, passphrase)
+    with whole_file(out, mode=0o600) as temporary:
+        temporary.write_bytes(plain.image)
+
+
 def is_sealed(path: str | os.PathLike[str]) -> bool:
     """Whether a file says that its damage can be found."""
     return _start_of(Path(path)).startswith(SEAL_START)

@@ -26,6 +26,7 @@ from voicegmm.scoring import (
     Voices,
 )
 from voicegmm.scoring.models import digest_of
+from voicegmm.scoring.records import Removal
 from voicegmm.store.hdf5 import (
     damage_named,
     new_file,
@@ -39,6 +40,7 @@ from voicegmm.store.training import read_record, write_record
 
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 2
 SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 2
+_DIGEST_BYTES = 32
 _OPEN_SET = ("best_wrong", "own", "voice", "fold", "stranger")
 
 
@@ -50,6 +52,7 @@ def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
     group.attrs["n_frames"] = model.n_frames
     group.attrs["fingerprint"] = model.fingerprint
     write_record(group.create_group("record"), model.iterations)
+    _write_contents(group, "contents", model.contents)
 
 
 def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
@@ -60,6 +63,7 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
         int(group.attrs["seed"]),
         read_record(group["record"]),
         float(group.attrs["n_frames"]),
+        _read_contents(group, "contents"),
     )
     # By the text as it stands: options that came after the file was written are not in it.
     front_end = str(group.attrs["front_end"])
@@ -68,6 +72,20 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
     if found != group.attrs["fingerprint"]:
         raise FormatError(f"{where}: damaged: the background model does not fit its fingerprint")
     return model
+
+
+def _write_contents(group: h5py.Group, name: str, contents: tuple[str, ...] | None) -> None:
+    if contents is not None:
+        digests = np.frombuffer(b"".join(map(bytes.fromhex, contents)), np.uint8)
+        group[name] = digests.reshape(-1, _DIGEST_BYTES)
+
+
+def _read_contents(group: h5py.Group, name: str) -> tuple[str, ...] | None:
+    # Files from before it was kept have none.
+    if name not in group:
+        return None
+    digests = read_array(group, name, (None, _DIGEST_BYTES), np.uint8)
+    return tuple(digest.tobytes().hex() for digest in digests)
 
 
 def read_options(group: h5py.Group, name: str, kind: type[Any], where: str) -> Any:
@@ -132,6 +150,8 @@ def save_voices(path: str | os.PathLike[str], voices: Voices, passphrase: str = 
             tests = file.create_group("open_set")
             for name in _OPEN_SET:
                 tests[name] = getattr(voices.open_set, name)
+        _write_contents(file, "calibrated_from", voices.calibrated_from)
+        write_strings(file, "removals", [canonical_json(one) for one in voices.removals])
         if voices.cohort:
             _write_cohort(file.create_group("cohort"), voices.cohort)
 
@@ -221,4 +241,11 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             from_mapping(ScoringOptions, judgment.get("scoring", {}), str(path)),
             _read_cohort(file["cohort"], background, adaptation) if "cohort" in file else None,
             msgspec.convert(judgment.get("sequential"), SequentialTest | None),
+            _read_contents(file, "calibrated_from"),
+            _read_removals(file),
         )
+
+
+def _read_removals(file: h5py.File) -> tuple[Removal, ...]:
+    texts = read_strings(file, "removals") if "removals" in file else ()
+    return tuple(msgspec.json.decode(text, type=Removal) for text in texts)
