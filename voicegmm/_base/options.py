@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -47,19 +47,30 @@ def from_mapping(
     OptionError
         Naming the value, what would be right, the file and the dotted path.
     """
+    return _from_mapping(cls, mapping, where, path, sources or {}, (cls, path))
+
+
+def _from_mapping(
+    cls: type[T],
+    mapping: Mapping[str, Any],
+    where: str,
+    path: str,
+    sources: Mapping[str, str],
+    whole: tuple[type, str],
+) -> T:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
     for key, value in mapping.items():
         dotted = f"{path}.{key}" if path else key
-        place = _place((sources or {}).get(dotted, where), dotted)
+        place = _place(_source(sources, dotted, where), dotted)
         if key not in fields:
-            raise OptionError(f"unknown option {key!r}{did_you_mean(key, fields)}{place}")
+            raise OptionError(f"unknown option {key!r}{_nearest(key, fields, *whole)}{place}")
         kind = hints[key]
         if dataclasses.is_dataclass(kind):
             if not isinstance(value, Mapping):
                 raise OptionError(f"{key} must be a table, got {value!r}{place}")
-            values[key] = from_mapping(kind, value, where, dotted, sources)  # type: ignore[arg-type]
+            values[key] = _from_mapping(kind, value, where, dotted, sources, whole)  # type: ignore[arg-type]
             continue
         try:
             values[key] = msgspec.convert(value, kind)
@@ -79,10 +90,34 @@ def from_mapping(
     try:
         return cls(**values)
     except OptionError as error:
-        first = re.match(r"\w*", str(error))
-        named = first[0] if first and first[0] in fields else ""
+        first = re.match(r"\w+(\.\w+)*", str(error))
+        named = first[0] if first and first[0].partition(".")[0] in fields else ""
         dotted = f"{path}.{named}".strip(".")
-        raise OptionError(f"{error}{_place((sources or {}).get(dotted, where), dotted)}") from None
+        raise OptionError(f"{error}{_place(_source(sources, dotted, where), dotted)}") from None
+
+
+def _source(sources: Mapping[str, str], dotted: str, where: str) -> str:
+    """Tell which file says a value: of a table, the one that says most of it, if it is one."""
+    inner = {file for key, file in sources.items() if key.startswith(f"{dotted}.")}
+    return sources.get(dotted) or (inner.pop() if len(inner) == 1 else where)
+
+
+def _nearest(key: str, beside: Mapping[str, Any], cls: type, path: str) -> str:
+    """Name the nearest option: one of the same table, or one of this name in another table."""
+    if near := did_you_mean(key, beside):
+        return near
+    dotted = list(_dotted(cls, f"{path}." if path else ""))
+    if near := did_you_mean(key, {name.rpartition(".")[2] for name in dotted}):
+        places = [name for name in dotted if f"'{name.rpartition('.')[2]}'" in near]
+        return f" (did you mean {' or '.join(map(repr, places[:3]))}?)"
+    return f"; there are {', '.join(beside)}"
+
+
+def _dotted(cls: type, prefix: str) -> Iterator[str]:
+    for name, kind in typing.get_type_hints(cls).items():
+        yield f"{prefix}{name}"
+        if dataclasses.is_dataclass(kind):
+            yield from _dotted(kind, f"{prefix}{name}.")  # type: ignore[arg-type]
 
 
 def _place(where: str, dotted: str) -> str:

@@ -1,13 +1,16 @@
 """Presets: named TOML files that travel with the package, and files like them anywhere else."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voicegmm._base.checks import did_you_mean
 from voicegmm._base.errors import OptionError
+
+SETTING = "--set"
+"""What a value came from that no file says."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Config:
     values : dict
         Nested tables.
     sources : dict of str to str
-        Dotted path of each value -> the file, or "--set".
+        Dotted path of each value -> the file, or `SETTING`.
     path : pathlib.Path, optional
         The file that was asked for.
     """
@@ -116,9 +119,13 @@ def _expanded(
             inner, found = _expanded(value, path, seen, f"{prefix}{key}.")
             replaces = "extends" in value
             old = {} if replaces else values.get(key, {})
+            if replaces:
+                sources = _without(sources, f"{prefix}{key}")
             values[key] = _laid_over(old if isinstance(old, dict) else {}, inner)
             sources |= found
         else:
+            if isinstance(values.get(key), dict):
+                sources = _without(sources, prefix + key)
             values[key] = value
             sources[prefix + key] = str(path)
     return values, sources
@@ -157,6 +164,8 @@ def with_overrides(config: Config, settings: Sequence[str]) -> Config:
         if parts[-1] == "extends":
             inner, origins = _load(find_config(text.strip()), ())
             place = ".".join(parts[:-1])
+            if place:
+                sources = _without(sources, place)
             layer = _nested(parts[:-1], inner)
             values = _laid_over(_laid_over(values, _nested(parts[:-1], None)), layer)
             sources |= {f"{place}.{key}".lstrip("."): origin for key, origin in origins.items()}
@@ -166,8 +175,27 @@ def with_overrides(config: Config, settings: Sequence[str]) -> Config:
         except tomllib.TOMLDecodeError:
             value = text.strip()
         values = _laid_over(values, _nested(parts, value))
-        sources[".".join(parts)] = "--set"
+        dotted = ".".join(parts)
+        # A table is laid over, anything else replaces what was there.
+        sources = sources if isinstance(value, Mapping) else _without(sources, dotted)
+        sources |= dict.fromkeys(_leaves(value, dotted), SETTING)
     return Config(values, sources, config.path)
+
+
+def _without(sources: Mapping[str, str], table: str) -> dict[str, str]:
+    return {
+        key: source
+        for key, source in sources.items()
+        if key != table and not key.startswith(f"{table}.")
+    }
+
+
+def _leaves(value: Any, dotted: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{dotted}.{key}")
+    else:
+        yield dotted
 
 
 def _nested(parts: Sequence[str], value: Any) -> dict[str, Any]:
