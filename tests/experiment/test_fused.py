@@ -123,7 +123,11 @@ def test_settings_go_to_the_systems_or_to_what_they_share(recipe):
             r"fused\.toml: \[ubm\] belongs to the recipes that \[systems\]",
         ),
         ("[fusion]\nridg = 1", "unknown option 'ridg'.*did you mean 'ridge'"),
-        ("[systems.extra]\nx = 1", "systems"),
+        ("[systems.extra]\nx = 1", r"unknown option 'x'.*\(\S*fused\.toml: systems\.extra\.x\)"),
+        (
+            "[systems.extra]\nextends = 'gmm-ubm'\nseed = 3",
+            r"seed is of all systems together.*systems\.extra\.seed",
+        ),
     ],
 )
 def test_what_cannot_be_in_a_fused_recipe_is_refused(recipe, tmp_path, change, message):
@@ -157,6 +161,23 @@ def test_a_fused_recipe_has_a_name_and_a_seed_as_any_other(recipe):
         load_recipe(str(recipe), ["name=../x"])
     with pytest.raises(OptionError, match="seed must be"):
         load_recipe(str(recipe), ["seed=-1"])
+
+
+def test_a_system_can_be_a_table_and_be_set_by_itself(recipe, tmp_path):
+    fused = tmp_path / "fused.toml"
+    fused.write_text(
+        f'extends = "{recipe}"\n[systems.band]\nextends = "gmm-ubm-band"\n'
+        "[systems.band.ubm]\nn_components = 32\n"
+    )
+    loaded = load_recipe(str(fused), ["systems.mean.ubm.n_components=2", "ubm.em.n_iterations=1"])
+    systems = loaded.recipe.systems
+    assert [systems[name].ubm.n_components for name in ("wide", "mean", "band")] == [8, 2, 32]
+    assert {system.ubm.em.n_iterations for system in systems.values()} == {1}
+    assert systems["band"].features.static.low_hertz == 200
+    with pytest.raises(OptionError, match=r"must be one of wide, mean, band; got 'bnad' \(did you"):
+        load_recipe(str(fused), ["systems.bnad.ubm.n_components=2"])
+    with pytest.raises(OptionError, match=r"at least 1, got 0 \(--set: systems\.band\.ubm\.n_co"):
+        load_recipe(str(fused), ["systems.band.ubm.n_components=0"])
 
 
 def test_a_fusion_needs_the_folds(recipe):

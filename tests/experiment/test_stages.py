@@ -12,6 +12,7 @@ import pytest
 
 from voicegmm._base.errors import InUseError
 from voicegmm._base.files import write_text
+from voicegmm.experiment import code as looked_up
 from voicegmm.experiment.code import code_of
 from voicegmm.experiment.locks import held
 from voicegmm.experiment.stages import Stage, run_folder
@@ -160,14 +161,12 @@ def test_a_change_of_a_definition_counts_where_it_is_used(tmp_path, monkeypatch)
         "two": "import numpy\n\nNUMBER = 1\n\n\ndef used():\n    return NUMBER\n\n\n"
         "def unused():\n    return numpy.pi\n",
     }
-    monkeypatch.setattr("voicegmm.experiment.code._ROOT", tmp_path)
+    monkeypatch.setattr(looked_up, "_ROOT", tmp_path)
 
     def code(**changed):
         for name, text in (source | changed).items():
             (package / f"{name}.py").write_text(text)
-        from voicegmm.experiment import code as looked_up
-
-        looked_up._module.cache_clear()
+        forget()
 
         def stage():
             pass
@@ -175,18 +174,20 @@ def test_a_change_of_a_definition_counts_where_it_is_used(tmp_path, monkeypatch)
         stage.__module__, stage.__qualname__ = "voicegmm.one", "stage"
         return code_of(stage)
 
+    def forget():
+        for cached in (looked_up._module, looked_up._uses, looked_up._defined):
+            cached.cache_clear()
+
     try:
         first = code()
         assert set(first) == {"voicegmm.one", "voicegmm.two"}
         assert code(two=source["two"].replace("numpy.pi", "0")) == first
-        assert (
-            code(two=source["two"].replace("= 1", "= 2"))["voicegmm.two"] != first["voicegmm.two"]
-        )
+        changed = code(two=source["two"].replace("= 1", "= 2"))
+        assert changed["voicegmm.one"] == first["voicegmm.one"]
+        assert changed["voicegmm.two"] != first["voicegmm.two"]
         assert "numpy" in code(two=source["two"].replace("return NUM", "return numpy.pi + NUM"))
     finally:
-        from voicegmm.experiment.code import _module
-
-        _module.cache_clear()
+        forget()
 
 
 HOLDER = """

@@ -9,7 +9,18 @@ import click
 
 from voicegmm._base.errors import VoicegmmError
 from voicegmm._base.version import __version__
-from voicegmm.cli import bank, batch, classify, demo, evaluation, features, fusion, info, run
+from voicegmm.cli import (
+    bank,
+    batch,
+    classify,
+    config,
+    demo,
+    evaluation,
+    features,
+    fusion,
+    info,
+    run,
+)
 from voicegmm.cli.console import debug_option, warn
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
@@ -26,8 +37,8 @@ def voicegmm() -> None:
     \b
     People's voices   train, enroll, identify, verify, list, remove
     Kinds of voices   classify train, classify
-    Experiments       run, or step by step: features extract, ubm train, adapt, score, evaluate,
-                      compare, fuse, convert
+    Experiments       run, config; or step by step: features extract, ubm train, adapt, score,
+                      evaluate, compare, fuse, convert
     Any file of ours  info
 
     Every command takes --debug, which shows where an error arose.
@@ -44,6 +55,7 @@ for _command in (
     bank.remove,
     classify.classify,
     run.run,
+    config.config,
     features.features,
     batch.ubm,
     batch.adapt,

@@ -1,7 +1,8 @@
 """The command that runs a recipe."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,9 @@ from voicegmm.cli.console import (
     settings_option,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from voicegmm.experiment import Decision
 
 
 @click.command(short_help="Run a recipe on a corpus.")
@@ -31,6 +35,9 @@ from voicegmm.cli.console import (
     is_flag=True,
     help="Put players for the worst errors into the report: it then holds voices.",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Only tell which stages would run, and why; write nothing."
+)
 @workers_option
 @json_option
 @debug_option
@@ -40,20 +47,51 @@ def run(
     out: Path | None,
     settings: tuple[str, ...],
     include_audio: bool,
+    dry_run: bool,
     workers: int | None,
     as_json: bool,
 ) -> None:
     """Run RECIPE, a recipe.toml or a preset's name, on a corpus.
 
-    Stages that are up to date in the run folder are skipped.
+    A stage runs where its options, the content of its inputs or its code have changed, or what it
+    made is gone; others are skipped. A run that was interrupted goes on.
     """
-    from voicegmm.experiment import load_recipe, run_recipe
+    from voicegmm.experiment import load_recipe, plan_recipe, run_recipe
 
     loaded = load_recipe(recipe, settings)
     folder = out or Path("runs") / loaded.recipe.name
     with bars() as progress:
+        if dry_run:
+            plan = plan_recipe(loaded, data, folder, cores(workers), progress, include_audio)
+            print_plan(folder, plan, as_json)
+            return
         done = run_recipe(loaded, data, folder, cores(workers), progress, include_audio)
     print_run(done, as_json)
+
+
+_ACTIONS = {
+    "run": "runs",
+    "skip": "skipped",
+    "depends": "runs unless its inputs come out as they were",
+    "take": "taken from another run",
+}
+
+
+def print_plan(folder: Path, plan: "Sequence[Decision]", as_json: bool) -> None:
+    """Print what a run would do, and why."""
+    if as_json:
+        stages = {
+            each.stage: {
+                "action": each.action,
+                "reason": each.reason,
+                "fingerprint": each.fingerprint,
+            }
+            for each in plan
+        }
+        print_json({"folder": str(folder), "stages": stages})
+        return
+    for each in plan:
+        click.echo(f"{each.stage}: {_ACTIONS[each.action]} ({each.reason})")
 
 
 def print_run(done: Any, as_json: bool) -> None:

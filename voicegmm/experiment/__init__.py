@@ -7,7 +7,7 @@ from voicegmm.experiment.recipe import (
     Recipe,
     load_recipe,
 )
-from voicegmm.experiment.run import RunResult, plan_recipe, run_recipe
+from voicegmm.experiment.run import RunResult, check_recipe, plan_recipe, run_recipe
 from voicegmm.experiment.stages import Decision
 from voicegmm.experiment.system import FILES
 
@@ -19,6 +19,7 @@ __all__ = [
     "LoadedRecipe",
     "Recipe",
     "RunResult",
+    "check_recipe",
     "load_recipe",
     "plan_recipe",
     "run_recipe",

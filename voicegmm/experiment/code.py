@@ -71,20 +71,17 @@ def code_of(function: Callable[..., Any]) -> dict[str, str]:
     libraries: set[str] = set()
     waiting = [(function.__module__, function.__qualname__.partition(".")[0])]
     while waiting:
-        place = _defined(*waiting.pop())
-        if place is None:
-            continue
-        module, name = place
+        module, name = waiting.pop()
         if module.partition(".")[0] != _PACKAGE:
             libraries.add(module.partition(".")[0])
         elif name not in used[module]:
             used[module].add(name)
-            names = _module(module).definitions if name == _WHOLE else (_REST,)
-            waiting += [*((module, each) for each in names), *_mentioned(module, name)]
+            waiting += _uses(module, name)
     code = {module: _digest(module, names) for module, names in sorted(used.items())}
     return code | {library: _version(library) for library in sorted(libraries)}
 
 
+@cache
 def _defined(module: str, name: str) -> tuple[str, str] | None:
     """Follow a name to the module that defines it; None for what is no name of a module."""
     if module.partition(".")[0] != _PACKAGE:
@@ -97,13 +94,20 @@ def _defined(module: str, name: str) -> tuple[str, str] | None:
     return _defined(*known.imports[name]) if name in known.imports else None
 
 
-def _mentioned(module: str, name: str) -> Iterator[tuple[str, str]]:
-    for statement in _module(module).definitions.get(name, ()):
+@cache
+def _uses(module: str, name: str) -> frozenset[tuple[str, str]]:
+    """Give what a definition mentions, where it is defined."""
+    known = _module(module)
+    names = known.definitions if name == _WHOLE else (_REST,)
+    found = {(module, each) for each in names}
+    for statement in known.definitions.get(name, ()):
         for node in ast.walk(statement):
             if isinstance(node, ast.Name):
-                yield module, node.id
+                found.add(_defined(module, node.id) or (module, _REST))
             elif isinstance(node, ast.Import | ast.ImportFrom):
-                yield from _imported(node).values()
+                places = (_defined(*place) for place in _imported(node).values())
+                found |= {place for place in places if place}
+    return frozenset(found)
 
 
 def _digest(module: str, names: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """On what an experiment ran: versions, processor, linear algebra."""
 
+import os
 import platform
 import resource
 import sys
@@ -11,11 +12,12 @@ from typing import Any
 from voicegmm._base.version import __version__
 from voicegmm.compute import available_cores
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _LIBRARIES = ("numpy", "scipy", "h5py", "soundfile", "soxr", "scikit-learn", "numba")
 
 
-def describe_environment() -> dict[str, Any]:
-    """Give versions, processor and linear algebra library as plain JSON types."""
+def describe_environment(n_workers: int) -> dict[str, Any]:
+    """Give versions, processor, linear algebra and threads as plain JSON types."""
     from threadpoolctl import threadpool_info
 
     def installed(name: str) -> str:
@@ -25,7 +27,7 @@ def describe_environment() -> dict[str, Any]:
             return "not installed"
 
     blas = [
-        {key: info.get(key) for key in ("internal_api", "version", "architecture")}
+        {key: info.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
         for info in threadpool_info()
         if info.get("user_api") == "blas"
     ]
@@ -35,6 +37,9 @@ def describe_environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": available_cores(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "workers": n_workers,
+        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "libraries": {name: installed(name) for name in _LIBRARIES},
         "blas": blas,
     }

@@ -50,7 +50,7 @@ class FusedRun:
         report_stage(self.folder, self.recipe, self.protocol, self.include_audio)
 
     def _system(self, name: str, recipe: Recipe, folder: RunFolder) -> SystemRun:
-        write_description(folder, recipe)
+        write_description(folder, recipe, self.n_workers)
         told = partial(_named_progress, self.progress, name)
         return SystemRun(
             recipe, folder, self.protocol, self.contents, self.n_workers, told, self.include_audio

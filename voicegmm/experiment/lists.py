@@ -14,8 +14,9 @@ from voicegmm._base.files import content_hash, write_text
 from voicegmm._base.options import fingerprint
 from voicegmm._base.progress import Progress, silent
 from voicegmm.compute import ordered_map
-from voicegmm.corpus import Protocol, leakage_warnings
-from voicegmm.experiment.recipe import DataOptions
+from voicegmm.corpus import Protocol, by_speaker, leakage_warnings
+from voicegmm.experiment.recipe import DataOptions, FusedRecipe, Recipe
+from voicegmm.scoring.cohort import cohort_size
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,46 @@ def _made(prepare: Path, data: Path, place: Path | None) -> Iterator[Path]:
                 place.rename(Path(aside) / "before")
             made = made.rename(place)
         yield made
+
+
+def check_lists(recipe: Recipe | FusedRecipe, protocol: Protocol) -> None:
+    """Refuse lists that a recipe cannot be run on, before hours of work.
+
+    Raises
+    ------
+    ListError
+        If trials have no label, or all the same.
+    OptionError
+        If scores are to be normalized and there is no cohort.
+    """
+    labels = protocol.trials.labels
+    for label, kind in ((-1, "without a label"), (1, "target trials"), (0, "non-target trials")):
+        count = int((labels == label).sum())
+        if count == len(labels) or (label < 0 and count):
+            raise ListError(
+                f"{recipe.data.trials}: {count} of {len(labels)} are {kind}; an experiment needs "
+                "labeled trials, target and non-target"
+            )
+    systems = recipe.systems if isinstance(recipe, FusedRecipe) else {"": recipe}
+    for name, system in systems.items():
+        place = f"systems.{name}.scoring" if name else "scoring"
+        if system.scoring.normalization.method != "none":
+            _check_cohort(protocol, f"{place}.normalization.method", system)
+
+
+def _check_cohort(protocol: Protocol, place: str, recipe: Recipe) -> None:
+    background = by_speaker(protocol.background)
+    n_enroll = cohort_size(protocol.enrollments, background)
+    enrolled = {enrollment.model for enrollment in protocol.enrollments}
+    able = [name for name, files in background.items() if len(files) > n_enroll]
+    n_cohort = len(set(able) - enrolled)
+    if n_cohort < 2:
+        raise OptionError(
+            f"{place} must be 'none' with these lists, got "
+            f"{recipe.scoring.normalization.method!r}: its cohort takes two speakers of "
+            f"{recipe.data.background} who are not enrolled, with {n_enroll + 1} recordings or "
+            f"more; there are {n_cohort}"
+        )
 
 
 def list_warnings(protocol: Protocol) -> list[str]:

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
-from voicegmm._base.checks import at_least, within
+from voicegmm._base.checks import at_least, one_of, within
 from voicegmm._base.errors import OptionError
-from voicegmm._base.options import from_mapping
-from voicegmm._base.presets import Config, load_config, with_overrides
+from voicegmm._base.options import from_mapping, to_mapping
+from voicegmm._base.presets import SETTING, Config, load_config, preset_names, with_overrides
+from voicegmm._base.toml import toml_text
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring import FoldOptions, FusionOptions, ScoringOptions, UbmOptions
 from voicegmm.scoring.evaluation import EvaluationOptions
+from voicegmm.scoring.models import check_adaptation
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,20 @@ class Recipe(Experiment):
     adaptation: MapOptions = field(default_factory=MapOptions)
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features.speech.method == "labels":
+            raise OptionError(
+                "features.speech.method must not be 'labels' in a recipe, whose lists hold none"
+            )
+        try:
+            check_adaptation(self.adaptation)
+        except OptionError as error:
+            raise OptionError(f"adaptation.{error}") from None
+
 
 _OF_A_SYSTEM = ("features", "ubm", "adaptation", "scoring")
+_OF_AN_EXPERIMENT = ("seed", "data", "calibration", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -127,10 +142,13 @@ class FusedRecipe(Experiment):
 
 @dataclass(frozen=True)
 class _FusedFile(Experiment):
-    """What stands in the file of a fused recipe: its systems are names of recipes, two at least."""
+    """What stands in the file of a fused recipe, where its systems are not yet read; two at least.
+
+    A system is the name of a recipe, or a table with what a recipe says of its system.
+    """
 
     fusion: FusionOptions = field(default_factory=FusionOptions)
-    systems: dict[str, str] = field(default_factory=dict)
+    systems: dict[str, str | dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -147,23 +165,55 @@ class _FusedFile(Experiment):
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A recipe and the folder it was found in.
+    """A recipe, and where it comes from.
 
     Parameters
     ----------
     recipe : Recipe or FusedRecipe
     folder : pathlib.Path
+        Where its prepare.py is.
+    sources : mapping of str to str
+        Dotted path of each value that is given -> the file that says it, or "--set".
+    path : pathlib.Path, optional
+        Of the recipe itself.
     """
 
     recipe: Recipe | FusedRecipe
     folder: Path
+    sources: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Give every option as plain values: a recipe that says the same by itself."""
+        options = to_mapping(self.recipe)
+        for name, system in options.get("systems", {}).items():
+            kept = ("description", *_OF_A_SYSTEM)
+            options["systems"][name] = {key: system[key] for key in kept if system[key] != ""}
+        return options
+
+    def to_toml(self) -> str:
+        """Write every option as a recipe that says the same by itself, and where each is from."""
+        notes = {key: _source_name(source) for key, source in self.sources.items()}
+        head = (
+            f"# {self.recipe.name}: every option that {self.path} and what it extends come to.\n"
+            "# A comment says where a value is from; without one it is the default.\n"
+        )
+        return head + toml_text(self.to_mapping(), notes)
+
+
+def _source_name(source: str) -> str:
+    """Call a preset by its name, and any other source as it is called."""
+    path = Path(source)
+    return path.stem if preset_names().get(path.stem) == path else source
 
 
 def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
     """Read a recipe by path or preset name, with ``key=value`` settings laid over it.
 
-    A recipe with a table ``[systems]`` (``NAME = "RECIPE"``, a preset or a path beside it) is a
-    fused one: settings of `features`, `ubm`, `adaptation` and `scoring` go to each of its systems.
+    A recipe with a table ``[systems]`` is a fused one. Each of its systems is a recipe (``NAME =
+    "RECIPE"``, a preset or a path beside the file that says it), or a table of its own
+    (``[systems.NAME]``, which may extend a recipe). Settings of `features`, `ubm`, `adaptation`
+    and `scoring` go to each of its systems, those of ``systems.NAME.ubm`` and so on to one.
 
     Raises
     ------
@@ -173,18 +223,30 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
     config = load_config(name)
     path = config.path or Path(name)
     if "systems" in config.values:
-        return LoadedRecipe(_fused(config, settings, path), path.parent)
-    return LoadedRecipe(_single(with_overrides(config, settings), path), path.parent)
+        return _loaded(*_fused(config, settings, path), path)
+    config = with_overrides(config, settings)
+    return _loaded(_single(config, path), config.sources, path)
 
 
-def _single(config: Config, path: Path) -> Recipe:
-    return from_mapping(Recipe, config.values, str(path), sources=config.sources)
+def _loaded(recipe: Recipe | FusedRecipe, sources: Mapping[str, str], path: Path) -> LoadedRecipe:
+    said = sources.get("data.prepare", SETTING)
+    return LoadedRecipe(recipe, (path if said == SETTING else Path(said)).parent, sources, path)
 
 
-def _fused(config: Config, settings: Sequence[str], path: Path) -> FusedRecipe:
-    of_systems = [setting for setting in settings if _table(setting) in _OF_A_SYSTEM]
-    rest = [setting for setting in settings if _table(setting) not in _OF_A_SYSTEM]
-    shared_config = with_overrides(config, rest)
+def _single(config: Config, path: Path, place: str = "") -> Recipe:
+    """Make a recipe of a config, which stands in a file, perhaps in a table of it."""
+    sources = {f"{place}.{key}".lstrip("."): source for key, source in config.sources.items()}
+    return from_mapping(Recipe, config.values, str(path), place, sources)
+
+
+def _fused(
+    config: Config, settings: Sequence[str], path: Path
+) -> tuple[FusedRecipe, dict[str, str]]:
+    of_all = [setting for setting in settings if _parts(setting)[0] in _OF_A_SYSTEM]
+    of_one = [
+        setting for setting in settings if _parts(setting)[0] == "systems" and _parts(setting)[2:]
+    ]
+    shared_config = with_overrides(config, [s for s in settings if s not in (*of_all, *of_one)])
     misplaced = [key for key in _OF_A_SYSTEM if key in shared_config.values]
     if misplaced:
         raise OptionError(
@@ -192,16 +254,52 @@ def _fused(config: Config, settings: Sequence[str], path: Path) -> FusedRecipe:
             "recipe without [systems]"
         )
     given = from_mapping(_FusedFile, shared_config.values, str(path), sources=shared_config.sources)
+    for setting in of_one:
+        one_of("the name of a system", _parts(setting)[1], given.systems)
     shared = {one.name: getattr(given, one.name) for one in fields(Experiment)}
+    sources = dict(shared_config.sources)
     systems = {}
-    for name, recipe in given.systems.items():
-        inner = load_config(recipe, path.parent)
-        if "systems" in inner.values:
-            raise OptionError(f"{path}: systems.{name}: {recipe} is a fused recipe itself")
-        one = _single(with_overrides(inner, of_systems), inner.path or Path(recipe))
+    for name in given.systems:
+        inner, where, place = _system(shared_config, name, path)
+        own = [_of_system(setting) for setting in of_one if _parts(setting)[1] == name]
+        inner = with_overrides(inner, [*of_all, *own])
+        one = _single(inner, where, place)
         systems[name] = replace(one, **shared | {"name": name, "description": one.description})
-    return FusedRecipe(**shared, fusion=given.fusion, systems=systems)
+        sources |= {f"systems.{name}.{key}": source for key, source in inner.sources.items()}
+    return FusedRecipe(**shared, fusion=given.fusion, systems=systems), sources
 
 
-def _table(setting: str) -> str:
-    return setting.partition("=")[0].partition(".")[0].strip()
+def _system(config: Config, name: str, path: Path) -> tuple[Config, Path, str]:
+    """Give the config of one of the systems of a fused recipe, its file and its table there."""
+    found, place = config.values["systems"][name], f"systems.{name}"
+    if isinstance(found, str):
+        said = config.sources.get(place, SETTING)
+        inner = load_config(found, None if said == SETTING else Path(said).parent)
+        if "systems" in inner.values:
+            raise OptionError(f"{path}: {place}: {found} is a fused recipe itself")
+        return inner, inner.path or Path(found), ""
+    sources = {
+        key.removeprefix(f"{place}."): source
+        for key, source in config.sources.items()
+        if key.startswith(f"{place}.")
+    }
+    if "systems" in found:
+        raise OptionError(f"{path}: {place}: a system cannot have systems")
+    for key, source in sources.items():
+        table = key.partition(".")[0]
+        if table in _OF_AN_EXPERIMENT and source in (str(path), SETTING):
+            raise OptionError(
+                f"{table} is of all systems together: it must not stand in a system ({path}: "
+                f"{place}.{key})"
+            )
+    return Config({"name": name, **found}, sources, path), path, place
+
+
+def _parts(setting: str) -> list[str]:
+    return [part.strip() for part in setting.partition("=")[0].split(".")]
+
+
+def _of_system(setting: str) -> str:
+    """Give a setting as the recipe of the system has it: without ``systems.NAME.``."""
+    key, equals, value = setting.partition("=")
+    return ".".join(key.split(".")[2:]) + equals + value

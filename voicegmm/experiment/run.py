@@ -1,16 +1,22 @@
 """Running a recipe on a corpus."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voicegmm._base.files import write_text
 from voicegmm._base.progress import Progress, silent
+from voicegmm._base.version import __version__
+from voicegmm.corpus import Protocol
 from voicegmm.experiment.fused import FusedRun
-from voicegmm.experiment.lists import Contents, check_data, read_lists
+from voicegmm.experiment.lists import Contents, check_data, check_lists, list_warnings, read_lists
 from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe
 from voicegmm.experiment.stages import Decision, RunFolder, run_folder
 from voicegmm.experiment.system import SystemRun, read_results, write_description
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,9 @@ def run_recipe(
     """
     check_data(data)
     with run_folder(out, shared) as folder, _logged(out):
+        log.info(
+            "voicegmm %s: %s on %s, %d workers", __version__, loaded.recipe.name, data, n_workers
+        )
         _stages(loaded, data, folder, n_workers, progress, include_audio)
         return RunResult(out, read_results(folder))
 
@@ -100,6 +109,31 @@ def plan_recipe(
         return folder.all_decisions()
 
 
+def check_recipe(loaded: LoadedRecipe, data: Path) -> tuple[Protocol, list[str]]:
+    """Check that a recipe can be run on a corpus, as far as can be known before any work.
+
+    Parameters
+    ----------
+    loaded : LoadedRecipe
+    data : path
+        The corpus.
+
+    Returns
+    -------
+    Protocol, list of str
+        The lists, and what is doubtful about them.
+
+    Raises
+    ------
+    VoicegmmError
+        As `run_recipe` would at its start.
+    """
+    check_data(data)
+    protocol = read_lists(loaded.recipe.data, loaded.folder, data)
+    check_lists(loaded.recipe, protocol)
+    return protocol, list_warnings(protocol)
+
+
 def _stages(
     loaded: LoadedRecipe,
     data: Path,
@@ -111,7 +145,10 @@ def _stages(
     recipe, keep = loaded.recipe, not folder.dry_run
     place = folder.path / "lists" if keep else None
     protocol = read_lists(recipe.data, loaded.folder, data, place)
-    write_description(folder, recipe)
+    check_lists(recipe, protocol)
+    if keep:
+        _keep_recipe(loaded, folder.path)
+    write_description(folder, recipe, n_workers)
     contents = Contents(folder.shared or folder.path, n_workers, progress, keep)
     if isinstance(recipe, FusedRecipe):
         FusedRun(
@@ -123,22 +160,41 @@ def _stages(
         ).all_stages()
 
 
+def _keep_recipe(loaded: LoadedRecipe, folder: Path) -> None:
+    """Write the recipe down so that it can be run from there."""
+    write_text(folder / "recipe.toml", loaded.to_toml())
+    prepare = loaded.recipe.data.prepare
+    if prepare and loaded.folder.resolve() != folder.resolve():
+        write_text(folder / prepare, (loaded.folder / prepare).read_text("utf-8"))
+
+
 class _logged:  # noqa: N801 - reads as a clause of the with statement
-    """Write what the package logs into the run folder too."""
+    """Write what the package logs into the run folder too, and how the run ended."""
 
     def __init__(self, out: Path) -> None:
         self._path = out / "run.log"
 
     def __enter__(self) -> None:
-        self._handler = logging.FileHandler(self._path, encoding="utf-8")
+        self._handler = _LogFile(self._path, encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger = logging.getLogger("voicegmm")
         self._level = logger.level
-        logger.setLevel(logging.INFO)
+        logger.setLevel(min(self._level or logging.INFO, logging.INFO))
         logger.addHandler(self._handler)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            log.info("stopped: %s", reason)
         logger = logging.getLogger("voicegmm")
         logger.removeHandler(self._handler)
         logger.setLevel(self._level)
-        self._handler.close()
+        with suppress(OSError):  # what could not be written was told already, by who needs it
+            self._handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that goes on without the lines for which a full disk has no room."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing: the stage that cannot be written says what is wrong."""

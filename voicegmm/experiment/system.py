@@ -32,8 +32,10 @@ FILES = {
     "fusion.h5": "what each system weighs",
     "results.json": "all figures, with intervals, warnings and failures",
     "report.html": "the report",
-    "config.json": "every option that was used",
-    "environment.json": "versions, processor, linear algebra",
+    "recipe.toml": "the recipe with every option, and where each is from; `run` takes it",
+    "config.json": "every option, for programs",
+    "recordings.tsv": "the SHA-256 of each recording",
+    "environment.json": "versions, processor, linear algebra, threads",
     "stages.json": "seconds and peak memory of each stage",
     "run.log": "what happened when",
 }
@@ -272,12 +274,12 @@ def report_stage(
     folder.stage(stage, lambda: report(folder.path, FILES, protocol, include_audio))
 
 
-def write_description(folder: RunFolder, options: Any) -> None:
+def write_description(folder: RunFolder, recipe: Experiment, n_workers: int) -> None:
     """Write what will be done, and by what, into a run folder; nothing on a dry run."""
     if folder.dry_run:
         return
-    write_text(folder.path / "config.json", pretty(to_mapping(options)))
-    write_text(folder.path / "environment.json", pretty(describe_environment()))
+    write_text(folder.path / "config.json", pretty(recipe))
+    write_text(folder.path / "environment.json", pretty(describe_environment(n_workers)))
 
 
 def read_results(folder: RunFolder) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""Recipes from the command line: shown, checked, planned, run."""
+
+import json
+import tomllib
+
+import pytest
+
+from voicegmm.experiment import load_recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("demo", ["ubm.n_components=16", "evaluation.points=['sre16']", "name=other"]),
+        ("recommended", ["systems.band.ubm.n_components=8", "ubm.em.n_iterations=3"]),
+    ],
+)
+def test_a_shown_recipe_says_the_same(typed, tmp_path, name, settings):
+    given = [part for setting in settings for part in ("--set", setting)]
+    code, out, err = typed("config", "show", name, *given)
+    assert (code, err) == (0, "")
+    shown = tmp_path / "shown.toml"
+    shown.write_text(out)
+    assert load_recipe(str(shown)).recipe == load_recipe(name, settings).recipe
+    assert "  # --set" in out
+    assert "  # voicegmm-16k" in out
+    code, printed, _ = typed("config", "show", name, *given, "--json")
+    assert json.loads(printed)["recipe"].keys() == tomllib.loads(out).keys()
+
+
+def test_a_recipe_is_checked_with_its_corpus(typed, voices, tmp_path):
+    assert typed("config", "check", "demo") == (0, "demo: can be run\n", "")
+    code, out, _ = typed("config", "check", "demo", "--data", voices)
+    assert (code, out.startswith("demo: can be run on 96 recordings, 48 background")) == (0, True)
+    code, out, _ = typed("config", "check", "demo", "--data", voices, "--json")
+    assert json.loads(out)["counts"]["target trials"] == 24
+    code, _, err = typed("config", "check", "demo", "--data", tmp_path)
+    assert (code, "ubm.txt, enrol.tsv, trials.txt: no such list in" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("ubm.n_component=3", "(did you mean 'n_components'?) (--set: ubm.n_component)"),
+        ("n_components=3", "(did you mean 'ubm.n_components'?)"),
+        ("features.cmvn=none", "there are sample_rate, static, rasta, deltas, pitch, speech, norm"),
+        ("adaptation.variances=true", "must be false: speaker models adapt the means alone (--se"),
+        ("scoring.n_top=3", "n_top must not be given with the method 'exact', got 3"),
+        ("features.speech.method=labels", "must not be 'labels' in a recipe, whose lists hold no"),
+        ("features.static.high_hertz=9000", "(--set: features.static.high_hertz)"),
+        ("ubm=4", "ubm must be a table, got 4 (--set: ubm)"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(typed, voices, tmp_path, setting, message):
+    out = tmp_path / "out"
+    code, _, err = typed("run", "demo", "--data", voices, "--out", out, "--set", setting)
+    assert (code, out.exists()) == (1, False)
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_dry_run_tells_each_stage_and_writes_nothing(typed, voices, tmp_path):
+    out = tmp_path / "out"
+    code, printed, _ = typed("run", "demo", "--data", voices, "--out", out, "--dry-run")
+    assert (code, out.exists()) == (0, False)
+    lines = printed.splitlines()
+    assert lines[0] == "features: runs (it was not done here yet)"
+    assert [line.partition(":")[0] for line in lines][-1] == "report"
+    code, printed, _ = typed("run", "demo", "--data", voices, "--out", out, "--dry-run", "--json")
+    stages = json.loads(printed)["stages"]
+    assert {stage["action"] for stage in stages.values()} == {"run"}
