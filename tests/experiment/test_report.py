@@ -566,6 +566,22 @@ def test_page_is_light_or_dark_as_the_reader_wants(browser, run, tmp_path, schem
     assert (picture == 255).all(axis=-1).mean() > 0.1
 
 
+@pytest.mark.slow
+def test_players_take_no_room_on_paper(browser, tmp_path):
+    names = "a long name of a voice, as corpora have them, {:03d}".format
+    heard, plain = listened(tmp_path, names=names), tmp_path / "plain.html"
+    table = make_table(names=names)
+    write_score_report(plain, table, figures_of(table, 0), "heard")
+    n_pages = []
+    for page in (heard, plain):
+        out = tmp_path / f"{page.stem}.pdf"
+        browser(f"--print-to-pdf={out}", page.as_uri())
+        n_pages.append(len(re.findall(rb"/Type /Page\s", out.read_bytes())))
+    assert 5 <= n_pages[1] <= n_pages[0] <= n_pages[1] + 1  # one has a warning more
+    # What is folded on the screen is unfolded on paper.
+    assert "details::details-content { display: block" in plain.read_text().split("@media print")[1]
+
+
 LISTEN = """
 async function listen(page) {
   const found = [...page.querySelectorAll("audio")];

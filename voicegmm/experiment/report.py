@@ -280,7 +280,7 @@ def _is_nested(value: Any) -> bool:
 
 def _plain(value: Any) -> str:
     """Write a single option as its config file does, a list without its brackets."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value)) or "none"
     if isinstance(value, bool):
         return "true" if value else "false"
