@@ -14,6 +14,7 @@ from voicegmm.cli import (
     batch,
     classify,
     config,
+    corpus,
     demo,
     evaluation,
     features,
@@ -39,6 +40,7 @@ def voicegmm() -> None:
     Kinds of voices   classify train, classify
     Experiments       run, config; or step by step: features extract, ubm train, adapt, score,
                       evaluate, compare, fuse, convert
+    Any corpus        corpus check, corpus list
     Any file of ours  info
 
     Every command takes --debug, which shows where an error arose.
@@ -56,6 +58,7 @@ for _command in (
     classify.classify,
     run.run,
     config.config,
+    corpus.corpus,
     features.features,
     batch.ubm,
     batch.adapt,

@@ -1,5 +1,6 @@
 """What a corpus is made of: recordings, enrollments, trials; lists and folders that name them."""
 
+from voicegmm.corpus.checking import CheckOptions, CorpusCheck, Problem, check_corpus
 from voicegmm.corpus.classes import ClassRecordings, scan_classes
 from voicegmm.corpus.folders import AUDIO_SUFFIXES, find_recordings, shared_recordings
 from voicegmm.corpus.kaldi import read_kaldi_table
@@ -30,6 +31,7 @@ from voicegmm.corpus.lists import (
     write_segments,
 )
 from voicegmm.corpus.protocol import Protocol, leakage_warnings
+from voicegmm.corpus.splits import Split
 from voicegmm.corpus.tables import read_utterances, write_utterances
 from voicegmm.corpus.trials import Trials, read_trials, write_trials
 from voicegmm.corpus.utterances import Corpus, Utterance, by_speaker, speaker_of
@@ -37,15 +39,20 @@ from voicegmm.corpus.utterances import Corpus, Utterance, by_speaker, speaker_of
 __all__ = [
     "AUDIO_SUFFIXES",
     "LAYOUTS",
+    "CheckOptions",
     "ClassRecordings",
     "Corpus",
+    "CorpusCheck",
     "Enrollment",
     "LabeledSegment",
     "Labels",
+    "Problem",
     "Protocol",
+    "Split",
     "Trials",
     "Utterance",
     "by_speaker",
+    "check_corpus",
     "find_recordings",
     "labels_of",
     "leakage_warnings",

@@ -10,6 +10,7 @@ line styles and markers repeat what a color says.
 
 from voicegmm.plots.calibration import bayes_error, cross_entropy
 from voicegmm.plots.canvas import save, to_svg
+from voicegmm.plots.corpus import corpus_summary
 from voicegmm.plots.det import det
 from voicegmm.plots.duration import duration_against_score
 from voicegmm.plots.explanation import evidence
@@ -21,6 +22,7 @@ from voicegmm.plots.training import training_curve
 
 __all__ = [
     "bayes_error",
+    "corpus_summary",
     "cross_entropy",
     "det",
     "duration_against_score",
