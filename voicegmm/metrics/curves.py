@@ -8,7 +8,7 @@ import numpy.typing as npt
 from voicegmm._base.arrays import Float64Array
 from voicegmm.metrics.hull import cumulative_rates, rocch
 from voicegmm.metrics.likelihood_ratios import bits, weighted_mean
-from voicegmm.metrics.pooling import SortedScores, sort_scores
+from voicegmm.metrics.pooling import SortedScores, class_runs, sort_scores
 from voicegmm.metrics.rates import OperatingPoint, act_dcf_of, min_dcf_of
 
 
@@ -51,12 +51,9 @@ def det_points(
 
 def det_points_of(scores: SortedScores) -> DetPoints:
     """Read the corners of the DET curve from sorted scores; see `det_points`."""
-    p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
-    thresholds = np.append(scores.scores, np.inf)
-    still_miss, still_fa = np.diff(p_miss) == 0.0, np.diff(p_fa) == 0.0
-    corner = np.ones(len(p_miss), dtype=np.bool_)
-    corner[1:-1] = ~((still_miss[1:] & still_miss[:-1]) | (still_fa[1:] & still_fa[:-1]))
-    return DetPoints(thresholds[corner], p_miss[corner], p_fa[corner])
+    starts, targets, nontargets = class_runs(scores)
+    thresholds = np.append(scores.scores[starts], np.inf)
+    return DetPoints(thresholds, *cumulative_rates(targets, nontargets))
 
 
 @dataclass(frozen=True, eq=False)

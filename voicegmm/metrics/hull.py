@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array
-from voicegmm.metrics.pooling import SortedScores, sort_scores
+from voicegmm.metrics.pooling import SortedScores, class_runs, sort_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +52,13 @@ def rocch(scores: SortedScores) -> Rocch:
     # Imported at the first use: scipy.optimize would make `import voicegmm.metrics` slow.
     from scipy.optimize import isotonic_regression
 
-    values, targets, nontargets = scores.scores, scores.targets, scores.nontargets
+    starts, targets, nontargets = class_runs(scores)
     total = targets + nontargets
-    if not total.all():
-        kept = total > 0.0
-        values, targets, nontargets = values[kept], targets[kept], nontargets[kept]
-        total = total[kept]
-    starts = isotonic_regression(targets / total, weights=total).blocks[:-1]
-    block_targets = np.add.reduceat(targets, starts)
-    block_nontargets = np.add.reduceat(nontargets, starts)
+    first = isotonic_regression(targets / total, weights=total).blocks[:-1]
+    block_targets = np.add.reduceat(targets, first)
+    block_nontargets = np.add.reduceat(nontargets, first)
     p_miss, p_fa = cumulative_rates(block_targets, block_nontargets)
-    thresholds = np.append(values[starts], np.inf)
+    thresholds = np.append(scores.scores[starts[first]], np.inf)
     return Rocch(thresholds, block_targets, block_nontargets, p_miss, p_fa)
 
 

@@ -80,6 +80,36 @@ def sort_scores(
     return SortedScores(scores, at_target, at_nontarget)
 
 
+def class_runs(scores: SortedScores) -> tuple[IntArray, Float64Array, Float64Array]:
+    """Pool neighboring scores of one class alone: no hull and no DET curve parts them.
+
+    Most curves are read from these: they are far fewer than the scores.
+
+    Parameters
+    ----------
+    scores : SortedScores
+        Rows without trials are passed over.
+
+    Returns
+    -------
+    starts : (n_runs,) int array
+        The first row of each run.
+    targets, nontargets : (n_runs,) float64 arrays
+        What stands in it.
+    """
+    no_targets, no_nontargets = scores.targets == 0.0, scores.nontargets == 0.0
+    empty = no_targets & no_nontargets
+    kept = np.flatnonzero(~empty) if empty.any() else None
+    if kept is not None:
+        no_targets, no_nontargets = no_targets[kept], no_nontargets[kept]
+    goes_on = (no_targets[1:] & no_targets[:-1]) | (no_nontargets[1:] & no_nontargets[:-1])
+    first = np.concatenate([[0], np.flatnonzero(~goes_on) + 1])
+    starts = first if kept is None else kept[first]
+    targets, nontargets = scores.targets, scores.nontargets
+    # What lies between two starts is of the run, and rows without trials add nothing to it.
+    return starts, np.add.reduceat(targets, starts), np.add.reduceat(nontargets, starts)
+
+
 def sort_order(
     targets: Float64Array, nontargets: Float64Array
 ) -> tuple[Float64Array, IntArray, BoolArray]:
