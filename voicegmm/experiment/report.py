@@ -113,7 +113,7 @@ def write_score_report(
         inputs=tuple(inputs),
         systems=others or {},
         options=options or {},
-        environment=describe_environment(),
+        environment=describe_environment(n_workers=1),
         seconds=seconds or {},
     )
     _write(path, table, results, title, run, listening)
