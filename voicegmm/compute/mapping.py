@@ -8,17 +8,16 @@ from itertools import islice
 from typing import TypeVar
 
 from voicegmm._base.checks import at_least, one_of
-from voicegmm._base.errors import WorkerError
+from voicegmm._base.errors import VoicegmmError, WorkerError
 from voicegmm.compute.blas import single_threaded_blas
+from voicegmm.compute.engines import engine_in_force
 from voicegmm.compute.forking import forked_workers
+from voicegmm.compute.processes import AHEAD, DIED, map_by_processes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-WORKERS = ("threads", "processes", "forks")
-
-_DIED = "a worker process died: out of memory, or killed; use fewer workers, or threads"
-_AHEAD = 2  # items in the air per worker: enough to keep all busy, few enough to bound memory
+WORKERS = ("threads", "processes", "forks", "dask")
 
 
 def available_cores() -> int:
@@ -44,12 +43,13 @@ def ordered_map(
     items : iterable
         Read only a few items ahead of the consumer, in the calling thread.
     n_workers : int
-        At least 1.
-    workers : {"threads", "processes", "forks"}
-        Processes and forks get function and items pickled. Processes take half a second to start,
-        and stay for the next call. Forks are copies of this process, there at once, and only to be
-        had where `voicegmm.compute.can_fork` says so. One worker is the calling thread, whatever
-        the kind.
+        At least 1; with "dask" there are as many as the scheduler has.
+    workers : {"threads", "processes", "forks", "dask"}
+        All but threads get function and items pickled: that of `engine_in_force` is for those that
+        can be. Processes take half a second to start, and stay for the next call. Forks are copies
+        of this process, there at once, and only to be had where `voicegmm.compute.can_fork` says
+        so. Dask's are to be had in a block of `engine`. One worker is the calling thread, whatever
+        the kind, but with "dask".
 
     Yields
     ------
@@ -58,14 +58,21 @@ def ordered_map(
     Raises
     ------
     WorkerError
-        If a worker process dies.
+        If a worker process dies; with "dask", if all of them do, or the scheduler.
+    MismatchError
+        If a worker does not see a file, or has another version of voicegmm.
     VoicegmmError
-        If forks are asked for where they are not to be had.
+        If forks or Dask are asked for where they are not to be had.
     """
     at_least("n_workers", n_workers, 1)
     one_of("workers", workers, WORKERS)
+    at_work = engine_in_force()
     with single_threaded_blas():
-        if n_workers == 1:
+        if workers == "dask":
+            if at_work.cluster is None:
+                raise VoicegmmError('workers "dask" are to be had in a block of `engine` alone')
+            yield from at_work.cluster.map(function, items, at_work.scratch)
+        elif n_workers == 1:
             yield from map(function, items)
         elif workers == "threads":
             pool = ThreadPoolExecutor(n_workers, thread_name_prefix="voicegmm")
@@ -73,7 +80,7 @@ def ordered_map(
         elif workers == "forks":
             yield from _by_pool(forked_workers(n_workers), function, items, n_workers)
         else:
-            yield from _by_processes(function, items, n_workers)
+            yield from map_by_processes(function, items, n_workers, at_work.scratch)
 
 
 def _by_pool(
@@ -82,33 +89,13 @@ def _by_pool(
     source = iter(items)
     try:
         waiting: deque[Future[Result]] = deque(
-            pool.submit(function, item) for item in islice(source, _AHEAD * n_workers)
+            pool.submit(function, item) for item in islice(source, AHEAD * n_workers)
         )
         while waiting:
             result = waiting.popleft().result()
             waiting.extend(pool.submit(function, item) for item in islice(source, 1))
             yield result
     except BrokenExecutor as error:
-        raise WorkerError(_DIED) from error
+        raise WorkerError(DIED) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _by_processes(
-    function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
-) -> Iterator[Result]:
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = Parallel(
-            n_jobs=n_workers,
-            return_as="generator",
-            batch_size=1,
-            pre_dispatch=_AHEAD * n_workers,
-            max_nbytes=None,
-        )
-        try:
-            yield from parallel(delayed(function)(item) for item in items)
-        except TerminatedWorkerError as error:
-            raise WorkerError(_DIED) from error

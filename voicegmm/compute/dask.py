@@ -1,0 +1,221 @@
+"""Workers of a Dask scheduler, on any machines that share a file system. Nothing else knows Dask.
+
+Tasks are descriptors, and results are statistics or scores; what is large lies on the file system.
+Dask sends them pickled, between machines that trust each other.
+"""
+
+import logging
+import os
+import pickle
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from voicegmm._base.errors import MismatchError, OptionError, VoicegmmError, WorkerError
+from voicegmm.compute.engines import ComputeOptions
+from voicegmm.compute.parcels import Parcel, parcel, work_on
+from voicegmm.compute.processes import AHEAD
+from voicegmm.compute.versions import check_versions, versions
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_LOOK_SECONDS = 2.0  # how often one looks whether there are workers left
+
+
+class Cluster:
+    """A connection to a Dask scheduler; `close` ends it.
+
+    Parameters
+    ----------
+    options : ComputeOptions
+        With engine "dask".
+
+    Raises
+    ------
+    OptionError
+        If Dask is not installed, or a file of the certificates is missing.
+    WorkerError
+        If the scheduler cannot be reached in time, or has no workers.
+    MismatchError
+        If a worker has another version of voicegmm or of Python.
+    """
+
+    def __init__(self, options: ComputeOptions) -> None:
+        try:
+            import distributed
+        except ImportError:
+            raise OptionError(
+                'engine "dask" needs Dask: pip install "voicegmm[dask]" (here, and on all workers)'
+            ) from None
+        self._scheduler = options.scheduler
+        self._patience = options.timeout_seconds
+        security = _security(options)
+        try:
+            self._client = distributed.Client(
+                options.scheduler,
+                timeout=options.timeout_seconds,
+                security=security,
+                set_as_default=False,
+                name="voicegmm",
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            raise WorkerError(
+                f"no Dask scheduler answers at {options.scheduler} within "
+                f"{options.timeout_seconds:g} s: check that `dask scheduler` runs there, the "
+                "address and, with tls://, the certificates"
+            ) from error
+        try:
+            self._wait_for_workers()
+            self._check_workers()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the scheduler, which works on for others."""
+        self._client.close(timeout=5)
+
+    def _n_threads(self) -> int:
+        try:
+            return sum(self._client.nthreads().values())
+        except (OSError, TimeoutError) as error:
+            raise self._gone() from error
+
+    def _gone(self) -> WorkerError:
+        return WorkerError(
+            f"the Dask scheduler at {self._scheduler} has gone; start it again, and this command: "
+            "what was finished is kept"
+        )
+
+    def _wait_for_workers(self) -> int:
+        """Give how many threads the workers have together, waiting for the first of them."""
+        end = time.monotonic() + self._patience
+        told = False
+        while not (n_threads := self._n_threads()):
+            if time.monotonic() > end:
+                raise WorkerError(
+                    f"the Dask scheduler at {self._scheduler} has no workers, for "
+                    f"{self._patience:g} s: start some with `dask worker {self._scheduler}`, and "
+                    "this command again: what was finished is kept"
+                )
+            if not told:
+                log.warning("%s has no workers; waiting for one", self._scheduler)
+                told = True
+            time.sleep(min(0.2, self._patience))
+        return n_threads
+
+    def _check_workers(self) -> None:
+        """Refuse workers that would do something else."""
+        try:
+            found: Mapping[str, Any] = self._client.run(versions, on_error="return")
+        except (OSError, TimeoutError) as error:
+            raise self._gone() from error
+        doubts: list[str] = []
+        for worker, there in found.items():
+            if isinstance(there, BaseException):
+                raise MismatchError(
+                    f"the worker {worker} cannot load voicegmm {versions()['voicegmm']} "
+                    f"({type(there).__name__}: {there}): install the same on all machines"
+                ) from there
+            doubts += check_versions(versions(), there, f"the worker {worker}")
+        for doubt in doubts:
+            log.warning("%s", doubt)
+
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item], scratch: Path | None
+    ) -> Iterator[Result]:
+        """Apply a function to each item, and yield the results in order; see `ordered_map`.
+
+        What a worker that died was at is done by another.
+        """
+        source = iter(items)
+        waiting: deque[Any] = deque()
+        with parcel(function, scratch) as sent:
+            try:
+                n_threads = self._wait_for_workers()
+                while True:
+                    room = AHEAD * max(n_threads, 1) + 1 - len(waiting)
+                    waiting.extend(self._submit(sent, item) for item in islice(source, room))
+                    if not waiting:
+                        return
+                    n_threads = self._wait(waiting[0], n_threads)
+                    yield self._result(waiting.popleft())
+            finally:
+                if waiting and self._client.status == "running":
+                    self._client.cancel(list(waiting))
+
+    def _submit(self, sent: Parcel, item: Any) -> Any:
+        return self._client.submit(
+            _checked_work, versions(), sent, pickle.dumps(item, 5), pure=False, key=_key(sent)
+        )
+
+    def _wait(self, future: Any, n_threads: int) -> int:
+        """Wait until a task is done, while there are workers; give how many threads they have."""
+        from distributed import wait
+
+        while True:
+            try:
+                wait(future, timeout=_LOOK_SECONDS)
+                return n_threads
+            except TimeoutError:
+                if self._client.status != "running":
+                    raise self._gone() from None
+                n_threads = self._wait_for_workers()
+
+    def _result(self, future: Any) -> Any:
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise WorkerError(
+                "several Dask workers died at the same piece of work: out of memory? Give them "
+                "more, or fewer threads"
+            ) from error
+        except FutureCancelledError as error:
+            raise self._gone() from error
+
+
+def _key(sent: Parcel) -> str:
+    # Names on the dashboard are what stands before the last "-".
+    return f"voicegmm-{sent.name[:8]}{os.urandom(8).hex()}"
+
+
+def _checked_work(theirs: Mapping[str, str], sent: Parcel, item: bytes) -> Any:
+    """Do a piece of work, unless this worker, which may have come later, has another version."""
+    if theirs["voicegmm"] != versions()["voicegmm"]:
+        check_versions(theirs, versions(), f"the worker on {socket.gethostname()}")
+    return work_on(sent, item)
+
+
+def _security(options: ComputeOptions) -> Any:
+    if not options.scheduler.startswith("tls://"):
+        return None
+    from distributed.security import Security
+
+    named = {"ca_file": options.ca_file, "certificate": options.certificate, "key": options.key}
+    for name, path in named.items():
+        if not os.access(path, os.R_OK):
+            raise OptionError(f"compute.{name}: {path}: no such file, or not to be read")
+    try:
+        security = Security(
+            tls_ca_file=options.ca_file,
+            tls_client_cert=options.certificate,
+            tls_client_key=options.key,
+            require_encryption=True,
+        )
+        security.get_connection_args("client")
+    except (OSError, ValueError) as error:
+        raise VoicegmmError(
+            f"the certificates of {options.scheduler} cannot be used: {error}; see "
+            "compute.ca_file, compute.certificate and compute.key"
+        ) from error
+    return security
