@@ -4,9 +4,9 @@ Whatever the way, work items have the same frames and their sums combine by inde
 the bits are the same.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from functools import cached_property
 from math import ceil, log2
 from typing import ClassVar, Literal, Protocol
 
@@ -15,7 +15,7 @@ import numpy as np
 from voicegmm._base.arrays import FloatArray
 from voicegmm._base.checks import at_least, one_of
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm.compute import WORKERS, ordered_map, tree_sum
+from voicegmm.compute import WORKERS, engine_in_force, mapped_sum, ordered_map, tree_sum
 from voicegmm.mixture.density import blocks
 from voicegmm.mixture.model import Mixture
 from voicegmm.mixture.statistics import (
@@ -175,15 +175,10 @@ class _Item:
     part: Part | None = None
 
 
-_passes = count()
-_prepared: dict[int, EStep] = {}  # in a worker process: that of the pass at hand
-
-
 @dataclass(frozen=True, eq=False)
 class _Work:
     """What a worker does with an item of one pass, wherever it is."""
 
-    number: int
     gmm: Mixture
     dtype: np.dtype
     n_frames: int
@@ -191,17 +186,13 @@ class _Work:
     at_once: int  # frames
     ready: EStep | None  # None where it goes to other processes: machine code does not travel
 
-    def e_step(self) -> EStep:
-        """Give the mixture made ready for the pass."""
-        if self.ready:
-            return self.ready
-        if self.number not in _prepared:
-            _prepared.clear()
-            _prepared[self.number] = EStep.of(self.gmm, self.dtype, self.n_frames)
-        return _prepared[self.number]
+    @cached_property
+    def _e_step(self) -> EStep:
+        """Make the mixture ready for the pass, once in each worker process."""
+        return self.ready or EStep.of(self.gmm, self.dtype, self.n_frames)
 
     def __call__(self, item: _Item) -> Sums:
-        return self.e_step().sums_of_parts(self._parts(item), item.start)
+        return self._e_step.sums_of_parts(self._parts(item), item.start)
 
     def _parts(self, item: _Item) -> Iterator[Part]:
         for start in range(item.start, item.stop, self.at_once):
@@ -220,7 +211,7 @@ def collector(
     source: FrameSource,
     n_workers: int = 1,
     *,
-    workers: str = "threads",
+    workers: str | None = None,
     memory_mb: float | None = None,
 ) -> Callable[[Mixture], Statistics]:
     """Make the `collect` of a fit: one pass over a source, by `n_workers` workers.
@@ -232,8 +223,9 @@ def collector(
     ----------
     source : FrameSource
     n_workers : int
-    workers : {"threads", "processes"}
-        Processes take a second to start and need memory of their own each.
+    workers : {"threads", "processes"}, optional
+        Processes take a second to start and need memory of their own each. By default whoever
+        `voicegmm.compute.engine_in_force` says, if they can read the source.
     memory_mb : float, optional
         What sums, buffers and frames in flight may take at most, in megabytes: by default, whole
         work items are read at once.
@@ -249,8 +241,10 @@ def collector(
         From the callable, if `memory_mb` is less than the pass needs, naming what it does.
     """
     at_least("n_workers", n_workers, 1)
+    if workers is None:
+        workers = workers_for([source])
     one_of("workers", workers, WORKERS)
-    away = workers == "processes" and n_workers > 1
+    away = _leave(workers, n_workers)
     by_ranges = source.readers == "processes" or (source.readers == "threads" and not away)
     dtype = as_floats(source.read(0, min(1, source.n_frames))[0]).dtype
 
@@ -265,21 +259,65 @@ def collector(
             at_once = _frames_at_once(step, dtype, n_frames, n_workers, n_whole, memory_mb)
         own = source if by_ranges else None
         ready = None if away else step
-        work = _Work(next(_passes), gmm, dtype, n_frames, own, at_once, ready)
+        work = _Work(gmm, dtype, n_frames, own, at_once, ready)
         items = (_Item(block.start, block.stop) for block in blocks(n_frames, WORK_ITEM))
         if not by_ranges:
             items = (replace(item, part=source.read(item.start, item.stop)) for item in items)
-        total = tree_sum(ordered_map(work, items, n_workers, workers))
+        total = mapped_sum(work, items, ceil(n_frames / WORK_ITEM), n_workers, workers)
         assert total is not None
         return step.statistics(total)
 
     return collect
 
 
+def workers_for(sources: Iterable[FrameSource]) -> str:
+    """Give who works on some sources: the engine in force, if its workers can read all of them."""
+    workers = engine_in_force().workers
+    if workers == "threads" or all(source.readers == "processes" for source in sources):
+        return workers
+    return "threads"
+
+
+def _leave(workers: str, n_workers: int) -> bool:
+    """Tell whether workers are other processes; one alone is this, but with Dask."""
+    return workers == "dask" or (workers != "threads" and n_workers > 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _EachWork:
+    """What a worker does with each of many recordings, wherever it is."""
+
+    gmm: Mixture
+    n_frames: int
+    ready: Mapping[np.dtype, EStep] | None  # as of `_Work`
+
+    @cached_property
+    def _e_steps(self) -> Mapping[np.dtype, EStep]:
+        return self.ready or _e_steps_of(self.gmm, self.n_frames)
+
+    def __call__(self, recording: FrameSource) -> Statistics:
+        def work(item: slice) -> Statistics:
+            frames, weights = recording.read(item.start, item.stop)
+            frames = as_floats(frames)
+            step = self._e_steps[frames.dtype]
+            return step.statistics(step.sums(frames, weights))
+
+        total = tree_sum(map(work, blocks(recording.n_frames, WORK_ITEM)))
+        return Statistics.zero(self.gmm) if total is None else total
+
+
+def _e_steps_of(gmm: Mixture, n_frames: int) -> dict[np.dtype, EStep]:
+    """Make a mixture ready for frames of either precision."""
+    return {
+        dtype: EStep.of(gmm, dtype, n_frames)
+        for dtype in (np.dtype(np.float32), np.dtype(np.float64))
+    }
+
+
 def accumulate_each(
     gmm: Mixture, recordings: Sequence[FrameSource], n_workers: int = 1
 ) -> Iterator[Statistics]:
-    """Collect the statistics of each of many recordings, on `n_workers` threads.
+    """Collect the statistics of each of many recordings, by `n_workers` workers.
 
     The mixture is made ready once for all of them, and whether the compiled loops are used goes by
     the size of the whole batch: the other recordings of the batch change a recording's statistics
@@ -299,22 +337,9 @@ def accumulate_each(
         Of each recording, in their order.
     """
     n_frames = sum(recording.n_frames for recording in recordings)
-    steps = {
-        dtype: EStep.of(gmm, dtype, n_frames)
-        for dtype in (np.dtype(np.float32), np.dtype(np.float64))
-    }
-
-    def collect(recording: FrameSource) -> Statistics:
-        def work(item: slice) -> Statistics:
-            frames, weights = recording.read(item.start, item.stop)
-            frames = as_floats(frames)
-            step = steps[frames.dtype]
-            return step.statistics(step.sums(frames, weights))
-
-        total = tree_sum(map(work, blocks(recording.n_frames, WORK_ITEM)))
-        return Statistics.zero(gmm) if total is None else total
-
-    yield from ordered_map(collect, recordings, n_workers)
+    workers = workers_for(recordings)
+    ready = None if _leave(workers, n_workers) else _e_steps_of(gmm, n_frames)
+    yield from ordered_map(_EachWork(gmm, n_frames, ready), recordings, n_workers, workers)
 
 
 def _frames_at_once(

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -285,7 +285,7 @@ def train_background(
     progress: Callable[[int, Iteration], None] | None = None,
     *,
     checkpoint: Checkpoint | None = None,
-    workers: str = "threads",
+    workers: str | None = None,
     memory_mb: float | None = None,
 ) -> tuple[BackgroundModel, FitResult[DiagonalGMM]]:
     """Train a universal background model.
@@ -306,7 +306,7 @@ def train_background(
         lists): an interrupted training goes on from there and ends with the same bits. Removing it,
         once the model is safe, is the caller's business.
     workers, memory_mb
-        As in `voicegmm.mixture.collector`; fast EM works with threads.
+        As in `voicegmm.mixture.collector`; fast EM takes no `workers` but threads.
 
     Returns
     -------
@@ -326,7 +326,7 @@ def train_background(
             "give more speech, or ask for fewer components"
         )
     fast = _chosen(options, source)
-    if fast and workers != "threads":
+    if fast and workers not in (None, "threads"):
         raise OptionError(f"workers must be threads where fast.method is fast, got {workers}")
     wanted = options.initial.sample_per_component * options.n_components
     if fast:
@@ -390,7 +390,9 @@ class _Speech:
     frames: FrameLibrary
     files: tuple[str, ...]
 
-    readers: ClassVar[Readers] = "threads"
+    @property
+    def readers(self) -> Readers:
+        return self.frames.source(self.files).readers
 
     @property
     def n_frames(self) -> int:
