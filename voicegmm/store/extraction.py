@@ -1,6 +1,7 @@
 """From recordings to a feature store."""
 
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -8,13 +9,20 @@ from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 from voicegmm._base.errors import AudioError, VoicegmmError
-from voicegmm._base.files import content_hash
+from voicegmm._base.files import content_hash, whole_file
 from voicegmm._base.options import fingerprint
 from voicegmm._base.reasons import together
 from voicegmm.audio import WHOLE, Excerpt
-from voicegmm.compute import can_fork, keep_freed_memory, ordered_map
+from voicegmm.compute import (
+    can_fork,
+    check_seen,
+    engine_in_force,
+    keep_freed_memory,
+    ordered_map,
+)
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.features.pipeline import Segments
 from voicegmm.scoring import MemoryFrames, Status, failure_of
@@ -28,6 +36,8 @@ R = TypeVar("R")
 _FORKS_FROM, _PROCESSES_FROM = 10_000_000, 400_000_000
 # What a process is given and gives back at once: large enough that the way does not count.
 _BATCH_BYTES, _BATCH_FILES = 1_000_000, 64
+# What a worker of a cluster leaves in one file; less, where not all workers would have some.
+_PARCEL_BYTES, _PARCELS = 16_000_000, 128
 
 
 @dataclass(frozen=True)
@@ -136,11 +146,56 @@ def _extracted_and_kept(
     return append_entry(journal, recording.file, recording.stamp, result)
 
 
+def _extracted_and_left(
+    pipeline: Pipeline, folder: Path, recordings: list[_Recording]
+) -> tuple[Path, list[KeptFrames | Status]]:
+    """Extract on another machine: the way of the frames from there is a file of their own."""
+    for recording in recordings:
+        if recording.n_bytes:
+            check_seen(recording.path, recording.n_bytes)
+    left = check_seen(folder) / uuid4().hex
+    with whole_file(left, mode=0o600) as path:
+        return left, [_extracted_and_kept(pipeline, path, each) for each in recordings]
+
+
+def _all_left(
+    journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording]
+) -> Generator[FrameSet | Status, None, None]:
+    """Extract recordings by the workers of a cluster, and keep them.
+
+    Files that grow are not for several machines at once, so the workers do not write to the
+    journal.
+    """
+    folder = Path(f"{journal.path}.parts").resolve()
+    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted extraction; the journal is ours
+    folder.mkdir()
+    n_bytes = sum(recording.n_bytes for recording in recordings)
+    batches = list(_batches(recordings, min(n_bytes // _PARCELS, _PARCEL_BYTES)))
+    try:
+        work = partial(_extracted_and_left, pipeline, folder)
+        with closing(ordered_map(work, batches, workers="dask")) as done:
+            for batch, (left, results) in zip(batches, done, strict=True):
+                content = left.read_bytes()
+                for recording, result in zip(batch, results, strict=True):
+                    if isinstance(result, KeptFrames):
+                        frames = result.within(content, left)
+                        journal.add(recording.file, recording.stamp, frames)
+                        yield frames
+                    else:
+                        yield result
+                left.unlink()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _all_kept(
     journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording], n_workers: int
 ) -> Generator[FrameSet | Status, None, None]:
     """Extract recordings and keep them, by the kind of workers that is faster for so much sound."""
     keep_freed_memory()
+    if engine_in_force().workers == "dask":
+        yield from _all_left(journal, pipeline, recordings)
+        return
     workers = _kind_of_workers(sum(recording.n_bytes for recording in recordings), n_workers)
     work: Callable[[_Recording], FrameSet | KeptFrames | Status] = partial(_extracted, pipeline)
     n_bytes = 0
@@ -164,6 +219,8 @@ def _each(function: Callable[[T], R], items: list[T]) -> list[R]:
 
 
 def _kind_of_workers(n_bytes: int, n_workers: int) -> str:
+    if engine_in_force().workers == "processes":
+        return "processes"
     if n_workers > 1 and n_bytes >= _FORKS_FROM and can_fork():
         return "forks"
     return "processes" if n_workers > 1 and n_bytes >= _PROCESSES_FROM else "threads"
@@ -220,7 +277,8 @@ def extract_to_store(
 
     The workers are threads, and processes where there is more to do: threads gain less, as they
     wait for each other between the steps, but are there at once. So are copies of this process,
-    which are taken where it has no other threads (on Linux).
+    which are taken where it has no other threads (on Linux). In a block of
+    `voicegmm.compute.engine` they are what it says, if that is not threads.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ import numpy as np
 from voicegmm._base.arrays import Float32Array, FloatArray, IntArray
 from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm._base.options import from_mapping
+from voicegmm.compute import check_seen
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions
 from voicegmm.features.pipeline import front_end_fingerprint
 from voicegmm.mixture.collection import Readers
@@ -413,5 +414,5 @@ class FeatureStore:
 @lru_cache(maxsize=2)
 def _opened_once(path: str, changed: int, size: int) -> FeatureStore:
     """Open a store in a worker process, which keeps it for the items to come."""
-    del changed, size  # of another file at the same path
-    return FeatureStore(path)
+    del changed  # of another file at the same path
+    return FeatureStore(check_seen(path, size))

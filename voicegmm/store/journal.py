@@ -8,7 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
-from voicegmm._base.errors import VoicegmmError, WorkerError
+from voicegmm._base.errors import FormatError, VoicegmmError, WorkerError
 from voicegmm.features import FrameSet
 from voicegmm.store.growing import GrowingFile, append, entry_line
 
@@ -60,6 +60,19 @@ class KeptFrames:
             entry.notes,
             entry.content,
         )
+
+    def within(self, content: bytes, path: Path) -> FrameSet:
+        """Make the frames of what stands in a file, whose content is given.
+
+        Raises
+        ------
+        FormatError
+            If it is damaged.
+        """
+        numbers = content[self.at : self.at + self.entry.n_bytes]
+        if len(numbers) != self.entry.n_bytes or zlib.crc32(numbers) != self.entry.checksum:
+            raise FormatError(f"{path}: damaged on its way from a worker; run the command again")
+        return self.read(numbers)
 
 
 class ExtractionJournal:
