@@ -6,17 +6,22 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
+from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
+from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
+from voicegmm.features import PipelineOptions
+from voicegmm.mixture import DiagonalGMM, MapOptions
+from voicegmm.mixture.collection import workers_for
 from voicegmm.scoring.frames import FrameLibrary
-from voicegmm.scoring.methods import Job, ready
-from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.methods import Job, Scorer, ready
+from voicegmm.scoring.models import BackgroundModel, SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.supervectors import Test
 
@@ -134,14 +139,6 @@ def raw_scores(
     order = np.argsort(key, kind="stable")
     del key
     batches = list(_batches(trials.test_index[good], rows, order, counts, scorer.batch_limits))
-    lengths = np.ones(len(files))
-
-    def read(test: int) -> Test:
-        data, weights = frames.read(files[test])
-        if not options.length_normalization:
-            lengths[test] = _length(data, weights)
-        return data.astype(np.float32, copy=False), weights
-
     n_kept = 0
     if keeper:
         for batch in batches:
@@ -155,12 +152,98 @@ def raw_scores(
                 strict=True,
             )
     rest = batches[n_kept:]
-    for batch, values in zip(rest, scorer.scores(rest, read, n_workers), strict=True):
-        scores = values * lengths[batch.tests, None]
+    found = _scores(models, options, job, scorer, frames, files, rest, n_workers)
+    for batch, scores in zip(rest, found, strict=True):
         if keeper:
             keeper.keep(scores)
         for places, line in zip(batch.places, scores, strict=True):
             yield good[places], line
+
+
+def _scores(
+    models: SpeakerModels,
+    options: ScoringOptions,
+    job: Job,
+    scorer: Scorer,
+    frames: FrameLibrary,
+    files: Sequence[tuple[str, ...]],
+    batches: "Sequence[_Batch]",
+    n_workers: int,
+) -> Iterator[Float64Array]:
+    """Score each batch, (n_tests, n_rows)."""
+    workers = workers_for(frames.source(files[batch.tests[0]]) for batch in batches[:1])
+    if workers == "threads":
+        tests = _Tests(frames, files, options.length_normalization)
+        for batch, values in zip(
+            batches, scorer.scores(batches, tests.read, n_workers), strict=True
+        ):
+            yield values * tests.lengths(batch.tests)
+        return
+    gmm, front_end = models.background.gmm, models.background.front_end
+    work = _Work(
+        gmm, front_end, models.means, models.counts, models.adaptation, options, job, frames
+    )
+    items = (([files[test] for test in batch.tests], batch.rows) for batch in batches)
+    yield from ordered_map(work, items, n_workers, workers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tests:
+    """Reads tests by their number, and knows afterwards how much a score of each is to count."""
+
+    frames: FrameLibrary
+    files: Sequence[tuple[str, ...]]
+    normalized: bool
+    _lengths: dict[int, float] = field(default_factory=dict)
+
+    def read(self, test: int) -> Test:
+        data, weights = self.frames.read(self.files[test])
+        if not self.normalized:
+            self._lengths[test] = _length(data, weights)
+        return data.astype(np.float32, copy=False), weights
+
+    def lengths(self, tests: Sequence[int]) -> Float64Array:
+        """Give what to multiply scores per frame with, (n_tests, 1)."""
+        return np.array([[1.0 if self.normalized else self._lengths.pop(test)] for test in tests])
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a worker in another process does with a batch of tests.
+
+    Models are made ready there, since machine code does not travel; of the speakers only numbers
+    do.
+    """
+
+    gmm: DiagonalGMM
+    front_end: PipelineOptions
+    means: Float32Array
+    counts: Float64Array
+    adaptation: MapOptions
+    options: ScoringOptions
+    job: Job
+    frames: FrameLibrary
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        n_models = len(self.means)
+        models = SpeakerModels(
+            BackgroundModel(self.gmm, self.front_end),
+            tuple(map(str, range(n_models))),
+            self.means,
+            self.counts,
+            np.zeros(n_models),
+            self.adaptation,
+        )
+        return ready(models, self.options, self.job)
+
+    def __call__(self, item: tuple[Sequence[tuple[str, ...]], IntArray]) -> Float64Array:
+        files, rows = item
+        numbers = list(range(len(files)))
+        tests = _Tests(self.frames, files, self.options.length_normalization)
+        batch = _Batch(numbers, rows, [])
+        values = next(self._scorer.scores([batch], tests.read, 1))
+        return values * tests.lengths(numbers)
 
 
 @dataclass(frozen=True, eq=False)
