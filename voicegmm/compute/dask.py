@@ -139,14 +139,13 @@ class Cluster:
         waiting: deque[Any] = deque()
         with parcel(function, scratch) as sent:
             try:
-                n_threads = self._wait_for_workers()
-                while True:
-                    room = AHEAD * max(n_threads, 1) + 1 - len(waiting)
-                    waiting.extend(self._submit(sent, item) for item in islice(source, room))
-                    if not waiting:
-                        return
-                    n_threads = self._wait(waiting[0], n_threads)
-                    yield self._result(waiting.popleft())
+                room = AHEAD * self._wait_for_workers()
+                waiting.extend(self._submit(sent, item) for item in islice(source, room))
+                while waiting:
+                    result = self._result(waiting[0])
+                    waiting.popleft()
+                    waiting.extend(self._submit(sent, item) for item in islice(source, 1))
+                    yield result
             finally:
                 if waiting and self._client.status == "running":
                     self._client.cancel(list(waiting))
@@ -156,32 +155,27 @@ class Cluster:
             _checked_work, versions(), sent, pickle.dumps(item, 5), pure=False, key=_key(sent)
         )
 
-    def _wait(self, future: Any, n_threads: int) -> int:
-        """Wait until a task is done, while there are workers; give how many threads they have."""
-        from distributed import wait
-
-        while True:
-            try:
-                wait(future, timeout=_LOOK_SECONDS)
-                return n_threads
-            except TimeoutError:
-                if self._client.status != "running":
-                    raise self._gone() from None
-                n_threads = self._wait_for_workers()
-
     def _result(self, future: Any) -> Any:
+        """Wait for a task while there are workers, and give its result."""
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
-        try:
-            return future.result()
-        except KilledWorker as error:
-            raise WorkerError(
-                "several Dask workers died at the same piece of work: out of memory? Give them "
-                "more, or fewer threads"
-            ) from error
-        except FutureCancelledError as error:
-            raise self._gone() from error
+        while True:
+            try:
+                return future.result(timeout=_LOOK_SECONDS)
+            except KilledWorker as error:
+                raise WorkerError(
+                    "several Dask workers died at the same piece of work: out of memory? Give them "
+                    "more, or fewer threads"
+                ) from error
+            except FutureCancelledError as error:
+                raise self._gone() from error
+            except TimeoutError:
+                if future.status == "error":  # of the task itself
+                    raise
+                if self._client.status != "running":
+                    raise self._gone() from None
+                self._wait_for_workers()
 
 
 def _key(sent: Parcel) -> str:

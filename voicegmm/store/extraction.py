@@ -147,15 +147,24 @@ def _extracted_and_kept(
 
 
 def _extracted_and_left(
-    pipeline: Pipeline, folder: Path, recordings: list[_Recording]
+    pipeline: Pipeline, folder: Path, start: Path, recordings: list[_Recording]
 ) -> tuple[Path, list[KeptFrames | Status]]:
-    """Extract on another machine: the way of the frames from there is a file of their own."""
-    for recording in recordings:
+    """Extract on another machine: the way of the frames from there is a file of their own.
+
+    Paths may be relative to `start`, the folder that who asks is in; reasons name them as they are.
+    """
+    placed = [replace(recording, path=start / recording.path) for recording in recordings]
+    for recording in placed:
         if recording.n_bytes:
             check_seen(recording.path, recording.n_bytes)
     left = check_seen(folder) / uuid4().hex
     with whole_file(left, mode=0o600) as path:
-        return left, [_extracted_and_kept(pipeline, path, each) for each in recordings]
+        results = [_extracted_and_kept(pipeline, path, recording) for recording in placed]
+    for number, (recording, result) in enumerate(zip(recordings, results, strict=True)):
+        if isinstance(result, Status):
+            reason = result.reason.replace(str(placed[number].path), str(recording.path))
+            results[number] = replace(result, reason=reason)
+    return left, results
 
 
 def _all_left(
@@ -172,7 +181,7 @@ def _all_left(
     n_bytes = sum(recording.n_bytes for recording in recordings)
     batches = list(_batches(recordings, min(n_bytes // _PARCELS, _PARCEL_BYTES)))
     try:
-        work = partial(_extracted_and_left, pipeline, folder)
+        work = partial(_extracted_and_left, pipeline, folder, Path.cwd())
         with closing(ordered_map(work, batches, workers="dask")) as done:
             for batch, (left, results) in zip(batches, done, strict=True):
                 content = left.read_bytes()
