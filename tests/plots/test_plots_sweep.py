@@ -14,14 +14,15 @@ VALUES = np.array([5.0, 4.0, np.nan, 3.5, 3.0, 3.2])
 ENDS = np.c_[VALUES - 1, VALUES + 1.5]
 
 
-def _drawn():
+@pytest.fixture(scope="module")
+def drawn():
     return plots.metric_against_options(
         OPTIONS, CHOICES, VALUES, ENDS, best=4, baseline=0, metric="EER (%)", title="demo"
     )
 
 
-def test_each_panel_shows_every_point():
-    figure = _drawn()
+def test_each_panel_shows_every_point(drawn):
+    figure = drawn
     assert [axes.get_xlabel() for axes in figure.axes] == list(OPTIONS)
     for panel, axes in enumerate(figure.axes):
         heights = {
@@ -39,8 +40,8 @@ def test_each_panel_shows_every_point():
         assert [text.get_text() for text in axes.texts].count("best") == 1
 
 
-def test_it_says_in_words_what_it_shows():
-    said = _drawn().get_label()
+def test_it_says_in_words_what_it_shows(drawn):
+    said = drawn.get_label()
     assert "5 points, from 3 to 5" in said
     assert "best 3 (ubm.n_components = 256, features.normalization.method = none)" in said
     assert "baseline 5 (ubm.n_components = 64, features.normalization.method = none)" in said

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_NAMED = len(COLORS)  # lines of a panel that can be told apart
+_BACKED = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-_SPREAD = 0.36  # of the distance between two values: bars of one value stand beside each other
+# Bars of one value stand beside each other: so far, and all within so much of the way to the next.
+_STEP, _SPREAD = 0.09, 0.4
 
 
 def metric_against_options(
@@ -98,7 +100,8 @@ def _draw_panel(
     of_line = of_line.reshape(-1)  # numpy 2.0 gives it another shape
     named = len(lines) <= MOST_NAMED
     other_options = [item for number, item in enumerate(options.items()) if number != place]
-    shifts = np.linspace(-0.5, 0.5, len(lines)) * _SPREAD if len(lines) > 1 else np.zeros(1)
+    step = min(_STEP, _SPREAD / max(len(lines) - 1, 1))
+    shifts = step * (np.arange(len(lines)) - (len(lines) - 1) / 2)
     for number, line in enumerate(lines):
         points_of_line = np.flatnonzero(of_line == number)
         points_of_line = points_of_line[np.argsort(chosen[points_of_line, place])]
@@ -121,7 +124,7 @@ def _draw_panel(
             axes.plot(x[here], y[here], "o", markersize=13, markerfacecolor="none",
                       markeredgecolor=COLORS[-1], markeredgewidth=1.4, zorder=4)  # fmt: skip
             axes.annotate("best", (x[here], y[here]), (9, 3), textcoords="offset points",
-                          fontsize="small", zorder=5)  # fmt: skip
+                          fontsize="small", zorder=5, bbox=_BACKED)  # fmt: skip
     axes.set_xticks(range(len(tried)), tried, rotation=_rotation(tried))
     axes.set_xlim(-0.5, len(tried) - 0.5)
     axes.grid(visible=False, axis="x")
