@@ -40,7 +40,7 @@ from voicegmm.metrics.curves import (
     tippett,
 )
 from voicegmm.metrics.det_band import DetBand, det_band
-from voicegmm.metrics.evaluation import Estimate, Evaluation, evaluate
+from voicegmm.metrics.evaluation import Estimate, Evaluation, evaluate, metric_names
 from voicegmm.metrics.hull import Rocch, rocch, rocch_points
 from voicegmm.metrics.identification import (
     OpenSetCurve,
@@ -127,6 +127,7 @@ __all__ = [
     "identification_rate",
     "idf1",
     "infer_speakers",
+    "metric_names",
     "min_cllr",
     "min_cllr_of",
     "min_dcf",

@@ -214,6 +214,19 @@ def evaluate(
     )
 
 
+def metric_names(points: Sequence[OperatingPoint], primary: bool = False) -> list[str]:
+    """Name every metric that `evaluate` gives at some operating points."""
+    return [
+        "eer",
+        *(f"{kind}_dcf_{point.name}" for point in points for kind in ("min", "act")),
+        *(f"{kind}_c_primary" for kind in ("min", "act") if primary),
+        "cllr",
+        "min_cllr",
+        "calibration_loss",
+        "auc",
+    ]
+
+
 class Reading:
     """Read every metric of scores that are always the same and weigh differently each time.
 
@@ -232,15 +245,7 @@ class Reading:
         self._points, self._primary = points, primary
         # The logarithms cost more than all the rest of a replicate: taken once.
         self._target_bits, self._nontarget_bits = bits(-scores), bits(scores)
-        self.names = [
-            "eer",
-            *(f"{kind}_dcf_{point.name}" for point in points for kind in ("min", "act")),
-            *(f"{kind}_c_primary" for kind in ("min", "act") if primary),
-            "cllr",
-            "min_cllr",
-            "calibration_loss",
-            "auc",
-        ]
+        self.names = metric_names(points, primary)
 
     def __call__(self, scores: SortedScores, hull: Rocch | None = None) -> list[float]:
         """Give the figures, in the order of `names`; the hull is that of the scores, if known."""

@@ -20,6 +20,7 @@ from voicegmm.metrics import (
     evaluate,
     identification_estimates,
     infer_speakers,
+    metric_names,
     open_set_estimates,
     read_points,
 )
@@ -73,6 +74,11 @@ class EvaluationOptions:
     def primary(self) -> bool:
         """Whether costs are averaged over the operating points."""
         return len(self.points) == 1 and len(self.operating_points) > 1
+
+    def metric_names(self, calibrated: bool = True) -> list[str]:
+        """Name the metrics that come out; some are of calibrated ratios alone."""
+        names = metric_names(self.operating_points, self.primary)
+        return [name for name in names if calibrated or not name.startswith(_OF_RATIOS)]
 
 
 def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
