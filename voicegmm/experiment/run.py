@@ -13,7 +13,7 @@ from voicegmm.corpus import Protocol
 from voicegmm.experiment.fused import FusedRun
 from voicegmm.experiment.lists import Contents, check_data, check_lists, list_warnings, read_lists
 from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe
-from voicegmm.experiment.stages import Decision, RunFolder, run_folder
+from voicegmm.experiment.stages import Decision, LastStageDone, RunFolder, run_folder
 from voicegmm.experiment.system import SystemRun, read_results, write_description
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,33 @@ def run_recipe(
         return RunResult(out, read_results(folder))
 
 
+def run_stages(
+    loaded: LoadedRecipe,
+    data: Path,
+    out: Path,
+    last_stage: str,
+    n_workers: int = 1,
+    progress: Progress = silent,
+    shared: Path | None = None,
+) -> None:
+    """Run a recipe as `run_recipe` does, up to a stage; all of it where there is no such stage.
+
+    Parameters
+    ----------
+    last_stage : str
+        Of the recipe itself, not of a system that it fuses.
+    loaded, data, out, n_workers, progress, shared
+        As for `run_recipe`.
+    """
+    check_data(data)
+    with (
+        run_folder(out, shared, last_stage=last_stage) as folder,
+        _logged(out),
+        suppress(LastStageDone),
+    ):
+        _stages(loaded, data, folder, n_workers, progress, include_audio=False)
+
+
 def plan_recipe(
     loaded: LoadedRecipe,
     data: Path,
@@ -87,6 +114,7 @@ def plan_recipe(
     progress: Progress = silent,
     include_audio: bool = False,
     shared: Path | None = None,
+    contents: Contents | None = None,
 ) -> list[Decision]:
     """Tell what `run_recipe` would do, and why; nothing is done and nothing is written.
 
@@ -97,6 +125,8 @@ def plan_recipe(
     ----------
     loaded, data, out, n_workers, progress, include_audio, shared
         As for `run_recipe`.
+    contents : Contents, optional
+        What is known of the recordings: plans of one corpus read each of them once.
 
     Returns
     -------
@@ -105,7 +135,7 @@ def plan_recipe(
     """
     check_data(data)
     with run_folder(out, shared, dry_run=True) as folder:
-        _stages(loaded, data, folder, n_workers, progress, include_audio)
+        _stages(loaded, data, folder, n_workers, progress, include_audio, contents)
         return folder.all_decisions()
 
 
@@ -141,6 +171,7 @@ def _stages(
     n_workers: int,
     progress: Progress,
     include_audio: bool,
+    contents: Contents | None = None,
 ) -> None:
     recipe, keep = loaded.recipe, not folder.dry_run
     place = folder.path / "lists" if keep else None
@@ -149,7 +180,7 @@ def _stages(
     if keep:
         _keep_recipe(loaded, folder.path)
     write_description(folder, recipe, n_workers)
-    contents = Contents(folder.shared or folder.path, n_workers, progress, keep)
+    contents = contents or Contents(folder.shared or folder.path, n_workers, progress, keep)
     if isinstance(recipe, FusedRecipe):
         FusedRun(
             recipe, folder, protocol, contents, n_workers, progress, include_audio

@@ -162,6 +162,10 @@ class Decision:
 _TO_BE_MADE = "made by "
 
 
+class LastStageDone(Exception):  # noqa: N818 - nothing went wrong
+    """The last stage that was asked for is done."""
+
+
 class RunFolder:
     """The folder of one experiment, held while it runs.
 
@@ -173,10 +177,19 @@ class RunFolder:
         comes to a stage first does it, and others wait.
     dry_run : bool
         Only decide, and write nothing.
+    last_stage : str
+        After it `LastStageDone` is raised; empty: never.
     """
 
-    def __init__(self, path: Path, shared: Path | None = None, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shared: Path | None = None,
+        dry_run: bool = False,
+        last_stage: str = "",
+    ) -> None:
         self.path = path
+        self.last_stage = last_stage
         self.shared = shared
         self.dry_run = dry_run
         self.records = read_records(path)
@@ -238,6 +251,8 @@ class RunFolder:
         self._write()
         self.decisions.append(decision)
         self._contents |= {name: made.digest for name, made in done.outputs.items()}
+        if stage.name == self.last_stage:
+            raise LastStageDone
 
     def _decided(self, stage: Stage) -> Decision:
         known = self.records.get(stage.name)
@@ -339,7 +354,7 @@ def write_records(folder: Path, records: Mapping[str, Record]) -> None:
 
 @contextmanager
 def run_folder(
-    path: Path, shared: Path | None = None, dry_run: bool = False
+    path: Path, shared: Path | None = None, dry_run: bool = False, last_stage: str = ""
 ) -> Iterator[RunFolder]:
     """Hold a run folder; it is made where it is missing. See `RunFolder`.
 
@@ -354,7 +369,7 @@ def run_folder(
     with held(path):
         for left in path.glob(".*.part"):  # by a run that was killed
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-        yield RunFolder(path, shared)
+        yield RunFolder(path, shared, last_stage=last_stage)
 
 
 def _changes(stage: Stage, known: Record) -> Iterator[str]:
