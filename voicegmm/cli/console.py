@@ -207,12 +207,27 @@ def metric_name(key: str) -> str:
 
 def metric_line(key: str, estimate: Mapping[str, float | None]) -> str:
     """Give a metric with its interval: "EER  5.12 %  [3.90, 6.81]"."""
+    return f"{metric_name(key):14} {estimate_text(key, estimate)}"
+
+
+def estimate_text(key: str, estimate: Mapping[str, float | None]) -> str:
+    """Give the value of a metric with its interval: "5.12 %  [3.90, 6.81]"."""
     scale, unit, digits = (100.0, " %", 2) if key in _PERCENT else (1.0, "", 3)
     value, low, high = (estimate[name] for name in ("value", "low", "high"))
     text = "infinite" if value is None else f"{scale * value:.{digits}f}{unit}"
     if low is not None and high is not None:
         text += f"  [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
-    return f"{metric_name(key):14} {text}"
+    return text
+
+
+def difference_text(key: str, found: Mapping[str, float | None]) -> str:
+    """Give a difference of a metric with its interval: "-1.02 %  [-1.90, +0.13]"."""
+    scale, unit, digits = (100.0, " %", 2) if key in _PERCENT else (1.0, "", 3)
+    middle, low, high = (
+        "infinite" if value is None else f"{scale * value:+.{digits}f}"
+        for value in (found[name] for name in ("difference", "low", "high"))
+    )
+    return f"{middle}{unit}  [{low}, {high}]"
 
 
 def print_figures(results: Mapping[str, Any]) -> None:
@@ -243,8 +258,8 @@ def print_figures(results: Mapping[str, Any]) -> None:
         tests = f"{found['n_known']} tests of known speakers, {found['n_strangers']} of strangers"
         click.echo(f"open set, {tests}: detected and identified")
         for alarm, rate in found["detection_identification"].items():
-            _, _, text = metric_line("identification_rate", rate).partition(" ")
-            click.echo(f"{'':14} {text.strip()}  with false alarms on {100 * float(alarm):g} %")
+            text = estimate_text("identification_rate", rate)
+            click.echo(f"{'':14} {text}  with false alarms on {100 * float(alarm):g} %")
     for warning in results["warnings"]:
         warn(warning)
 
@@ -281,13 +296,8 @@ def print_comparison(comparison: Mapping[str, Any]) -> None:
     """Print what another system has more or less of each metric."""
     click.echo(f"{comparison['against']} differs by")
     for key, found in comparison["metrics"].items():
-        scale, unit, digits = (100.0, " %", 2) if key in _PERCENT else (1.0, "", 3)
-        middle, low, high = (
-            "infinite" if found[name] is None else f"{scale * found[name]:+.{digits}f}"
-            for name in ("difference", "low", "high")
-        )
         click.echo(
-            f"{metric_name(key):14} {middle}{unit}  [{low}, {high}]  p = {found['p_value']:.3f}"
+            f"{metric_name(key):14} {difference_text(key, found)}  p = {found['p_value']:.3f}"
         )
     for warning in comparison["warnings"]:
         warn(warning)

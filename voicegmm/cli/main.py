@@ -21,6 +21,7 @@ from voicegmm.cli import (
     fusion,
     info,
     run,
+    sweep,
 )
 from voicegmm.cli.console import debug_option, warn
 
@@ -38,8 +39,8 @@ def voicegmm() -> None:
     \b
     People's voices   train, enroll, identify, verify, list, remove
     Kinds of voices   classify train, classify
-    Experiments       run, config; or step by step: features extract, ubm train, adapt, score,
-                      evaluate, compare, fuse, convert
+    Experiments       run, sweep, config; or step by step: features extract, ubm train, adapt,
+                      score, evaluate, compare, fuse, convert
     Any corpus        corpus check, corpus list
     Any file of ours  info
 
@@ -59,6 +60,7 @@ for _command in (
     run.run,
     config.config,
     corpus.corpus,
+    sweep.sweep,
     features.features,
     batch.ubm,
     batch.adapt,

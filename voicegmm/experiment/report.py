@@ -142,7 +142,8 @@ def _page(
     rows = figure_rows(metrics)
     identified_of, identification = identification_rows(results)
     warnings = results.get("warnings", [])
-    return _rendered(
+    return rendered(
+        "report.html.j2",
         {
             "title": title,
             "description": results.get("description", ""),
@@ -161,7 +162,7 @@ def _page(
             **_compared(results, title, metrics),
             **_plotted(table, results, title, run),
             **_trial_tables(table, results, listening),
-        }
+        },
     )
 
 
@@ -252,7 +253,8 @@ def _cards(rows: Sequence[FigureRow]) -> list[FigureRow]:
     return [row for row in rows if row.key in shown]
 
 
-def _rendered(context: Mapping[str, Any]) -> str:
+def rendered(template: str, context: Mapping[str, Any]) -> str:
+    """Fill in a template that stands beside this file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -268,7 +270,7 @@ def _rendered(context: Mapping[str, Any]) -> str:
     environment.filters["plain"] = _plain
     environment.tests["nested"] = _is_nested
     environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:].rstrip('.')}."
-    return environment.get_template("report.html.j2").render(context)
+    return environment.get_template(template).render(context)
 
 
 def _is_nested(value: Any) -> bool:

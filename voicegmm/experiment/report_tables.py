@@ -233,8 +233,12 @@ def operating_points(metrics: Mapping[str, Any]) -> list[OperatingPoint]:
 def _printed(key: str, value: float | None, sign: str = "") -> str:
     if value is None:
         return "∞"
-    in_percent = key in _IN_PERCENT or key.startswith(_DETECTED)
-    return f"{100 * value:{sign}.2f} %" if in_percent else f"{value:{sign}.4f}"
+    return f"{100 * value:{sign}.2f} %" if in_percent(key) else f"{value:{sign}.4f}"
+
+
+def in_percent(key: str) -> bool:
+    """Tell whether a figure is a rate, that is quoted in percent."""
+    return key in _IN_PERCENT or key.startswith(_DETECTED)
 
 
 def both_classes(table: ScoreTable) -> tuple[BoolArray, BoolArray]:
