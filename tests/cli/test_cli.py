@@ -96,7 +96,7 @@ def test_the_folder_workflow(typed, bank, voices, speaker_folders):
     code, out, _ = typed("info", bank)
     assert "format: voicegmm/speakers" in out
     code, out, _ = typed("remove", bank, "New One")
-    assert out.startswith("New One removed; 12 speakers remain. ")
+    assert out.startswith("New One removed; 12 speakers remain\n")
 
 
 def test_several_files_of_which_some_are_bad(typed, bank, voices, tmp_path):

@@ -1,4 +1,4 @@
-"""Commands on a voice bank: train, enroll, identify, verify, list, remove."""
+"""Commands on a voice bank: train, enroll, identify, verify."""
 
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from voicegmm.cli.console import (
     workers_option,
 )
 from voicegmm.cli.explaining import check_explanation, save_explanation
+from voicegmm.cli.passphrases import new_passphrase, open_bank, passphrase_option
 
 _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
 
@@ -56,6 +57,8 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random choices.  [default: 0]")
 @layout_option
 @click.option("--force", is_flag=True, help="Replace a bank that exists.")
+@click.option("--encrypt", is_flag=True, help="Encrypt the bank with a passphrase.")
+@passphrase_option
 @workers_option
 @json_option
 @debug_option
@@ -71,6 +74,8 @@ def train(
     seed: int | None,
     layout: str,
     force: bool,
+    encrypt: bool,
+    passphrase_file: Path | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -83,6 +88,7 @@ def train(
     expect of it: measured on speakers that were left out, fold by fold.
     """
     from voicegmm._base.errors import VoicegmmError
+    from voicegmm._base.files import locked
     from voicegmm.bank import BankOptions, VoiceBank
     from voicegmm.features import load_front_end
     from voicegmm.scoring import ScoreNormalizationOptions, ScoringOptions
@@ -101,10 +107,14 @@ def train(
         "scoring": ScoringOptions(normalization=ScoreNormalizationOptions(normalization)),
         "seed": seed,
     }
+    if passphrase_file and not encrypt:
+        raise click.UsageError("--passphrase-file goes with --encrypt")
+    passphrase = new_passphrase(passphrase_file, out) if encrypt else ""
     options = BankOptions(**{name: value for name, value in chosen.items() if value is not None})
     with bars() as progress:
         bank = VoiceBank.train(folder, options, background, cores(workers), progress, now(), layout)
-    bank.save(out)
+    with locked(out):
+        bank.save(out, passphrase)
     _report_training(bank, out, as_json)
 
 
@@ -202,19 +212,22 @@ def _print_promise(bank: Any) -> None:
 @click.argument("name")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Even from less than a second of speech.")
+@passphrase_option
 @debug_option
-def enroll(bank: Path, name: str, files: tuple[Path, ...], force: bool) -> None:
+def enroll(
+    bank: Path, name: str, files: tuple[Path, ...], force: bool, passphrase_file: Path | None
+) -> None:
     """Add the speaker NAME from FILES, or add the FILES to a speaker who is enrolled."""
     from voicegmm._base.files import locked
     from voicegmm.bank import VoiceBank
 
-    VoiceBank.open(bank)  # what is no bank gets no lock file beside it
+    opened, passphrase = open_bank(bank, passphrase_file)
+    heard = opened.hear(name, files, cores(None))  # others need not wait for this
     with locked(bank):
-        opened = VoiceBank.open(bank)
+        opened = VoiceBank.open(bank, passphrase)
         known = name in opened.names
-        least = 0.0 if force else 1.0
-        updated = opened.enroll(name, files, least, cores(None), now())
-        updated.save(bank)
+        updated = opened.enroll_heard(name, heard, 0.0 if force else 1.0, now())
+        updated.save(bank, passphrase)
     speakers = updated.voices.speakers
     seconds = speakers.seconds[speakers.index(name)]
     click.echo(f"{name} {'updated' if known else 'enrolled'}: {seconds:.1f} s of speech in all")
@@ -239,10 +252,17 @@ def enroll(bank: Path, name: str, files: tuple[Path, ...], force: bool) -> None:
     "posterior of each, and of nobody known.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, in one line.")
+@passphrase_option
 @untrusted_option
 @debug_option
 def identify(
-    bank: Path, files: tuple[Path, ...], top: int, force: bool, prior: float | None, as_json: bool
+    bank: Path,
+    files: tuple[Path, ...],
+    top: int,
+    force: bool,
+    prior: float | None,
+    passphrase_file: Path | None,
+    as_json: bool,
 ) -> int:
     """Say who speaks in FILES, or that it is nobody known.
 
@@ -250,9 +270,8 @@ def identify(
     if a stranger did. A name is given where the best passes the bank's threshold.
     """
     from voicegmm._base.options import to_mapping
-    from voicegmm.bank import VoiceBank
 
-    opened = VoiceBank.open(bank)
+    opened, _ = open_bank(bank, passphrase_file)
     failed = 0
     for file in files:
         answer = opened.identify(file, force, prior)
@@ -334,6 +353,7 @@ def _unit(bank: Any) -> str:
     is_flag=True,
     help="Listen only until it is certain enough, as to somebody who is speaking.",
 )
+@passphrase_option
 @untrusted_option
 @json_option
 @debug_option
@@ -345,6 +365,7 @@ def verify(
     force: bool,
     explained: Path | None,
     stream: bool,
+    passphrase_file: Path | None,
     as_json: bool,
 ) -> int:
     """Say whether the voice in FILE is the speaker NAME's: yes or no, with the evidence."""
@@ -354,16 +375,15 @@ def verify(
                 "--stream has thresholds of its own and tells no more than its decision: no "
                 "--threshold, --force or --explain"
             )
-        return _verify_stream(bank, name, file, as_json)
+        return _verify_stream(open_bank(bank, passphrase_file)[0], name, file, as_json)
     import math
 
     from voicegmm._base.options import to_mapping
-    from voicegmm.bank import VoiceBank
     from voicegmm.scoring import support
 
     if explained:
         check_explanation(explained, bank, file)
-    opened = VoiceBank.open(bank)
+    opened, _ = open_bank(bank, passphrase_file)
     answer = opened.verify(name, file, threshold, force)
     if explained and answer.status == "ok":
         title = f"Evidence that {name} speaks in {file.name}"
@@ -387,12 +407,11 @@ def verify(
     return 0
 
 
-def _verify_stream(bank: Path, name: str, file: Path, as_json: bool) -> int:
+def _verify_stream(bank: Any, name: str, file: Path, as_json: bool) -> int:
     from voicegmm._base.options import to_mapping
     from voicegmm.audio import Recording
-    from voicegmm.bank import VoiceBank
 
-    verifier = VoiceBank.open(bank).verifier(name)
+    verifier = bank.verifier(name)
     step = verifier.sample_rate // 10
     pieces = (
         block[start : start + step]
@@ -411,62 +430,3 @@ def _verify_stream(bank: Path, name: str, file: Path, as_json: bool) -> int:
     verdict = {"accept": "yes", "reject": "no", "undecided": "undecided"}[state.decision]
     click.echo(f"{verdict}: {state.reason}, {state.seconds:.1f} s of sound")
     return 0
-
-
-@click.command("list")
-@_BANK
-@click.option(
-    "--audit",
-    is_flag=True,
-    help="Tell what enrolled each: when, seconds of speech, SHA-256 and name of each file.",
-)
-@untrusted_option
-@json_option
-@debug_option
-def list_speakers(bank: Path, audit: bool, as_json: bool) -> None:
-    """List the speakers of a bank."""
-    from voicegmm._base.options import to_mapping
-    from voicegmm.bank import VoiceBank
-
-    speakers = VoiceBank.open(bank).voices.speakers
-    spoken = dict(zip(speakers.ids, speakers.seconds.tolist(), strict=True))
-    records = {name: speakers.records.get(name, ()) for name in spoken}
-    if as_json and audit:
-        print_json(
-            {
-                name: {"speech_seconds": spoken[name], "enrolled_from": to_mapping(each)}
-                for name, each in records.items()
-            }
-        )
-        return
-    if as_json:
-        print_json(spoken)
-        return
-    for name, seconds in spoken.items():
-        click.echo(f"{name}\t{seconds:.1f} s of speech")
-        if not audit:
-            continue
-        for one in records[name]:
-            when, content = one.enrolled_at or "(no time)", one.content or "(no hash)"
-            click.echo(f"  {when}  {one.seconds:.1f} s  {content}  {one.file}")
-        if not records[name]:
-            click.echo("  no record: enrolled by an earlier version")
-
-
-@click.command(short_help="Take a speaker out of a bank.")
-@_BANK
-@click.argument("name")
-@debug_option
-def remove(bank: Path, name: str) -> None:
-    """Take the speaker NAME out of a bank; the file is written anew without them."""
-    from voicegmm._base.files import locked
-    from voicegmm.bank import VoiceBank
-
-    VoiceBank.open(bank)
-    with locked(bank):
-        rest = VoiceBank.open(bank).remove(name)
-        rest.save(bank)
-    click.echo(
-        f"{name} removed; {len(rest.names)} speakers remain. What the background model learned "
-        "from this voice stays in it until it is trained again"
-    )

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from voicegmm.cli.console import debug_option, json_option, print_json, untrusted_option
+from voicegmm.cli.passphrases import passphrase_of, passphrase_option
 
 
 @click.command(short_help="Say what any of our files is.")
@@ -16,16 +17,21 @@ from voicegmm.cli.console import debug_option, json_option, print_json, untruste
     is_flag=True,
     help="Read all of it, and compare its digests, checksums and fingerprints with the content.",
 )
+@passphrase_option
 @untrusted_option
 @json_option
 @debug_option
-def info(file: Path, verified: bool, as_json: bool) -> None:
+def info(file: Path, verified: bool, passphrase_file: Path | None, as_json: bool) -> None:
     """Say what any of our files is: format, version, what made it, what is in it."""
-    from voicegmm.store import describe, verify
+    from voicegmm.store import decrypted, describe, verify
 
-    found = describe(file)
+    passphrase = passphrase_of(file, passphrase_file)
+    source = decrypted(file, passphrase) if passphrase else file
+    found = describe(source)
+    if passphrase:
+        found["encrypted"] = True
     if verified:
-        found["verified"] = verify(file)
+        found["verified"] = verify(source)
     if as_json:
         print_json(found)
     else:

@@ -20,6 +20,7 @@ from voicegmm.cli import (
     features,
     fusion,
     info,
+    keeping,
     run,
     sweep,
 )
@@ -37,7 +38,7 @@ def voicegmm() -> None:
     Try `voicegmm demo`: it makes its own voices and needs no data.
 
     \b
-    People's voices   train, enroll, identify, verify, list, remove
+    People's voices   train, enroll, identify, verify, list, remove, encrypt, decrypt
     Kinds of voices   classify train, classify
     Experiments       run, sweep, config; or step by step: features extract, ubm train, adapt,
                       score, evaluate, compare, fuse, convert
@@ -54,8 +55,10 @@ for _command in (
     bank.enroll,
     bank.identify,
     bank.verify,
-    bank.list_speakers,
-    bank.remove,
+    keeping.list_speakers,
+    keeping.remove,
+    keeping.encrypt,
+    keeping.decrypt,
     classify.classify,
     run.run,
     config.config,

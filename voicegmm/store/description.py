@@ -244,6 +244,7 @@ def _speakers(path: str | os.PathLike[str]) -> dict[str, Any]:
         "sequential": to_mapping(voices.sequential) if voices.sequential else None,
         "uncalibrated_because": voices.uncalibrated_because,
         "not_enrolled": voices.not_enrolled,
+        "removals": to_mapping(voices.removals),
         "front_end": to_mapping(speakers.background.front_end),
     }
 

@@ -244,6 +244,8 @@ def stored_digest(path: str | os.PathLike[str], check: bool = False) -> str:
     FormatError
         If it does not fit.
     """
+    if isinstance(path, Received) and path.image.startswith(SEAL_START):
+        return check_seal(BytesIO(path.image), path, whole=check).sha256
     path = Path(path)
     if not is_sealed(path):
         return ""
@@ -264,6 +266,11 @@ def decrypted(path: str | os.PathLike[str], passphrase: str) -> Received:
         If the file is not encrypted, or damaged.
     """
     path = Path(path)
+    if _distrusted:
+        raise EncryptionError(
+            f"{path}: is encrypted; write what a stranger made to a plain file first, with "
+            "`voicegmm decrypt -o`"
+        )
     try:
         plain = decrypt(path.read_bytes(), passphrase, path)
     except OSError as error:
