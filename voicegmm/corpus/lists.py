@@ -15,6 +15,7 @@ from voicegmm._base.files import write_text
 
 # Control characters, halves of characters (bytes that are no UTF-8), line and paragraph ends.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+_MOST_LINE = 1_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def each_line(path: str | Path) -> Iterator[tuple[int, str]]:
     at, empty = 0, True
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
+            for number, raw in enumerate(iter(lambda: file.readline(_MOST_LINE), b""), 1):
+                if len(raw) == _MOST_LINE:
+                    raise ListError(f"{path}: line {number}: not a text list (a line without end)")
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
                 at += len(raw)
                 line = line.removesuffix("\n").removesuffix("\r")
