@@ -267,7 +267,7 @@ def test_features_of_another_version_are_refused(tmp_path):
 
 
 def test_a_failing_extraction_leaves_nothing_behind(tmp_path, monkeypatch):
-    def broken(self, path, segments=None):
+    def broken(self, path, segments=None, excerpt=None):
         raise RuntimeError("bug")
 
     monkeypatch.setattr(Pipeline, "extract_file", broken)

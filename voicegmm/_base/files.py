@@ -27,10 +27,14 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         If it is a folder, or its folder does not exist or cannot be written.
     """
     target = Path(path)
-    if target.is_dir():
+    try:
+        folder = target.resolve().parent
+        is_folder, exists = target.is_dir(), folder.is_dir()
+    except OSError as error:
+        raise VoicegmmError(f"{target}: cannot be written: {error.strerror}") from error
+    if is_folder:
         raise VoicegmmError(f"{target} is a folder; name a file to write")
-    folder = target.resolve().parent
-    if not folder.is_dir():
+    if not exists:
         raise VoicegmmError(f"{target}: the folder {folder} does not exist; make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise VoicegmmError(f"{target}: the folder {folder} cannot be written")
@@ -115,7 +119,8 @@ def whole_file(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path
             temporary.unlink()
         raise
     finally:
-        os.close(handle)
+        with suppress(OSError):  # all of it is on the disk, or gone
+            os.close(handle)
 
 
 def _permissions(target: Path, mode: int) -> int:

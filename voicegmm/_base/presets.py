@@ -110,7 +110,11 @@ def _expanded(
         base = table["extends"]
         if not isinstance(base, str):
             raise OptionError(f"extends must be the name of a preset, got {base!r} ({path})")
-        values, found = _load(find_config(base, path.parent), seen)
+        try:
+            found_path = find_config(base, path.parent)
+        except OptionError as error:
+            raise OptionError(f"{error} ({path}: {prefix}extends)") from None
+        values, found = _load(found_path, seen)
         sources = {prefix + key: source for key, source in found.items()}
     for key, value in table.items():
         if key == "extends":

@@ -23,13 +23,12 @@ from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
 from voicegmm.store.hdf5 import (
     at_hand,
-    check_room,
-    new_file,
     open_file,
     read_array,
     read_strings,
     write_strings,
 )
+from voicegmm.store.large_files import LargeFile, new_large_file
 from voicegmm.store.receiving import Received
 from voicegmm.store.sealing import SEAL_BYTES, Extent
 
@@ -47,9 +46,9 @@ _WRITE_ROWS = _COLUMN_ROWS
 class FeatureWriter:
     """Appends recordings to a feature store that is being made; `new_store` gives one."""
 
-    def __init__(self, file: h5py.File, pipeline: Pipeline) -> None:
+    def __init__(self, large: LargeFile, pipeline: Pipeline) -> None:
         width = pipeline.n_dims
-        self._file = file
+        self._large, file = large, large.file
         self._rows: dict[str, Any] = {
             "frames": file.create_dataset(
                 "frames",
@@ -95,7 +94,7 @@ class FeatureWriter:
         waiting, self._waiting = self._waiting, []
         start, stop = self._n_written, self._offsets[-1]
         self._n_written = stop
-        check_room(self._file, 2 * sum(r.frames.nbytes + 8 * len(r.frames) for r in waiting))
+        self._large.check_room(2 * sum(r.frames.nbytes + 8 * len(r.frames) for r in waiting))
         for name, dataset in self._rows.items():
             parts = [getattr(result, name) for result in waiting]
             dataset.resize(stop, axis=0)
@@ -104,7 +103,7 @@ class FeatureWriter:
 
     def finish(self) -> None:
         """Write what is known only at the end."""
-        file = self._file
+        file = self._large.file
         if not self._ids:
             raise VoicegmmError("a feature store needs at least one recording")
         if self._waiting:
@@ -123,14 +122,14 @@ def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
     return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=chunks, fletcher32=True)
 
 
-def _extents_of_rows(file: h5py.File) -> list[Extent]:
+def _extents_of_rows(large: LargeFile) -> list[Extent]:
     """Tell where the chunks of the rows lie in the file: each carries a checksum."""
     found: list[Extent] = []
     for name in ROWS:
-        dataset = file[name].id
+        dataset = large.file[name].id
         if not dataset.shape[0]:
             continue
-        shift = _shift(file.filename, dataset)
+        shift = _shift(large.path, dataset)
         if shift is None:
             return []
         chunks: list[Any] = []
@@ -144,11 +143,11 @@ def _extents_of_rows(file: h5py.File) -> list[Extent]:
     return joined
 
 
-def _shift(path: str, dataset: Any) -> int | None:
+def _shift(path: Path, dataset: Any) -> int | None:
     """Tell from where the library counts: some versions count from behind the seal."""
     where = dataset.get_chunk_info(0).byte_offset
     _, content = dataset.read_direct_chunk((0,) * dataset.rank)
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         for shift in (0, SEAL_BYTES):
             file.seek(where + shift)
             if file.read(len(content)) == content:
@@ -170,17 +169,9 @@ def new_store(
     labels : str
         Fingerprint of the segments that said where there is speech, if any did: the file's parent.
     """
-    with new_file(
-        path,
-        FORMAT,
-        VERSION,
-        pipeline.options,
-        pipeline.fingerprint,
-        labels,
-        in_memory=False,
-        unsealed=_extents_of_rows,
-    ) as file:
-        writer = FeatureWriter(file, pipeline)
+    options, made_by = pipeline.options, pipeline.fingerprint
+    with new_large_file(path, FORMAT, VERSION, options, made_by, labels, _extents_of_rows) as large:
+        writer = FeatureWriter(large, pipeline)
         yield writer
         writer.finish()
 

@@ -2,9 +2,7 @@
 
 import logging
 import os
-import resource
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -26,9 +24,7 @@ from voicegmm.store.receiving import Received, receive
 from voicegmm.store.sealing import (
     SEAL_BYTES,
     SEAL_START,
-    Extent,
     check_seal,
-    seal,
     seal_of,
     write_sealed,
 )
@@ -40,10 +36,9 @@ _distrusted = False
 FIRST_SEALED = 2
 """The version of each format whose files are sealed, and those after it."""
 
-_LAYOUT: dict[str, Any] = {"libver": ("earliest", "v110"), "userblock_size": SEAL_BYTES}
+LAYOUT: dict[str, Any] = {"libver": ("earliest", "v110"), "userblock_size": SEAL_BYTES}
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHUNK_CACHE = 32_000_000  # bytes: a few minutes of speech, read again without another look
-_ROOM = 4_000_000  # bytes that HDF5 may want for itself
 
 
 @contextmanager
@@ -55,14 +50,13 @@ def new_file(
     fingerprint: str,
     parent: str = "",
     mode: int = 0o644,
-    in_memory: bool = True,
-    unsealed: Callable[[h5py.File], Sequence[Extent]] = lambda _: (),
     passphrase: str = "",
 ) -> Iterator[h5py.File]:
     """Open a new file of one of our formats; it is sealed and takes its place when the block ends.
 
-    Files are put together in memory and written in one go: when a disk is full, it is our write
-    that fails, with a clear error, and not the HDF5 library, which does not survive it.
+    It is put together in memory and written in one go: when a disk is full, it is our write that
+    fails, with a clear error, and not the HDF5 library's. For what may be larger than the memory
+    there is `voicegmm.store.large_files`.
 
     Parameters
     ----------
@@ -77,59 +71,52 @@ def new_file(
         Of the content, and of what it was made from.
     mode : int
         Permissions of the finished file.
-    in_memory : bool
-        False for files that may be larger than the memory; see `check_room`.
-    unsealed : callable
-        Gives, of the finished file, what has checksums of its own; see `sealing.seal`.
     passphrase : str
-        What to encrypt a file by that is put together in memory; empty: it is not encrypted.
+        What to encrypt the file by; empty: it is not encrypted.
 
     Raises
     ------
     EncryptionError
         Without one, if the file would take the place of one that is encrypted.
     """
-    if not passphrase and is_encrypted(path):
-        raise EncryptionError(
-            f"{path}: is encrypted, and would not be any more; give its passphrase, or decrypt it "
-            "first with `voicegmm decrypt`"
-        )
-    driver: dict[str, Any] = {"driver": "core", "backing_store": False} if in_memory else {}
+    if not passphrase:
+        refuse_to_decrypt(path)
     with whole_file(path, mode) as temporary:
-        with h5py.File(temporary, "w", **_LAYOUT, **driver) as file:
-            file.attrs["format"] = kind
-            file.attrs["format_version"] = version
-            file.attrs["created_by"] = f"voicegmm {__version__}"
-            file.attrs["options"] = canonical_json(options)
-            file.attrs["fingerprint"] = fingerprint
-            file.attrs["parent"] = parent
+        with h5py.File(temporary, "w", driver="core", backing_store=False, **LAYOUT) as file:
+            write_header(file, kind, version, options, fingerprint, parent)
             yield file
             file.flush()
-            image = file.id.get_file_image() if in_memory else None
-            extents = () if in_memory else unsealed(file)
-        if image is None:
-            seal(temporary, extents)
-        elif passphrase:
+            image = file.id.get_file_image()
+        if passphrase:
             temporary.write_bytes(encrypt(seal_of(image) + image, passphrase))
         else:
             write_sealed(temporary, image)
 
 
-def check_room(file: h5py.File, n_bytes: int) -> None:
-    """Refuse to write what would not fit, before the HDF5 library tries.
+def write_header(
+    file: h5py.File, kind: str, version: int, options: Any, fingerprint: str, parent: str
+) -> None:
+    """Write what each of our files says of itself; see `new_file`."""
+    file.attrs["format"] = kind
+    file.attrs["format_version"] = version
+    file.attrs["created_by"] = f"voicegmm {__version__}"
+    file.attrs["options"] = canonical_json(options)
+    file.attrs["fingerprint"] = fingerprint
+    file.attrs["parent"] = parent
+
+
+def refuse_to_decrypt(path: str | os.PathLike[str]) -> None:
+    """Refuse to put a plain file in the place of one that is encrypted.
 
     Raises
     ------
-    VoicegmmError
-        If the disk, or the limit on the size of files, has no room for so much more.
+    EncryptionError
     """
-    path = Path(file.filename)
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    room = shutil.disk_usage(path.parent).free
-    if limit != resource.RLIM_INFINITY:
-        room = min(room, limit - path.stat().st_size)
-    if room < n_bytes + _ROOM:
-        raise VoicegmmError(f"{path.parent}: no space left on the disk for the features")
+    if is_encrypted(path):
+        raise EncryptionError(
+            f"{path}: is encrypted, and would not be any more; give its passphrase, or decrypt it "
+            "first with `voicegmm decrypt`"
+        )
 
 
 @contextmanager
