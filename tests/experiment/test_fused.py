@@ -8,7 +8,9 @@ import pytest
 
 from voicegmm._base.errors import OptionError
 from voicegmm.experiment import load_recipe, run_recipe
+from voicegmm.experiment.steps.evaluation import evaluate_fused
 from voicegmm.scoring import read_scores
+from voicegmm.scoring.evaluation import EvaluationOptions
 from voicegmm.store import load_fusion
 
 FUSED = """
@@ -92,8 +94,24 @@ def test_results_and_report_tell_of_each_system(done):
         assert re.search(
             rf'<th scope="row">{what}</th><td[^>]*>[^<]*</td><td><code>[0-9a-f]{{32}}<', page
         )
+    for stage in ("wide: features", "mean: scores", "fusion", "evaluation"):
+        assert re.search(rf'<th scope="row">{stage}</th><td class="number">[0-9.]+</td>', page)
     config = json.loads((done.folder / "config.json").read_text())
     assert config["systems"]["mean"]["features"]["normalization"]["method"] == "mean"
+
+
+def test_recordings_that_no_system_could_use_are_told_once(done, tmp_path):
+    results = {}
+    for name in ("wide", "mean"):
+        told = json.loads((done.folder / "systems" / name / "results.json").read_text())
+        idle = {"status": "unreadable", "reason": "b.wav: is empty", "n_trials": 0}
+        told["failures"] = [idle, {"status": "no speech", "reason": "t.wav", "n_trials": 3}]
+        results[name] = tmp_path / f"{name}.json"
+        results[name].write_text(json.dumps(told))
+    scores, fusion = done.folder / "scores.tsv", done.folder / "fusion.h5"
+    out = tmp_path / "results.json"
+    evaluate_fused(scores, fusion, results, EvaluationOptions(n_bootstrap=0), {}, [], out)
+    assert json.loads(out.read_text())["failures"] == [idle]
 
 
 @pytest.mark.slow

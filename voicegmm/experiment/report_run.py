@@ -91,7 +91,7 @@ def read_run(
 ) -> RunFacts:
     """Read what a run folder knows; see `voicegmm.experiment.report.write_report`."""
     options = read_json(folder / "config.json")
-    stages = read_json(folder / "stages.json")
+    stages = _stages(folder)
     calibration = folder / "calibration.json"
     curve: tuple[float, ...] = ()
     systems: dict[str, ScoreTable] = {}
@@ -100,6 +100,12 @@ def read_run(
         places = {name: folder / "systems" / name for name in results["systems"]}
         systems = {name: read_scores(place / "scores.tsv") for name, place in places.items()}
         store = next(iter(places.values())) / "features.h5"
+        of_systems = {
+            f"{name}: {stage}": known
+            for name, place in places.items()
+            for stage, known in _stages(place).items()
+        }
+        stages = of_systems | stages
     else:
         background = load_background(folder / "ubm.h5")
         facts = tuple(_model_facts(background, options))
@@ -115,12 +121,17 @@ def read_run(
         curve,
         options,
         read_json(folder / "environment.json"),
-        {name: known for name, known in stages.items() if name != OWN_STAGE},
+        stages,
         tuple(_file_rows(folder, files)),
         inputs,
         seconds,
         systems,
     )
+
+
+def _stages(folder: Path) -> dict[str, Any]:
+    stages = read_json(folder / "stages.json")
+    return {name: known for name, known in stages.items() if name != OWN_STAGE}
 
 
 def _file_rows(folder: Path, files: Mapping[str, str]) -> Iterator[FileRow]:

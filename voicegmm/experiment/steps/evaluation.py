@@ -44,12 +44,21 @@ def evaluate_fused(
 ) -> None:
     """Write all figures of a fused score table, and what each system does alone."""
     weighed = load_fusion(fusion)
+    alone = {name: json.loads(results[name].read_text("utf-8")) for name in weighed.systems}
     systems = {
-        name: {"weight": weight, "metrics": json.loads(results[name].read_text("utf-8"))["metrics"]}
+        name: {"weight": weight, "metrics": alone[name]["metrics"]}
         for name, weight in zip(weighed.systems, weighed.weights, strict=True)
     }
     table = read_scores(scores)
-    _write(out, table, options, title, warnings, {"systems": systems}, _failures(table))
+    # Recordings that cost no trial are of the background or of enrollments: each told once.
+    idle = {
+        failure["reason"]: failure
+        for told in alone.values()
+        for failure in told["failures"]
+        if not failure["n_trials"]
+    }
+    failures = [*_failures(table), *idle.values()]
+    _write(out, table, options, title, warnings, {"systems": systems}, failures)
 
 
 def _write(
