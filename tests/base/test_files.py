@@ -1,12 +1,15 @@
 import fcntl
 import os
 import stat
+import subprocess
+import sys
+import tempfile
 
 import pytest
 
 from voicegmm._base import files
 from voicegmm._base.errors import InUseError, VoicegmmError
-from voicegmm._base.files import locked, read_secret, whole_file, write_text
+from voicegmm._base.files import locked, read_secret, whole_file, work_folder, write_text
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -160,3 +163,31 @@ def test_a_passphrase_is_read_from_a_file_of_its_owner(tmp_path):
     os.close(writing)
     assert read_secret(f"/dev/fd/{reading}") == "from a command"
     os.close(reading)
+
+
+def test_a_work_folder_goes_and_so_does_that_of_a_killed_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "voicegmm-results").mkdir()  # somebody's own
+    (tmp_path / "voicegmm-link").symlink_to(tmp_path / "voicegmm-results")
+    code = """if True:
+        from voicegmm._base.files import work_folder
+        with work_folder() as work:
+            (work / "features.h5").write_text("speech")
+            print(flush=True)
+            input()
+    """
+    there = os.environ | {"TMPDIR": str(tmp_path)}
+    command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=there) as child:
+        child.stdout.readline()
+        with work_folder() as mine:
+            assert mode_of(mine) == 0o700
+            (theirs,) = {p.parent for p in tmp_path.glob("*/features.h5")}  # alive: left alone
+            with work_folder() as other:
+                assert mine.exists()
+            assert not other.exists()
+        child.kill()
+    assert theirs.exists()
+    with work_folder():
+        assert not theirs.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["voicegmm-link", "voicegmm-results"]

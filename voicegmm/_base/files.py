@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import stat
 import struct
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from voicegmm._base.errors import InUseError, VoicegmmError
 
 _LEFTOVER = ".part"
+_WORK, _HELD = "voicegmm-", ".held"
 _LONGEST_SECRET = 4096  # bytes
 
 
@@ -170,6 +172,33 @@ def _hold(handle: int) -> bool:
     except OSError:  # held by another, or a file system that knows no locks
         return False
     return True
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """Give a folder for temporary files that only its owner can open; it goes when the block ends.
+
+    What a process of the same owner that was killed left is removed, too: features are speech.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_WORK}*"):
+        with suppress(OSError):
+            if left.is_symlink() or left.stat().st_uid != os.getuid():
+                continue
+            handle = os.open(left / _HELD, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if _hold(handle):
+                    shutil.rmtree(left)
+            finally:
+                os.close(handle)
+    with tempfile.TemporaryDirectory(prefix=_WORK) as name:
+        work = Path(name)
+        handle = os.open(work / f"{_HELD}.new", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _hold(handle)
+            (work / f"{_HELD}.new").rename(work / _HELD)  # never there without being held
+            yield work
+        finally:
+            os.close(handle)
 
 
 def _settle(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Classes of voices from labeled folders: gender, language, genuine or spoofed, anything heard."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ import numpy as np
 
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import ListError, VoicegmmError
+from voicegmm._base.files import work_folder
 from voicegmm._base.progress import Progress, counting, silent
 from voicegmm._base.reasons import together
 from voicegmm.bank.training import choose_components
@@ -211,8 +211,8 @@ class VoiceClassifier:
         """
         options = options or ClassifierOptions()
         recordings = scan_classes(Path(folder))
-        with tempfile.TemporaryDirectory(prefix="voicegmm-") as work:
-            return _trained(recordings, Path(work), options, n_workers, progress)
+        with work_folder() as work:
+            return _trained(recordings, work, options, n_workers, progress)
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> "VoiceClassifier":
@@ -287,10 +287,11 @@ class VoiceClassifier:
                 f"trained are {', '.join(self.names)}"
             )
         with (
-            tempfile.TemporaryDirectory(prefix="voicegmm-") as work,
-            _extracted(
-                recordings, self.classes.models.front_end, Path(work), n_workers, progress
-            ) as (frames, summary),
+            work_folder() as work,
+            _extracted(recordings, self.classes.models.front_end, work, n_workers, progress) as (
+                frames,
+                summary,
+            ),
         ):
             kept = recordings.usable(lambda file: frames.status(file).ok)
             scores = score_classes(self.classes.models, frames, kept.files, n_workers)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from voicegmm._base.errors import OptionError, VoicegmmError
+from voicegmm._base.files import work_folder
 from voicegmm._base.progress import Progress, silent
 from voicegmm.bank.answers import Candidate, Identification, Verification
 from voicegmm.bank.streaming import StreamVerifier
@@ -97,10 +97,10 @@ class VoiceBank:
         VoicegmmError
             If there are no recordings, or no speaker with enough speech.
         """
-        with tempfile.TemporaryDirectory(prefix="voicegmm-") as work:
+        with work_folder() as work:
             training = train_voices(
                 Path(folder),
-                Path(work),
+                work,
                 options or BankOptions(),
                 Path(background) if background else None,
                 n_workers,
