@@ -10,7 +10,7 @@ the models are read once for many tests. How the work is cut depends on its size
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -21,7 +21,7 @@ import numpy as np
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
-from voicegmm.compute import ordered_map
+from voicegmm.compute import keep_freed_memory, ordered_map
 from voicegmm.mixture import DiagonalGMM, MapOptions, Statistics, adapt, first_from_means
 from voicegmm.mixture.density import (
     BLOCK,
@@ -39,6 +39,7 @@ Test = tuple[FloatArray, FloatArray | None]
 
 _BATCH = 2**23  # numbers in the vectors that are multiplied at once: the models are read for them
 _MODELS, _NUMBERS = 1024, 2**22  # models, and numbers in them, multiplied at a time
+_TESTS = 8  # that one worker takes at a time, at most: of short ones, handing over takes longest
 
 
 class Batch(Protocol):
@@ -55,6 +56,11 @@ class Batch(Protocol):
 
 _Cut = tuple[int, slice, slice]
 """A part of a batch's product: which vectors, which of its models, which components."""
+
+
+def _together(n_tests: int) -> Iterable[slice]:
+    """Cut the tests of a batch into what one worker takes at a time."""
+    return blocks(n_tests, min(max(n_tests // 16, 1), _TESTS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +166,11 @@ class SupervectorProducts:
             For a test without frames, or a frame that is not finite or of another dimension.
         """
         filled = ordered_map(lambda item: self._fill(*item, read), self._places(batches), n_workers)
+        keep_freed_memory()
 
         def parts() -> Iterator[tuple[Float32Array, IntArray, _Cut]]:
             for batch in batches:
-                for _ in batch.tests:
+                for _ in _together(len(batch.tests)):
                     vectors = next(filled)
                 for cut in self._cuts(len(batch.rows)):
                     yield vectors, batch.rows, cut
@@ -175,25 +182,32 @@ class SupervectorProducts:
                 total[models] += next(products)
             yield total.T / len(self._sides)
 
-    def _places(self, batches: Sequence[Batch]) -> Iterator[tuple[Float32Array, int, int]]:
-        """Give where the vectors of each test shall stand: their batch's, and which of it."""
+    def _places(
+        self, batches: Sequence[Batch]
+    ) -> Iterator[tuple[Float32Array, slice, Sequence[int]]]:
+        """Give where the vectors of some tests shall stand: their batch's, and which of it."""
         for batch in batches:
             shape = (len(self._sides), len(batch.tests), *self.gmm.means.shape)
             vectors = np.empty(shape, np.float32)
-            for number, test in enumerate(batch.tests):
-                yield vectors, number, test
+            for some in _together(len(batch.tests)):
+                yield vectors, some, batch.tests[some]
 
     def _fill(
-        self, vectors: Float32Array, number: int, test: int, read: Callable[[int], Test]
+        self,
+        vectors: Float32Array,
+        some: slice,
+        tests: Sequence[int],
+        read: Callable[[int], Test],
     ) -> Float32Array:
-        """Write the vectors of a test to their place: the one the method says, and its reverse."""
-        counts, centered, n_frames = self._first_order(*read(test))
-        if self.method != "linear":
-            vectors[-1, number] = self._adapted(counts, centered, n_frames)
-        if self.method in ("linear", "symmetric"):
-            centered *= self._precisions
-            vectors[0, number] = centered
-            vectors[0, number] *= 1 / n_frames
+        """Write the vectors of tests to their place: the one the method says, and its reverse."""
+        for number, test in enumerate(tests, some.start):
+            counts, centered, n_frames = self._first_order(*read(test))
+            if self.method != "linear":
+                vectors[-1, number] = self._adapted(counts, centered, n_frames)
+            if self.method in ("linear", "symmetric"):
+                centered *= self._precisions
+                vectors[0, number] = centered
+                vectors[0, number] *= 1 / n_frames
         return vectors
 
     @cached_property
