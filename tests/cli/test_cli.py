@@ -13,6 +13,7 @@ import soundfile
 
 from voicegmm.cli import main
 from voicegmm.cli.console import bars
+from voicegmm.scoring import read_scores
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_train_refuses_to_replace_and_speaks_json(typed, bank, speaker_folders, 
     assert "one sub-folder a speaker" in err
 
 
-def test_the_batch_workflow(typed, voices, tmp_path):
+def test_the_batch_workflow(typed, voices, tmp_path, monkeypatch):
     lists, store = voices / "lists", tmp_path / "features.h5"
     code, out, _ = typed("features", "extract", voices / "wavs", "-o", store, "--json")
     assert (code, json.loads(out)["n_recordings"]) == (0, 96)
@@ -148,6 +149,11 @@ def test_the_batch_workflow(typed, voices, tmp_path):
     assert out == f"{speakers}: 12 speakers\n"
     code, out, _ = typed("score", speakers, store, "--trials", lists / "trials.txt", "-o", scores)
     assert "144 of 144 trials scored, uncalibrated" in out
+    monkeypatch.setattr("voicegmm.corpus.long_lists.PART_BYTES", 1000)  # as of millions of trials
+    again, trials = tmp_path / "again.tsv", lists / "trials.txt"
+    code, out, _ = typed("score", speakers, store, "--trials", trials, "-o", again)
+    assert f"{again}: 144 of 144 trials scored, uncalibrated" in out
+    np.testing.assert_allclose(read_scores(again).scores, read_scores(scores).scores, atol=1e-5)
     report = tmp_path / "report.html"
     code, out, err = typed("evaluate", scores, "--report", report)
     assert code == 0

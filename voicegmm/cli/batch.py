@@ -1,6 +1,8 @@
 """The batch workflow, step by step: background model, adaptation, scores."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +21,10 @@ from voicegmm.cli.console import (
     workers_option,
 )
 from voicegmm.cli.explaining import check_explanations, explain_table
+
+if TYPE_CHECKING:
+    from voicegmm.scoring import ScoredList, ScoringOptions, Voices
+    from voicegmm.store import FeatureStore, ScoreJournal
 
 _PATH = click.Path(path_type=Path)
 _OUT = click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
@@ -298,21 +304,16 @@ def score(
     """Score trials: the mean log-likelihood ratio of each, calibrated where SPEAKERS can.
 
     A trial that cannot be scored stands in the table with a status and the reason. Finished scores
-    are kept in OUT.partial: after an interruption the same command goes on from there, and ends
-    with the same table.
+    are kept in OUT.partial, those of a list that is too long for memory in OUT.parts: after an
+    interruption the same command goes on from there, and ends with the same table.
     """
     from voicegmm._base.options import from_mapping, to_mapping
     from voicegmm._base.presets import Config, with_overrides
-    from voicegmm._base.progress import counting
-    from voicegmm.corpus import read_segments, read_trials
-    from voicegmm.scoring import ScoringOptions, score_trials, write_scores
-    from voicegmm.scoring.frames import check_files
+    from voicegmm.corpus import n_parts_of, read_segments
+    from voicegmm.scoring import ScoringOptions
     from voicegmm.store import FeatureStore, ScoreJournal, load_voices
 
     check_output(out, speakers, store, trials, segments)
-    tried = read_trials(trials)
-    if tried.n_duplicates:
-        warn(f"{trials}: {tried.n_duplicates} trials stand twice and are scored once")
     made_of = read_segments(segments) if segments else {}
     voices = load_voices(speakers)
     asked = {"method": method, "n_top": top, "length_normalization": length_normalization}
@@ -322,19 +323,91 @@ def score(
         known = {"normalization": known["normalization"]}
     config = with_overrides(Config(known | given, {}), settings)
     options = from_mapping(ScoringOptions, config.values, sources=config.sources)
-    if explained:
-        check_explanations(explained, len(tried))
-    with FeatureStore(store) as frames, ScoreJournal(out) as journal, bars() as progress:
-        parts = [file for test in tried.tests for file in made_of.get(test, ())]
-        check_files(frames, parts, str(segments))
-        counted = counting(progress, "trials", len(tried))
+    n_parts = n_parts_of(trials)
+    with FeatureStore(store) as frames, ScoreJournal(out) as journal:
+        job = _Job(voices, frames, made_of, str(segments), options, cores(workers), explained)
+        if n_parts > 1:
+            result = _score_in_parts(job, trials, n_parts, out)
+        else:
+            result = _score_at_once(job, trials, out, journal)
+    warn_of_unscored(result)
+    kind = "calibrated" if voices.calibration else "uncalibrated"
+    click.echo(f"{out}: {result.n_scored} of {result.n_trials} trials scored, {kind}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What trials are scored with."""
+
+    voices: "Voices"
+    frames: "FeatureStore"
+    segments: dict[str, tuple[str, ...]]
+    segments_file: str
+    options: "ScoringOptions"
+    n_workers: int
+    explained: Path | None
+
+    def check(self, tests: tuple[str, ...], n_trials: int) -> None:
+        """Refuse segments without features, and explanations of too many trials."""
+        from voicegmm.scoring.frames import check_files
+
+        if self.explained:
+            check_explanations(self.explained, n_trials)
+        parts = [file for test in tests for file in self.segments.get(test, ())]
+        check_files(self.frames, parts, self.segments_file)
+
+
+def _score_at_once(job: _Job, path: Path, out: Path, journal: "ScoreJournal") -> "ScoredList":
+    from voicegmm._base.progress import counting
+    from voicegmm.corpus import read_trials
+    from voicegmm.scoring import ScoredList, score_trials, write_scores
+
+    trials = read_trials(path)
+    _warn_of_duplicates(path, trials.n_duplicates)
+    job.check(trials.tests, len(trials))
+    with bars() as progress:
+        counted = counting(progress, "trials", len(trials))
         table = score_trials(
-            voices, frames, tried, made_of, cores(workers), counted, options, journal
+            job.voices,
+            job.frames,
+            trials,
+            job.segments,
+            job.n_workers,
+            counted,
+            job.options,
+            journal,
         )
         write_scores(out, table)
-        if explained:
-            explain_table(explained, voices.speakers, frames, table, made_of)
-    warn_of_unscored(table)
-    n_scored = int(table.scored.sum())
-    kind = "calibrated" if voices.calibration else "uncalibrated"
-    click.echo(f"{out}: {n_scored} of {len(table)} trials scored, {kind}")
+        if job.explained:
+            explain_table(job.explained, job.voices.speakers, job.frames, table, job.segments)
+    return ScoredList.of(table)
+
+
+def _score_in_parts(job: _Job, path: Path, n_parts: int, out: Path) -> "ScoredList":
+    """Score a list that is too long for memory, in a folder beside OUT that goes in the end."""
+    from voicegmm._base.progress import counting
+    from voicegmm.corpus import parts_folder, split_trials
+    from voicegmm.scoring import score_long_list
+    from voicegmm.store import ScoreJournal
+
+    with parts_folder(out) as folder, bars() as progress:
+        parts = split_trials(path, folder, n_parts)
+        job.check(parts.tests, parts.n_trials)
+        result = score_long_list(
+            job.voices,
+            job.frames,
+            parts,
+            out,
+            ScoreJournal,
+            job.segments,
+            job.n_workers,
+            counting(progress, "trials", parts.n_trials),
+            job.options,
+        )
+    _warn_of_duplicates(path, result.n_duplicates)
+    return result
+
+
+def _warn_of_duplicates(path: Path, n_duplicates: int) -> None:
+    if n_duplicates:
+        warn(f"{path}: {n_duplicates} trials stand twice and are scored once")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from voicegmm.scoring import ScoreTable
+    from voicegmm.scoring import ScoredList, ScoreTable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -166,7 +166,7 @@ def warn(message: str) -> None:
     click.echo(f"warning: {' '.join(message.split())}", err=True)
 
 
-def warn_of_unscored(table: "ScoreTable", most: int = 10) -> None:
+def warn_of_unscored(table: "ScoreTable | ScoredList", most: int = 10) -> None:
     """Tell why trials have no score: the reasons that cost the most of them, a line each."""
     failures = sorted(table.failures().values(), key=lambda failure: -failure[2])
     for status, reason, count in failures[:most]:

@@ -30,6 +30,7 @@ from voicegmm.corpus.lists import (
     write_paths,
     write_segments,
 )
+from voicegmm.corpus.long_lists import TrialParts, n_parts_of, parts_folder, split_trials
 from voicegmm.corpus.protocol import Protocol, leakage_warnings
 from voicegmm.corpus.splits import Split
 from voicegmm.corpus.tables import read_utterances, write_utterances
@@ -49,6 +50,7 @@ __all__ = [
     "Problem",
     "Protocol",
     "Split",
+    "TrialParts",
     "Trials",
     "Utterance",
     "by_speaker",
@@ -56,6 +58,8 @@ __all__ = [
     "find_recordings",
     "labels_of",
     "leakage_warnings",
+    "n_parts_of",
+    "parts_folder",
     "read_audacity_labels",
     "read_corpus",
     "read_enrollments",
@@ -73,6 +77,7 @@ __all__ = [
     "scan_speakers",
     "shared_recordings",
     "speaker_of",
+    "split_trials",
     "write_enrollments",
     "write_files",
     "write_paths",

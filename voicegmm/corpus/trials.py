@@ -163,6 +163,27 @@ def _malformed(path: Path, number: int, line: str, wanted: str) -> ListError:
     return ListError(f"{path}: line {number}: expected {wanted}, got {line!r}")
 
 
+def each_trial(path: str | Path) -> Iterator[tuple[str, str, int]]:
+    """Read a trial list of any of the three kinds trial by trial: it may be longer than memory.
+
+    Yields
+    ------
+    (str, str, int)
+        Model, test, and label: 1 target, 0 non-target, -1 not known.
+
+    Raises
+    ------
+    ListError
+        Naming the line that does not fit; if the list holds no trial.
+    """
+    path, empty = Path(path), True
+    for trial in _parse(path, each_line(path)):
+        empty = False
+        yield trial
+    if empty:
+        raise ListError(f"{path}: the list holds a header and nothing else")
+
+
 def read_trials(path: str | Path) -> Trials:
     """Read a trial list of any of the three kinds.
 
@@ -173,14 +194,11 @@ def read_trials(path: str | Path) -> Trials:
     """
     path = Path(path)
     try:
-        trials = Trials.of(_parse(path, each_line(path)))
+        return Trials.of(each_trial(path))
     except ListError as error:
         message = str(error)
         place = "" if message.startswith(str(path)) else f"{path}: "
         raise ListError(place + message) from None
-    if len(trials) == 0:
-        raise ListError(f"{path}: the list holds a header and nothing else")
-    return trials
 
 
 def write_trials(path: str | Path, trials: Trials) -> None:

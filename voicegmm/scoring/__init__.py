@@ -64,6 +64,7 @@ from voicegmm.scoring.identification import (
 )
 from voicegmm.scoring.kernels import supervector_kernel
 from voicegmm.scoring.linear import linear_scores
+from voicegmm.scoring.long_lists import ScoredList, score_long_list
 from voicegmm.scoring.models import (
     BackgroundModel,
     SpeakerModels,
@@ -136,6 +137,7 @@ __all__ = [
     "ScoreKeeper",
     "ScoreNormalizationOptions",
     "ScoreTable",
+    "ScoredList",
     "ScoringOptions",
     "SequentialOptions",
     "SequentialRates",
@@ -185,6 +187,7 @@ __all__ = [
     "rehearse_classes",
     "running_trials",
     "score_classes",
+    "score_long_list",
     "score_recording",
     "score_trials",
     "supervector_kernel",

@@ -92,6 +92,8 @@ class ScoreJournal:
             return None
         found = self._kept[self._n_given : end]
         self._n_given = end
+        if end == len(self._kept):  # all are given: their memory is not held any longer
+            self._kept, self._n_given = np.empty(0, _SCORES), 0
         return found
 
     def keep(self, scores: Float64Array) -> None:
