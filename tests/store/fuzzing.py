@@ -6,6 +6,7 @@ of it), so that the last line tells what it crashed on.
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import resource
 import sys
@@ -90,34 +91,37 @@ def read_scoring(path):
         return {str(number): float(journal.kept(1)[0]) for number in range(n_kept)}
 
 
-def reader_of(kind):
-    """Give what reads a kind of file, and the errors that say what is wrong with it."""
-    from voicegmm._base.presets import load_config
-    from voicegmm.audio import read_signal
-    from voicegmm.corpus import labels, lists, protocol, read_trials
-    from voicegmm.store import read_key_file, read_score_file
-    from voicegmm.store.foreign import read_foreign_frames
+def lazily(module, name, errors):
+    """Give what reads a kind of file, imported where it is asked for, and its errors."""
+    return lambda: (getattr(importlib.import_module(f"voicegmm.{module}"), name), errors)
 
-    text = (ListError, FormatError)
-    return {
-        "model": (read_model, FormatError),
-        "features": (read_features, FormatError),
-        "checkpoint": (read_checkpoint, FormatError),
-        "extraction": (read_extraction, FormatError),
-        "scoring": (read_scoring, FormatError),
-        "trials": (read_trials, ListError),
-        "enrollments": (lists.read_enrollments, ListError),
-        "segments": (lists.read_segments, ListError),
-        "paths": (lists.read_paths, ListError),
-        "files": (lists.read_files, ListError),
-        "speakers": (protocol.read_speakers, ListError),
-        "labels": (labels.read_labels, ListError),
-        "key": (read_key_file, text),
-        "scores": (read_score_file, text),
-        "config": (lambda path: load_config(str(path)), OptionError),
-        "frames": (read_foreign_frames, FormatError),
-        "audio": (read_signal, AudioError),
-    }[kind]
+
+READERS = {
+    "model": lambda: (read_model, FormatError),
+    "features": lambda: (read_features, FormatError),
+    "checkpoint": lambda: (read_checkpoint, FormatError),
+    "extraction": lambda: (read_extraction, FormatError),
+    "scoring": lambda: (read_scoring, FormatError),
+    "trials": lazily("corpus", "read_trials", ListError),
+    "enrollments": lazily("corpus", "read_enrollments", ListError),
+    "segments": lazily("corpus", "read_segments", ListError),
+    "utterances": lazily("corpus.tables", "read_utterances", ListError),
+    "files": lazily("corpus", "read_files", ListError),
+    "labels": lazily("corpus.labels", "read_labels", ListError),
+    "recordings": lazily("corpus.kaldi", "read_recordings", ListError),
+    "lhotse": lazily("corpus.lhotse", "read_lhotse", ListError),
+    "quality": lazily("store", "read_quality_file", (ListError, FormatError)),
+    "key": lazily("store", "read_key_file", (ListError, FormatError)),
+    "scores": lazily("store", "read_score_file", (ListError, FormatError)),
+    "config": lambda: (read_config, OptionError),
+    "audio": lazily("audio", "read_signal", AudioError),
+}
+
+
+def read_config(path):
+    from voicegmm._base.presets import load_config
+
+    return load_config(str(path))
 
 
 def damaged(content, rng):
@@ -168,7 +172,7 @@ def main():
     for job in map(json.loads, sys.stdin):
         kind, source, first, last = job[0], Path(job[1]), job[2], job[3]
         whole = source.read_bytes()
-        read, errors = reader_of(kind)
+        read, errors = READERS[kind]()
         work = source.with_name(f"variant of {source.name}")
         work.write_bytes(whole)
         right = wanted(kind, source, read(work))  # which also loads all that reading needs

@@ -19,6 +19,7 @@ import soundfile
 
 from voicegmm._base.errors import FormatError
 from voicegmm.features import FrameSet, Pipeline
+from voicegmm.mixture import DiagonalGMM, accumulate
 from voicegmm.store import (
     FeatureStore,
     ScoreJournal,
@@ -43,9 +44,18 @@ TEXTS = {
     "ours.trials": ("trials", "model\ttest\tlabel\nZoë B\tx 1.wav\ttarget\nal\tx\tnontarget\n"),
     "enroll.tsv": ("enrollments", "model\tfile\nZoë B\ta b.wav\nal\tc.wav\nal\td.wav\n"),
     "segments.tsv": ("segments", "segment\tfile\ns1\ta b.wav\ns1\tc.wav\ns2\td.wav\n"),
-    "paths.tsv": ("paths", "file\tpath\na\t/x/a b.wav\nb\tb.wav\n"),
+    "utterances.tsv": (
+        "utterances",
+        "file\tpath\tspeaker\tstart\tend\tchannel\na\t/x/a b.wav\ts1\t0.5\t2\t1\nb\tb\ts2\t\t\t\n",
+    ),
     "files.txt": ("files", "\ufeffa b.wav\r\n\r\nc.wav\r\n"),
-    "speakers.txt": ("speakers", "s1/a.wav\ns1/b.wav\ns2/a.wav\n"),
+    "wav.scp": ("recordings", "a /x/a b.wav\nb b.wav\n"),
+    "recordings.jsonl": (
+        "lhotse",
+        '{"id": "a", "sources": [{"type": "file", "channels": [0], "source": "/x/a.wav"}], '
+        '"sampling_rate": 8000, "num_samples": 8000, "duration": 1.0, "channel_ids": [0]}\n',
+    ),
+    "quality.tsv": ("quality", "test\tseconds\tsnr\nx.wav\t1.5\t20\ny.wav\t2\t-3\n"),
     "labels.rttm": (
         "labels",
         "SPEAKER a 1 0.5 2.25 <NA> <NA> ann <NA> <NA>\nSPEECH a 1 3 1 <NA> <NA> x\n",
@@ -104,6 +114,9 @@ def sealed_files(old, folder):
                     write_large(name, pipeline, whole_up_to)
                 yield "features", name
         yield kind_of(path), sealed
+    statistics = accumulate(DiagonalGMM([1.0], [[0.0, 0.0]], [[1.0, 1.0]]), np.ones((3, 2)))
+    save(folder / "sealed statistics.h5", statistics)
+    yield "model", folder / "sealed statistics.h5"
 
 
 def write_large(path, pipeline, whole_up_to):
@@ -203,9 +216,6 @@ def test_texts_and_sounds(tmp_path):
         path = tmp_path / f"sound.{suffix}"
         soundfile.write(path, sound, 8000, format=suffix.upper())
         files.append(("audio", path))
-    np.save(tmp_path / "frames.npy", sound)
-    np.savez_compressed(tmp_path / "frames.npz", a=sound, b=sound)
-    files += [("frames", tmp_path / "frames.npy"), ("frames", tmp_path / "frames.npz")]
     assert fuzz(shared_out(files, N_VARIANTS)) == []
 
 

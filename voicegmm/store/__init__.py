@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 from voicegmm._base.errors import FormatError
+from voicegmm.mixture import Statistics
 from voicegmm.scoring import BackgroundModel, Fusion, JudgedClasses, Voices
 from voicegmm.store.bosaris import write_bosaris_trials
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes, save_classes
@@ -32,6 +33,7 @@ from voicegmm.store.score_files import (
     write_score_file,
 )
 from voicegmm.store.score_journal import ScoreJournal
+from voicegmm.store.statistics import STATISTICS_FORMAT, load_statistics, save_statistics
 from voicegmm.store.subspace import (
     BACK_END_FORMAT,
     FACTOR_ANALYSIS_FORMAT,
@@ -73,6 +75,7 @@ __all__ = [
     "load_classes",
     "load_factor_analysis",
     "load_fusion",
+    "load_statistics",
     "load_total_variability",
     "load_voices",
     "new_store",
@@ -87,6 +90,7 @@ __all__ = [
     "save_classes",
     "save_factor_analysis",
     "save_fusion",
+    "save_statistics",
     "save_total_variability",
     "save_voices",
     "verify",
@@ -97,7 +101,14 @@ __all__ = [
 
 
 Model = (
-    BackgroundModel | Voices | JudgedClasses | Fusion | TotalVariability | FactorAnalysis | BackEnd
+    BackgroundModel
+    | Voices
+    | JudgedClasses
+    | Fusion
+    | TotalVariability
+    | FactorAnalysis
+    | BackEnd
+    | Statistics
 )
 """What a file of ours can hold beside features."""
 
@@ -107,6 +118,7 @@ _LOADERS: dict[str, Callable[[str | os.PathLike[str]], Model | FeatureStore]] = 
     FUSION_FORMAT: load_fusion,
     CLASSES_FORMAT: load_classes,
     FEATURES_FORMAT: FeatureStore,
+    STATISTICS_FORMAT: load_statistics,
     TOTAL_VARIABILITY_FORMAT: load_total_variability,
     FACTOR_ANALYSIS_FORMAT: load_factor_analysis,
     BACK_END_FORMAT: load_back_end,
@@ -116,6 +128,7 @@ _SAVERS: dict[type, Callable[..., None]] = {
     Voices: save_voices,
     JudgedClasses: save_classes,
     Fusion: save_fusion,
+    Statistics: save_statistics,
     TotalVariability: save_total_variability,
     FactorAnalysis: save_factor_analysis,
     BackEnd: save_back_end,

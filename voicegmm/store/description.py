@@ -24,6 +24,7 @@ from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, 
 from voicegmm.store.receiving import Received
 from voicegmm.store.score_journal import FORMAT as SCORING_FORMAT
 from voicegmm.store.score_journal import ScoreEntry
+from voicegmm.store.statistics import STATISTICS_FORMAT, load_statistics
 from voicegmm.store.subspace import (
     BACK_END_FORMAT,
     FACTOR_ANALYSIS_FORMAT,
@@ -326,6 +327,16 @@ def _back_end(path: str | os.PathLike[str]) -> dict[str, Any]:
     return described
 
 
+def _statistics(path: str | os.PathLike[str]) -> dict[str, Any]:
+    found = load_statistics(path)
+    return {
+        "n_components": found.first.shape[0],
+        "n_dims": found.first.shape[1],
+        "n_frames": found.n_frames,
+        "log_likelihood": found.log_likelihood,
+    }
+
+
 _UNFINISHED: dict[str, type[Entry]] = {
     EXTRACTION_FORMAT: JournalEntry,
     SCORING_FORMAT: ScoreEntry,
@@ -340,4 +351,5 @@ _CONTENTS = {
     SPEAKERS_FORMAT: _speakers,
     CHECKPOINT_FORMAT: _checkpoint,
     FUSION_FORMAT: _fusion,
+    STATISTICS_FORMAT: _statistics,
 }
