@@ -7,6 +7,7 @@ or bytes within the manifest is refused by name.
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from voicegmm.audio import Excerpt
 from voicegmm.corpus.kaldi import excerpt_of, relative_root
 from voicegmm.corpus.utterances import Corpus, Utterance
 
+_MOST_LINE = 10_000_000  # characters
 SUFFIXES = (".jsonl", ".jsonl.gz")
 _RECORDINGS, _SUPERVISIONS, _CUTS = "recordings", "supervisions", "cuts"
 _CUT_TYPES = ("MonoCut", "MultiCut")
@@ -52,7 +54,12 @@ def read_lhotse(place: Path, root: Path | None = None) -> Corpus:
         Naming the line that does not fit.
     """
     files = manifests(place) if place.is_dir() else [place]
-    utterances = [one for path in files for one in _manifest(path, root)]
+    utterances: list[Utterance] = []
+    for path in files:
+        try:
+            utterances += _manifest(path, root)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ListError(f"{path}: not as lhotse writes it: {error!r}") from None
     return Corpus(place, "lhotse", tuple(utterances))
 
 
@@ -96,7 +103,9 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     try:
         with (gzip.open if path.name.endswith(".gz") else open)(path, "rt", encoding="utf-8") as f:
-            for number, line in enumerate(f, 1):
+            for number, line in enumerate(iter(lambda: f.readline(_MOST_LINE), ""), 1):
+                if len(line) == _MOST_LINE:
+                    raise ListError(f"{path}: line {number}: longer than {_MOST_LINE} characters")
                 if not line.strip():
                     continue
                 entry = json.loads(line)
@@ -108,7 +117,7 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
                 found[name] = entry
     except FileNotFoundError:
         raise ListError(f"{path}: no such manifest; check the path") from None
-    except (OSError, EOFError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, ValueError, RecursionError, zlib.error) as error:
         raise ListError(f"{path}: cannot be read as lines of JSON: {error}") from None
     if not found:
         raise ListError(f"{path}: the manifest is empty")
