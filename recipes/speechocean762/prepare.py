@@ -5,17 +5,17 @@ Two layouts are read: the public corpus, whose lists are computed, and a copy th
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from voicegmm._base.errors import ListError
 from voicegmm.corpus import (
     Enrollment,
-    Trials,
+    drawn,
     read_enrollments,
     read_files,
     read_kaldi_table,
     read_trials,
+    trials_within,
     write_enrollments,
     write_files,
     write_paths,
@@ -68,12 +68,9 @@ def compute_lists(data: Path, lists: Path) -> None:
     train, test = adults(data / "train"), adults(data / "test")
     for name in sorted(train.keys() & test.keys()):
         raise ListError(f"{data}: speaker {name} stands in train and in test")
-    trials = Trials.of(
-        (name, file, int(model is voice))
-        for name, model in test.items()
-        for voice in test.values()
-        if voice.gender == model.gender
-        for file in voice.files[N_ENROLL:]
+    trials = trials_within(
+        {name: voice.files[N_ENROLL:] for name, voice in test.items()},
+        {name: voice.gender for name, voice in test.items()},
     )
     paths = {file: path for voice in (train | test).values() for file, path in voice.paths.items()}
     missing = [path for path in paths.values() if not (data / path).is_file()]
@@ -120,13 +117,11 @@ def adults(part: Path) -> dict[str, Voice]:
                 f"{part / 'utt2spk'}: speaker {speaker} has {len(listed)} utterances, "
                 f"expected {N_LISTED}"
             )
-        # The digest chooses as a lot would, and the same ones everywhere.
-        kept = sorted(listed, key=lambda utterance: sha256(utterance.encode()).digest())[:N_KEPT]
         # An id is "<speaker>/<utterance>.flac" wherever the recording lies: the name of the folder
         # tells the speaker, and scores on either layout can be compared trial by trial.
         paths = {
             f"{speaker}/{utterance}.flac": value(places, utterance, part / "wav.scp")
-            for utterance in sorted(kept)
+            for utterance in drawn(listed, N_KEPT)
         }
         voices[speaker] = Voice(value(genders, speaker, part / "spk2gender"), paths)
     return voices

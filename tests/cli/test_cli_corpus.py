@@ -85,7 +85,7 @@ def test_train_and_classify_take_corpora(calls, typed, tmp_path):
     code, out, err = typed("classify", "train", listed, "-o", tmp_path / "c.h5", "--json",
                            "--components", "2")  # fmt: skip
     assert code == 0, err
-    assert [one["name"] for one in json.loads(out)["classes"]] == ["a", "b"]
+    assert [*json.loads(out)["classes"]] == ["a", "b"]
     code, out, _ = typed("classify", "evaluate", tmp_path / "c.h5", listed, "--json")
     assert (code, json.loads(out)["recordings"]["accuracy"]["n_trials"]) == (0, 8)
 

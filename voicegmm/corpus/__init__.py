@@ -31,7 +31,7 @@ from voicegmm.corpus.lists import (
     write_segments,
 )
 from voicegmm.corpus.long_lists import TrialParts, n_parts_of, parts_folder, split_trials
-from voicegmm.corpus.protocol import Protocol, leakage_warnings
+from voicegmm.corpus.protocol import Protocol, drawn, leakage_warnings, trials_within
 from voicegmm.corpus.splits import Split
 from voicegmm.corpus.tables import read_utterances, write_utterances
 from voicegmm.corpus.trials import Trials, read_trials, write_trials
@@ -55,6 +55,7 @@ __all__ = [
     "Utterance",
     "by_speaker",
     "check_corpus",
+    "drawn",
     "find_recordings",
     "labels_of",
     "leakage_warnings",
@@ -78,6 +79,7 @@ __all__ = [
     "shared_recordings",
     "speaker_of",
     "split_trials",
+    "trials_within",
     "write_enrollments",
     "write_files",
     "write_paths",

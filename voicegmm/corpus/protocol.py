@@ -1,6 +1,8 @@
 """A protocol: what trains, what is enrolled, what is tried; and whether the parts are apart."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from voicegmm._base.checks import listed
@@ -133,3 +135,40 @@ def leakage_warnings(protocol: Protocol) -> tuple[str, ...]:
             f"as {shared[0]}: results will look better than for voices never heard"
         )
     return tuple(warnings)
+
+
+def drawn(names: Iterable[str], n: int) -> tuple[str, ...]:
+    """Draw names by lot: by the digests of the names, so the same ones everywhere.
+
+    Parameters
+    ----------
+    names : iterable of str
+    n : int
+        How many, or all where there are not so many.
+
+    Returns
+    -------
+    tuple of str
+        Sorted.
+    """
+    by_digest = sorted(names, key=lambda name: sha256(name.encode()).digest())
+    return tuple(sorted(by_digest[:n]))
+
+
+def trials_within(tests: Mapping[str, Iterable[str]], groups: Mapping[str, str]) -> Trials:
+    """Try the tests of each speaker against all speakers of the same group.
+
+    Parameters
+    ----------
+    tests : mapping of str to iterable of str
+        Speaker -> names of their tests.
+    groups : mapping of str to str
+        Speaker -> group, as "f" and "m"; who is in none is a group of their own.
+    """
+    return Trials.of(
+        (model, test, int(model == speaker))
+        for model in tests
+        for speaker, own in tests.items()
+        if model == speaker or groups.get(model, model) == groups.get(speaker, speaker)
+        for test in own
+    )
