@@ -24,7 +24,7 @@ def spoken(path, speaker):
     """Write 0.7 s of a speaker, in the format of the file's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     voice = draw_voice(np.random.default_rng(number(speaker)))
-    rng = np.random.default_rng(number(speaker, path.name, path.parent.name))
+    rng = np.random.default_rng(number(speaker, *path.parts[-3:]))
     samples = speak(voice, rng, seconds=0.7).samples
     if path.suffix == ".raw":
         (samples * 32767).astype(">i2").tofile(path)
