@@ -12,7 +12,7 @@ from voicegmm.corpus import Trials
 from voicegmm.metrics import eer
 from voicegmm.scoring import ScoreTable, align_tables, read_scores, write_scores
 from voicegmm.scoring.evaluation import EvaluationOptions, compare_tables
-from voicegmm.store import SCORE_FILES, write_bosaris_trials
+from voicegmm.store import SCORE_FILES
 
 
 def written(folder, names, seed, labels=True, n_speakers=12):
@@ -49,13 +49,25 @@ def test_fuse(typed, tmp_path):
     tried = written(tmp_path, ["a.tsv", "b.tsv"], 1)
     learned = written(tmp_path, ["dev_a.tsv", "dev_b.tsv"], 2)
     out, saved = tmp_path / "fused.tsv", tmp_path / "fusion.h5"
-    code, text, err = typed("fuse", *tried, "--learn", *learned, "-o", out, "--save", saved)
+    code, text, err = typed(
+        "fuse", *tried, "--learn", *learned, "-o", out, "--save", saved, "--replicates", 0
+    )
     assert (code, err) == (0, "")
     assert text.startswith(f"{out}: 432 of 432 trials scored, calibrated\nratio = ")
     assert "Cllr" in text
     fused = read_scores(out)
     assert fused.llrs is not None
-    code, text, _ = typed("fuse", *tried, "--fusion", saved, "-o", tmp_path / "again.tsv", "--json")
+    code, text, _ = typed(
+        "fuse",
+        *tried,
+        "--fusion",
+        saved,
+        "-o",
+        tmp_path / "again.tsv",
+        "--json",
+        "--replicates",
+        40,
+    )
     assert code == 0
     assert (tmp_path / "again.tsv").read_bytes() == out.read_bytes()
     told = json.loads(text)
@@ -143,7 +155,7 @@ def test_fuse_by_other_speakers(typed, tmp_path):
         label = int(model[1:] == test[1:].split("-")[0])
         lines.append(f"{label} {model} {test}")
     key.write_text("\n".join(lines))
-    code, text, _ = typed("fuse", *tried, "-o", tmp_path / "x.tsv", "--key", key)
+    code, text, _ = typed("fuse", *tried, "-o", tmp_path / "x.tsv", "--key", key, "--replicates", 0)
     assert code == 0
     assert "36 target and 396 non-target trials" in text
 
@@ -179,13 +191,17 @@ def test_wrong_uses_of_fuse(typed, tmp_path):
 
 def test_evaluate_against_another_system(typed, tmp_path):
     first, second = written(tmp_path, ["a.tsv", "b.tsv"], 1)
-    code, text, err = typed("evaluate", first, "--against", second, "--points", "sre16")
+    code, text, err = typed(
+        "evaluate", first, "--against", second, "--points", "sre16", "--replicates", 40
+    )
     assert code == 0
     assert "min C_primary" in text
     assert f"{second} differs by\nEER " in text
     assert text.count(" p = ") == len([line for line in text.splitlines() if " p = " in line]) == 6
     assert "only 12 speakers: intervals and p-values" in err
-    code, text, _ = typed("evaluate", first, "--against", second, "--points", "0.1,5,1", "--json")
+    code, text, _ = typed(
+        "evaluate", first, "--against", second, "--points", "0.1,5,1", "--json", "--replicates", 40
+    )
     found = json.loads(text)
     assert list(found["metrics"]) == ["eer", "min_dcf_0.1_5_1", "min_cllr", "auc"]
     difference = found["comparison"]["metrics"]["min_dcf_0.1_5_1"]
@@ -222,7 +238,7 @@ def test_compared_trials_are_those_that_both_scored():
 def test_compare_and_its_report(typed, tmp_path):
     first, second = written(tmp_path, ["a.tsv", "b.tsv"], 1)
     report = tmp_path / "r.html"
-    code, text, err = typed("compare", first, second, "--report", report)
+    code, text, err = typed("compare", first, second, "--report", report, "--replicates", 40)
     assert code == 0
     lines = text.splitlines()
     assert lines[0].split()[0] == "EER"
@@ -256,15 +272,15 @@ def test_compare_in_json(typed, tmp_path):
 
 def test_convert_and_evaluate_give_the_same_figures_in_every_kind(typed, tmp_path):
     (scores,) = written(tmp_path, ["a.tsv"], 1)
-    key = tmp_path / "key.h5"
-    write_bosaris_trials(key, read_scores(scores).trials)
-    _, text, _ = typed("evaluate", scores, "--json")
+    few = ("--replicates", 50, "--json")
+    _, text, _ = typed("evaluate", scores, *few)
     known = json.loads(text)["metrics"]
-    for kind in ("nist", "bosaris"):
-        out = tmp_path / kind
-        code, text, err = typed("convert", scores, "-o", out, "--to", kind)
-        assert (code, text, err) == (0, f"{out}: 432 trials\n", "")
-        code, text, _ = typed("evaluate", out, "--key", key, "--json")
+    for kind in ("voicegmm", "voxceleb", "kaldi", "nist", "bosaris"):
+        out, key = tmp_path / kind, tmp_path / ("key.h5" if kind == "bosaris" else "key.tsv")
+        asked = ("convert", scores, "-o", out, "--to", kind, "--key-out", key)
+        code, text, err = typed(*asked)
+        assert (code, text, err) == (0, f"{out}: 432 trials\n{key}: 432 trials\n", "")
+        code, text, _ = typed("evaluate", out, "--key", key, *few)
         found = json.loads(text)["metrics"]
         assert {name: found[name]["value"] for name in known} == pytest.approx(
             {name: estimate["value"] for name, estimate in known.items()}
@@ -310,7 +326,9 @@ def test_players_are_put_in_when_asked_for(typed, tmp_path):
     code, _, err = typed("evaluate", scores, "--report", report, "--enroll", scores)
     assert code == 2
     assert "--enroll needs --include-audio" in err
-    code, _, _ = typed("evaluate", scores, "--report", report, "--include-audio", tmp_path)
+    code, _, _ = typed(
+        "evaluate", scores, "--report", report, "--include-audio", tmp_path, "--replicates", 0
+    )
     assert code == 0
     assert "biometric data" in report.read_text()
     assert "no recording" in report.read_text()

@@ -150,6 +150,12 @@ def make_run(folder, table, **more):
     return folder
 
 
+@pytest.fixture
+def no_plots(monkeypatch):
+    """Leave the plots out, for tests that do not look at them: they take most of the time."""
+    monkeypatch.setattr("voicegmm.experiment.report.draw_scores", lambda *_: ([], []))
+
+
 def read_page(path):
     return Page(path.read_text(encoding="utf-8"))
 
@@ -314,7 +320,7 @@ def test_score_table_alone_gives_the_same_page_without_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("n_strangers", [0, 8])
-def test_rates_of_identification_stand_in_the_page(tmp_path, n_strangers):
+def test_rates_of_identification_stand_in_the_page(tmp_path, n_strangers, no_plots):
     table = make_table()
     labels = np.where(table.trials.test_index < n_strangers, 0, table.trials.labels)
     table = replace(table, trials=replace(table.trials, labels=labels.astype(np.int8)))
@@ -340,7 +346,7 @@ def test_rates_of_identification_stand_in_the_page(tmp_path, n_strangers):
         assert f"{name} {value} {low} {high}" in text
 
 
-def test_recordings_that_failed_without_costing_a_trial_are_told(tmp_path):
+def test_recordings_that_failed_without_costing_a_trial_are_told(tmp_path, no_plots):
     table = make_table(n_failed=1)
     (status, reason, count) = next(iter(table.failures().values()))
     failures = [
@@ -441,7 +447,7 @@ def listened(tmp_path, **names):
     return out
 
 
-def test_voices_of_the_worst_errors_can_be_heard_when_asked_for(tmp_path):
+def test_voices_of_the_worst_errors_can_be_heard_when_asked_for(tmp_path, no_plots):
     out = listened(tmp_path)
     page = read_page(out)
     assert "This page holds recordings of voices: it is biometric data." in page.text
@@ -468,7 +474,7 @@ def test_clips_are_short_and_what_cannot_be_read_is_said(tmp_path):
         flac_clip(tmp_path / "nothing.wav")
 
 
-def test_infinite_figures_are_printed_as_such(tmp_path):
+def test_infinite_figures_are_printed_as_such(tmp_path, no_plots):
     table = make_table()
     metrics = {"cllr": {"value": None, "low": 0.25, "high": None}, "eer": {"value": 0.125}}
     write_score_report(tmp_path / "r.html", table, {"metrics": metrics}, "endless")

@@ -36,6 +36,7 @@ def test_target_trials_link_models_and_tests():
     assert shared[-1] == shared[3]
 
 
+@pytest.mark.slow
 def test_voxceleb_list_gives_its_forty_speakers(shared):
     with gzip.open(shared("oracles/trials/voxceleb1_o.txt.gz"), "rt") as lines:
         labels, models, tests = zip(*(line.split() for line in lines), strict=True)

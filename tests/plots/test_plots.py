@@ -84,7 +84,10 @@ def test_axes_say_what_and_in_which_unit(name):
     assert "(" in axes.get_ylabel() or axes.get_ylabel() == "Model"
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "det" else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES],
+)
 def test_the_same_figure_gives_the_same_bytes(name, tmp_path):
     figure, same = made(name), FIGURES[name]()
     for suffix in (".png", ".svg"):
@@ -262,6 +265,7 @@ def test_what_cannot_be_drawn_is_refused():
         plots.training_curve([1.0, np.nan])
 
 
+@pytest.mark.slow
 def test_threads_and_settings_do_not_disturb_one_another():
     import matplotlib as mpl
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegmm._base.errors import FormatError, ListError, OptionError
+from voicegmm._base.errors import DataError, FormatError, ListError, OptionError
 from voicegmm.corpus import Trials
 from voicegmm.scoring import ScoreTable
 from voicegmm.store import (
@@ -15,6 +15,7 @@ from voicegmm.store import (
     read_labeled,
     read_score_file,
     write_bosaris_trials,
+    write_key_file,
     write_score_file,
 )
 
@@ -248,6 +249,24 @@ def test_what_is_written_is_what_sidekit_reads(tmp_path):
     with h5py.File(tmp_path / "k.h5") as file:
         assert file["trial_mask"][()].tolist() == [[1, -1], [-1, 0]]
     assert read_labeled(tmp_path / "s.h5", tmp_path / "k.h5").trials.labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["key.h5", "key.tsv"])
+@pytest.mark.parametrize("labels", [(1, 0, 0), (-1, -1, -1)])
+def test_keys_read_back(tmp_path, name, labels):
+    trials = small_table(labels).trials
+    write_key_file(tmp_path / name, trials)
+    again = read_key_file(tmp_path / name)
+    triples = [
+        sorted(
+            (of.models[m], of.tests[t], label)
+            for m, t, label in zip(of.model_index, of.test_index, of.labels.tolist(), strict=True)
+        )
+        for of in (trials, again)
+    ]
+    assert triples[0] == triples[1]
+    with pytest.raises(DataError, match="1 of 3 trials have no label: a Key of BOSARIS has one"):
+        write_key_file(tmp_path / "mixed.h5", small_table((1, 0, -1)).trials)
 
 
 @pytest.mark.parametrize(

@@ -256,18 +256,31 @@ def _write_report(
 )
 @click.option("--key", type=_PATH, help="The labels, where the scores have none.")
 @click.option("--llr", "are_ratios", is_flag=True, help="They are natural-log likelihood ratios.")
+@click.option(
+    "--key-out",
+    type=_PATH,
+    help="Write the labels too: a Key of BOSARIS where the name ends in .h5, else a trial list.",
+)
 @debug_option
-def convert(scores: Path, out: Path, kind: str, key: Path | None, are_ratios: bool) -> None:
+def convert(
+    scores: Path, out: Path, kind: str, key: Path | None, are_ratios: bool, key_out: Path | None
+) -> None:
     """Read scores of any kind that `evaluate` knows, and write them as another.
 
     Calibrated ratios are written where there are any, scores elsewhere; trials without a score are
     kept by our own table alone.
     """
-    from voicegmm.store import read_labeled, write_score_file
+    from voicegmm.store import read_labeled, write_key_file, write_score_file
 
-    check_output(out, scores, key)
+    check_output(out, scores, key, key_out)
+    if key_out:
+        check_output(key_out, scores, key)
     table = read_labeled(scores, key, are_ratios)
     n_left = write_score_file(out, table, kind)
     if n_left:
         warn(f"{n_left} trials without a score are left out")
     click.echo(f"{out}: {len(table) - n_left} trials")
+    if key_out:
+        write_key_file(key_out, table.trials)
+        labels = "" if (table.trials.labels >= 0).all() else ", without labels"
+        click.echo(f"{key_out}: {len(table)} trials{labels}")

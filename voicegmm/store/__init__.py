@@ -30,6 +30,7 @@ from voicegmm.store.score_files import (
     read_labeled,
     read_quality_file,
     read_score_file,
+    write_key_file,
     write_score_file,
 )
 from voicegmm.store.score_journal import ScoreJournal
@@ -96,6 +97,7 @@ __all__ = [
     "verify",
     "write_bosaris_trials",
     "write_decrypted",
+    "write_key_file",
     "write_score_file",
 ]
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.errors import FormatError
+from voicegmm._base.errors import DataError, FormatError
 from voicegmm._base.files import whole_file
 from voicegmm.corpus import Trials
 from voicegmm.scoring import OK, ScoreTable
@@ -89,7 +89,19 @@ def write_bosaris_scores(path: str | os.PathLike[str], table: ScoreTable) -> Non
 
 
 def write_bosaris_trials(path: str | os.PathLike[str], trials: Trials) -> None:
-    """Write a Key, or an Ndx where no trial has a label; whole or not at all."""
+    """Write a Key, or an Ndx where no trial has a label; whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If some trials have a label and some have none, which neither can hold.
+    """
+    n_unlabeled = int((trials.labels < 0).sum())
+    if 0 < n_unlabeled < len(trials):
+        raise DataError(
+            f"{n_unlabeled} of {len(trials)} trials have no label: a Key of BOSARIS has one for "
+            "each, an Ndx for none"
+        )
     mask = np.zeros((len(trials.models), len(trials.tests)), np.int8)
     mask[trials.model_index, trials.test_index] = np.where(trials.labels == 0, -1, 1)
     _write(path, trials, {"trial_mask": mask})

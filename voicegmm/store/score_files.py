@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from voicegmm._base.checks import one_of
-from voicegmm.corpus import Trials
+from voicegmm.corpus import Trials, write_trials
 from voicegmm.corpus.keys import read_key
 from voicegmm.scoring import QualityTable, ScoreTable, read_quality
 from voicegmm.scoring.evaluation import with_key
@@ -15,6 +15,7 @@ from voicegmm.store.bosaris import (
     read_bosaris_scores,
     read_bosaris_trials,
     write_bosaris_scores,
+    write_bosaris_trials,
 )
 from voicegmm.store.features import FeatureStore
 
@@ -48,6 +49,22 @@ def read_key_file(path: str | Path) -> Trials:
         If it is none of these, or damaged.
     """
     return read_bosaris_trials(path) if is_hdf5(path) else read_key(path)
+
+
+def write_key_file(path: str | Path, trials: Trials) -> None:
+    """Write which trials are targets: BOSARIS' Key where the name ends in .h5, else a trial list.
+
+    Without labels it is an Ndx, or a list of trials without them.
+
+    Raises
+    ------
+    DataError, ListError
+        If the trials do not fit into such a file.
+    """
+    if Path(path).suffix == ".h5":
+        write_bosaris_trials(path, trials)
+    else:
+        write_trials(path, trials)
 
 
 def read_labeled(path: Path, key: Path | None = None, are_ratios: bool = False) -> ScoreTable:
