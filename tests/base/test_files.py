@@ -191,3 +191,10 @@ def test_a_work_folder_goes_and_so_does_that_of_a_killed_process(tmp_path, monke
     with work_folder():
         assert not theirs.exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["voicegmm-link", "voicegmm-results"]
+
+
+def test_the_reason_is_what_the_system_said(tmp_path):
+    told = "Can't close file (errno = 28, error message = 'No space left on device', buf = 0x1)"
+    message = "cannot be written: No space left on device$"
+    with pytest.raises(VoicegmmError, match=message), whole_file(tmp_path / "x"):
+        raise OSError(told)

@@ -115,7 +115,7 @@ def whole_file(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise VoicegmmError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise VoicegmmError(f"{target}: cannot be written: {_reason(error)}") from error
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -123,6 +123,12 @@ def whole_file(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path
     finally:
         with suppress(OSError):  # all of it is on the disk, or gone
             os.close(handle)
+
+
+def _reason(error: OSError) -> str:
+    """Give what the system said, which HDF5 tells in the middle of much else."""
+    told = re.search(r"error message = '([^']*)'", str(error))
+    return error.strerror or (told[1] if told else str(error))
 
 
 def _permissions(target: Path, mode: int) -> int:

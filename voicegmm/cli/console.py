@@ -1,8 +1,9 @@
 """What commands share: options, progress bars, the printing of figures."""
 
 import json
+import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,11 +16,60 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class ConsoleLog(logging.Handler):
+    """Tell what the library logs on standard error, a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line, beside the bar if there is one."""
+        line = f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}"
+        if "tqdm" not in sys.modules:
+            click.echo(line, err=True)
+            return
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=sys.stderr):
+            click.echo(line, err=True)
+
+
+@contextmanager
+def console_log() -> Iterator[None]:
+    """Tell warnings of the library on standard error, or more or less: see `debug_option`."""
+    logger, handler = logging.getLogger("voicegmm"), ConsoleLog(logging.WARNING)
+    level = logger.level
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def debug_option(command: F) -> F:
-    """Add --debug, which `main` looks for."""
+    """Add --debug, which `main` looks for, and --log-level, which `console_log` heeds."""
+
+    def heed(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+        if value is None:
+            return
+        level, logger = logging.getLevelNamesMapping()[value.upper()], logging.getLogger("voicegmm")
+        logger.setLevel(level)
+        for handler in logger.handlers:
+            if isinstance(handler, ConsoleLog):
+                handler.setLevel(level)
+
+    logged = click.option(
+        "--log-level",
+        type=click.Choice(LEVELS),
+        callback=heed,
+        expose_value=False,
+        show_default="warning",
+        help="What to tell of the work on standard error.",
+    )
     return click.option(
         "--debug", is_flag=True, expose_value=False, help="Show where an error arose."
-    )(command)
+    )(logged(command))
 
 
 def json_option(command: F) -> F:

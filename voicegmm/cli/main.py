@@ -1,6 +1,5 @@
 """The entry point: the group of commands, and what becomes of errors."""
 
-import logging
 import signal
 import sys
 import traceback
@@ -24,7 +23,7 @@ from voicegmm.cli import (
     run,
     sweep,
 )
-from voicegmm.cli.console import debug_option, warn
+from voicegmm.cli.console import console_log, debug_option
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
 
@@ -45,7 +44,7 @@ def voicegmm() -> None:
     Any corpus        corpus check, corpus list
     Any file of ours  info
 
-    Every command takes --debug, which shows where an error arose.
+    Every command takes --debug, which shows where an error arose, and --log-level.
     """  # noqa: D301 - click reads the \\b
 
 
@@ -77,24 +76,15 @@ for _command in (
     voicegmm.add_command(_command)
 
 
-class _WarningsToConsole(logging.Handler):
-    """Show what the library warns of, a line each."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one warning."""
-        warn(record.getMessage())
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; exit with 0, with 1 for an error of ours, with 2 for wrong usage."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     # Ended from outside, it cleans up as after Ctrl-C: no temporary files stay.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    handler = _WarningsToConsole(logging.WARNING)
-    logging.getLogger("voicegmm").addHandler(handler)
     try:
-        code = voicegmm.main(arguments, prog_name="voicegmm", standalone_mode=False)
+        with console_log():
+            code = voicegmm.main(arguments, prog_name="voicegmm", standalone_mode=False)
         status = code if isinstance(code, int) else 0
     except click.ClickException as error:
         error.show()
@@ -115,8 +105,6 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
         status = _fail(f"this should not happen: {told} (run it with --debug and report it)", debug)
-    finally:
-        logging.getLogger("voicegmm").removeHandler(handler)
     sys.exit(status)
 
 
