@@ -1,10 +1,12 @@
 """Recipes from the command line: shown, checked, planned, run."""
 
 import json
+import logging
 import tomllib
 
 import pytest
 
+from voicegmm._base.version import __version__
 from voicegmm.experiment import load_recipe
 
 
@@ -69,3 +71,23 @@ def test_a_dry_run_tells_each_stage_and_writes_nothing(typed, voices, tmp_path):
     code, printed, _ = typed("run", "demo", "--data", voices, "--out", out, "--dry-run", "--json")
     stages = json.loads(printed)["stages"]
     assert {stage["action"] for stage in stages.values()} == {"run"}
+
+
+def test_the_log_level_says_how_much_is_told(typed, voices, tmp_path, monkeypatch):
+    def told(folder, *options):
+        code, _, err = typed("run", "demo", "--data", voices, "--out", tmp_path / folder, *options)
+        return code, err
+
+    monkeypatch.setattr(
+        "voicegmm.experiment.run._stages", lambda *_: logging.getLogger("voicegmm").warning("w")
+    )
+    monkeypatch.setattr("voicegmm.experiment.run.read_results", lambda _: {})
+    monkeypatch.setattr("voicegmm.cli.run.print_run", lambda *_: None)
+    assert told("a") == (0, "warning: w\n")
+    _, err = told("b", "--log-level", "info")
+    assert err.startswith(f"info: voicegmm {__version__}: demo on {voices}, ")
+    assert told("c", "--log-level", "error") == (0, "")
+    assert told("d", "--log-level", "loud")[0] == 2
+    # The log of the run holds the same, whatever is told.
+    assert " WARNING w\n" in (tmp_path / "c/run.log").read_text()
+    assert logging.getLogger("voicegmm").level == logging.NOTSET

@@ -40,6 +40,9 @@ def held(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VoicegmmError(f"{folder}: no folder can be made there: {error.strerror}") from error
+    try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise VoicegmmError(f"{folder}: cannot be worked in: {error.strerror}") from error
