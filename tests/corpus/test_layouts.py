@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from voicegmm._base.errors import ListError, OptionError
 from voicegmm.audio import Excerpt
 from voicegmm.corpus import (
+    Enrollment,
     Utterance,
     read_corpus,
+    read_models,
     read_speakers,
     read_utterances,
     recognize,
@@ -133,6 +135,9 @@ def test_kaldi_segments_are_parts_of_recordings(kaldi):
     assert corpus.excerpts["ann-2"] == Excerpt(3, math.inf)
     assert read_corpus(kaldi / "wav.scp") == corpus
     assert read_speakers(kaldi) == {"ann": ["ann-1", "ann-2"], "bob": ["bob-1"]}
+    assert read_models(kaldi) == (
+        Enrollment("ann", ("ann-1", "ann-2")), Enrollment("bob", ("bob-1",)),
+    )  # fmt: skip
     elsewhere = read_corpus(kaldi, root=kaldi / "other")
     assert elsewhere.paths["bob-1"] == kaldi / "other/wavs/b.wav"
 

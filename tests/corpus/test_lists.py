@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegmm._base.errors import ListError
+from voicegmm.audio import Excerpt
 from voicegmm.corpus import (
     Enrollment,
     Protocol,
     Trials,
     Utterance,
+    drawn,
     find_recordings,
     leakage_warnings,
     read_enrollments,
@@ -22,6 +24,7 @@ from voicegmm.corpus import (
     scan_speakers,
     shared_recordings,
     speaker_of,
+    trials_within,
     write_enrollments,
     write_files,
     write_paths,
@@ -258,6 +261,37 @@ def test_segments_and_paths(protocol_folder):
     protocol = Protocol.read(protocol_folder, protocol_folder, segments="segments.tsv")
     assert protocol.test_files("long") == ("s1/2.wav", "s2/2.wav")
     assert protocol.paths["b1/1.wav"] == protocol_folder / "s1/1.wav"
+    assert protocol.excerpts == {}
+
+
+def test_recordings_of_a_protocol_may_be_parts(protocol_folder):
+    rows = "b1/1.wav\ts1/1.wav\t1.5\t\t\nunused\tb1/1.wav\t\t2\t\ns2/1.wav\ts2/1.wav\t\t\t2\n"
+    (protocol_folder / "files.tsv").write_text("file\tpath\tstart\tend\tchannel\n" + rows)
+    protocol = Protocol.read(protocol_folder, protocol_folder)
+    assert protocol.excerpts == {"b1/1.wav": Excerpt(1.5), "s2/1.wav": Excerpt(channel=2)}
+    assert protocol.paths["b1/1.wav"] == protocol_folder / "s1/1.wav"
+    (protocol_folder / "files.tsv").write_text("file\tspeaker\nb1/1.wav\tann\n")
+    with pytest.raises(ListError, match=r"files\.tsv: b1/1\.wav: this list tells where"):
+        Protocol.read(protocol_folder, protocol_folder)
+
+
+def test_names_are_drawn_by_lot_and_stay():
+    names = [f"s{number}" for number in range(40)]
+    few = drawn(names, 5)
+    assert few == tuple(sorted(few))
+    assert drawn(reversed(names), 5) == few
+    assert set(few) < set(drawn(names, 6))  # more are these and others
+    assert drawn(names, 99) == tuple(sorted(names))
+
+
+def test_trials_within_groups():
+    tests = {"ann": ["a1", "a2"], "eve": ["e1"], "bob": ["b1"], "max": ["m1"]}
+    trials = trials_within(tests, {"ann": "f", "eve": "f", "bob": "m"})  # of max nothing is known
+    rows = zip(trials.model_index, trials.test_index, trials.labels, strict=True)
+    assert {(trials.models[m], trials.tests[t], int(label)) for m, t, label in rows} == {
+        ("ann", "a1", 1), ("ann", "a2", 1), ("ann", "e1", 0), ("eve", "a1", 0), ("eve", "a2", 0),
+        ("eve", "e1", 1), ("bob", "b1", 1), ("max", "m1", 1),
+    }  # fmt: skip
 
 
 def test_arrays_of_trials_cannot_be_written():

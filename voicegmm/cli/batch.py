@@ -156,7 +156,12 @@ def train(
 @click.argument("ubm", type=_PATH, metavar="UBM")
 @click.argument("store", type=_PATH, metavar="FEATURES")
 @click.option(
-    "--enroll", "enrollments", type=_PATH, required=True, help="List: model<TAB>file, with header."
+    "--enroll",
+    "enrollments",
+    type=_PATH,
+    required=True,
+    metavar="LIST|DIR",
+    help="List: model<TAB>file, with header; or a corpus, each speaker of which is a model.",
 )
 @_OUT
 @click.option("--relevance", type=float, help="Relevance factor.  [default: 10]")
@@ -169,8 +174,9 @@ def train(
 @click.option(
     "--background",
     type=_PATH,
-    help="List of recordings of other people, named <speaker>/..., as a recipe's: they calibrate "
-    "the scores, and are the cohort where scores are normalized.",
+    metavar="LIST|DIR",
+    help="Recordings of other people: a list that names them <speaker>/..., as a recipe's, or a "
+    "corpus: they calibrate the scores, and are the cohort where scores are normalized.",
 )
 @settings_option("scoring.normalization.method=s or calibration.n_folds=10")
 @click.option("--force", is_flag=True, help="Even from less than a second of speech.")
@@ -199,7 +205,7 @@ def adapt(
     from voicegmm._base.presets import Config, with_overrides
     from voicegmm._base.progress import counting
     from voicegmm._base.reasons import together
-    from voicegmm.corpus import read_enrollments, read_speakers
+    from voicegmm.corpus import read_models, read_speakers
     from voicegmm.scoring import Calibrated, SpeakerOptions, calibrate, make_voices
     from voicegmm.scoring.frames import check_files
     from voicegmm.store import FeatureStore, load_background, save_voices
@@ -214,7 +220,7 @@ def adapt(
     idle = [key for key in config.sources if key.startswith(("calibration.", "scoring.norm"))]
     if idle and not background:
         raise click.UsageError(f"{idle[0]} needs other people's speech: give --background LIST")
-    enrolled = read_enrollments(enrollments)
+    enrolled = read_models(enrollments)
     others = read_speakers(background) if background else {}
     model = load_background(ubm)
     with FeatureStore(store) as frames, bars() as progress:

@@ -16,6 +16,7 @@ from voicegmm.corpus.labels import (
 from voicegmm.corpus.layouts import (
     LAYOUTS,
     read_corpus,
+    read_models,
     read_speakers,
     recognize,
     scan_speakers,
@@ -68,6 +69,7 @@ __all__ = [
     "read_kaldi_segments",
     "read_kaldi_table",
     "read_labels",
+    "read_models",
     "read_rttm",
     "read_segments",
     "read_speakers",

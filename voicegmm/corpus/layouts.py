@@ -8,6 +8,7 @@ from voicegmm._base.errors import ListError, OptionError
 from voicegmm.corpus.folders import find_recordings, sub_folders
 from voicegmm.corpus.kaldi import read_kaldi
 from voicegmm.corpus.lhotse import SUFFIXES, manifests, read_lhotse
+from voicegmm.corpus.lists import Enrollment, read_enrollments
 from voicegmm.corpus.tables import read_utterances
 from voicegmm.corpus.utterances import Corpus, Utterance, speaker_of
 
@@ -120,6 +121,17 @@ def read_speakers(path: str | Path) -> dict[str, list[str]]:
     """
     speakers = scan_speakers(path)
     return {name: [one.name for one in own] for name, own in speakers.items()}
+
+
+def read_models(place: str | Path) -> tuple[Enrollment, ...]:
+    """Read enrollments: a list ``model<TAB>file``, or a folder that is a corpus.
+
+    Of a corpus each speaker is a model, of all of their recordings.
+    """
+    place = Path(place)
+    if not place.is_dir():
+        return read_enrollments(place)
+    return tuple(Enrollment(name, tuple(own)) for name, own in read_speakers(place).items())
 
 
 def _below(place: Path, layout: str, parts: list[Path]) -> Corpus:
