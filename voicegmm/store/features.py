@@ -23,6 +23,8 @@ from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
 from voicegmm.store.hdf5 import (
     at_hand,
+    damage_named,
+    dataset_of,
     open_file,
     read_array,
     read_strings,
@@ -253,12 +255,14 @@ class FeatureStore:
         self._file = self._context.__enter__()
         self._lock = Lock()
         try:
-            self._read_index()
-        except (KeyError, OSError, TypeError, VoicegmmError) as error:
+            with damage_named(path):
+                self._read_index()
+        except (OSError, TypeError) as error:
             self.close()
-            if isinstance(error, VoicegmmError):
-                raise
             raise FormatError(f"{path}: damaged: {error}") from error
+        except BaseException:
+            self.close()
+            raise
 
     def _read_index(self) -> None:
         file = self._file
@@ -278,15 +282,18 @@ class FeatureStore:
         # Files from before recordings were hashed do not tell.
         contents = read_strings(file, "contents") if "contents" in file else ("",) * n_files
         offsets = read_array(file, "offsets", (n_files + 1,), np.int64)
-        n_rows, self.n_dims = file["frames"].shape
-        fits = {len(statuses), len(reasons), len(self.notes), len(contents)} == {n_files}
+        self.n_dims = Pipeline(self.front_end).n_dims
+        n_rows = len(dataset_of(file, "frames", (None, self.n_dims), np.float32))
+        weights = dataset_of(file, "weights", (n_rows,), np.float32)
+        dataset_of(file, "positions", (n_rows,), np.int32)
+        lengths = {len(set(self.ids)), *map(len, (statuses, reasons, self.notes, contents))}
+        fits = lengths == {n_files}
         if not fits or offsets[0] != 0 or offsets[-1] != n_rows or (np.diff(offsets) < 0).any():
             raise FormatError(f"{self.path}: damaged: ids, offsets and frames do not fit together")
         self._statuses = [Status(*pair) for pair in zip(statuses, reasons, strict=True)]
         self._offsets = offsets
         self._contents = contents
         self._place = {name: place for place, name in enumerate(self.ids)}
-        weights = file["weights"]
         self._weighted = any(
             (weights[start : start + 1_000_000] != 1).any() for start in range(0, n_rows, 1_000_000)
         )

@@ -380,15 +380,15 @@ def read_strings(group: h5py.Group, name: str) -> tuple[str, ...]:
         raise FormatError(f"{place} is no list of texts: {error}") from None
 
 
-def read_array(
+def dataset_of(
     group: h5py.Group, name: str, shape: Sequence[int | None], dtype: npt.DTypeLike
-) -> npt.NDArray[Any]:
-    """Read an array whose shape is known (None: any length there).
+) -> h5py.Dataset:
+    """Give a data set whose shape is known (None: any length there), without reading it.
 
     Raises
     ------
     FormatError
-        If it is missing, or of another shape or kind of number, or not finite.
+        If it is missing, or of another shape or kind of number.
     """
     place = f"{group.file.filename}: {group.name.rstrip('/')}/{name}"
     if name not in group or not isinstance(group[name], h5py.Dataset):
@@ -401,9 +401,28 @@ def read_array(
         raise FormatError(f"{place} has shape {dataset.shape}, expected {tuple(shape)}")
     if dataset.dtype.kind != np.dtype(dtype).kind:
         raise FormatError(f"{place} holds {dataset.dtype}, expected {np.dtype(dtype)}")
+    return dataset
+
+
+def read_array(
+    group: h5py.Group,
+    name: str,
+    shape: Sequence[int | None],
+    dtype: npt.DTypeLike,
+    finite: bool = True,
+) -> npt.NDArray[Any]:
+    """Read an array whose shape is known (None: any length there).
+
+    Raises
+    ------
+    FormatError
+        If it is missing, or of another shape or kind of number, or holds a NaN, or an infinity
+        where it must be finite.
+    """
+    dataset = dataset_of(group, name, shape, dtype)
     array: npt.NDArray[Any] = dataset[...].astype(dtype, copy=False)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise FormatError(f"{place} holds a NaN or an infinity")
+    if array.dtype.kind == "f" and (np.isnan(array).any() or (finite and np.isinf(array).any())):
+        raise FormatError(f"{group.file.filename}: {dataset.name} holds a NaN or an infinity")
     return array
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import h5py
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json, from_mapping
@@ -41,7 +42,13 @@ from voicegmm.store.training import read_record, write_record
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 2
 SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 2
 _DIGEST_BYTES = 32
-_OPEN_SET = ("best_wrong", "own", "voice", "fold", "stranger")
+_OPEN_SET: dict[str, npt.DTypeLike] = {
+    "best_wrong": np.float64,
+    "own": np.float64,
+    "voice": np.int64,
+    "fold": np.int64,
+    "stranger": np.bool_,
+}
 
 
 def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
@@ -227,8 +234,7 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
         judgment = msgspec.json.decode(file.attrs["judgment"])
         tests = None
         if "open_set" in file:
-            columns = {name: file["open_set"][name][...] for name in _OPEN_SET}
-            tests = OpenSetTests(**columns, n_met=float(judgment["n_met"]))
+            tests = _read_open_set(file["open_set"], float(judgment["n_met"]))
         return Voices(
             speakers,
             msgspec.convert(judgment["calibration"], Calibration | None),
@@ -244,6 +250,15 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             _read_contents(file, "calibrated_from"),
             _read_removals(file),
         )
+
+
+def _read_open_set(group: h5py.Group, n_met: float) -> OpenSetTests:
+    n_tests = len(read_array(group, "fold", (None,), np.int64))
+    columns = {
+        name: read_array(group, name, (n_tests,), dtype, finite=False)
+        for name, dtype in _OPEN_SET.items()
+    }
+    return OpenSetTests(**columns, n_met=n_met)
 
 
 def _read_removals(file: h5py.File) -> tuple[Removal, ...]:
