@@ -312,6 +312,12 @@ def test_one_model_alone_gives_no_intervals(typed, tmp_path):
     assert "60 target and 30 non-target trials\n" in text
     assert "[" not in text
     assert "one model alone" in err
+    # The same scores as ASVspoof 2021 has them, with the protocol of 2019 for a key.
+    rows = [line.split() for line in lines]
+    path.write_text("\n".join(f"{row[0]} {row[3]}" for row in rows))
+    key = tmp_path / "protocol.txt"
+    key.write_text("\n".join(f"s1 {row[0]} - {row[1]} {row[2]}" for row in rows))
+    assert typed("evaluate", path, "--key", key)[1] == text
 
 
 def test_players_are_put_in_when_asked_for(typed, tmp_path):

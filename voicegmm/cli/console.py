@@ -202,6 +202,13 @@ class Bars:
 
 
 @contextmanager
+def drawing_bar(of: object) -> Iterator[Callable[[int, int], None]]:
+    """Give a callback that draws a bar of the drawings of speakers, for intervals."""
+    with bars() as shown:
+        yield lambda done, total: shown(f"intervals of {of}", done, total)
+
+
+@contextmanager
 def bars() -> Any:
     """Give a `Progress` that draws bars on a terminal."""
     shown = Bars()

@@ -9,6 +9,7 @@ import click
 from voicegmm.cli.console import (
     check_output,
     debug_option,
+    drawing_bar,
     json_option,
     print_comparison,
     print_figures,
@@ -98,7 +99,7 @@ def evaluate(
     With --against, also what the other system has more or less of each, with the interval of the
     difference and its p-value: speakers are drawn for both at once.
     """
-    from voicegmm.scoring.evaluation import EvaluationOptions, as_mapping, evaluate_table
+    from voicegmm.scoring.evaluation import EvaluationOptions
     from voicegmm.store import read_labeled, read_quality_file
 
     if against and not n_replicates:
@@ -115,14 +116,14 @@ def evaluate(
     table = read_labeled(scores, key, are_ratios)
     seconds = read_quality_file(durations).seconds_of(table.trials) if durations else {}
     options = EvaluationOptions(points=points, n_bootstrap=n_replicates)
-    results = as_mapping(*evaluate_table(table, options))
+    results = _figures(str(scores), table, options)
     others: dict[str, ScoreTable] = {}
     differences: dict[str, Any] = {}
     if against:
         others = {str(against): read_labeled(against, key, are_ratios)}
         differences = _differences({str(scores): table} | others, options)
     if report:
-        systems = {name: as_mapping(*evaluate_table(t, options)) for name, t in others.items()}
+        systems = {name: _figures(name, other, options) for name, other in others.items()}
         told = {**results, "systems": systems, "differences": differences}
         _write_report(report, told, {str(scores): table} | others, key, options, listening, seconds)
     if as_json:
@@ -155,7 +156,7 @@ def compare(
     Prints the figures of each, and what it has more or less than the first, with the interval of
     the difference and its p-value: speakers are drawn for both at once.
     """
-    from voicegmm.scoring.evaluation import EvaluationOptions, as_mapping, evaluate_table
+    from voicegmm.scoring.evaluation import EvaluationOptions
     from voicegmm.store import read_labeled
 
     if len(scores) < 2:
@@ -167,7 +168,7 @@ def compare(
     options = EvaluationOptions(points=points, n_bootstrap=n_replicates)
     tables = {str(path): read_labeled(path, key, are_ratios) for path in scores}
     differences = _differences(tables, options)
-    systems = {name: as_mapping(*evaluate_table(table, options)) for name, table in tables.items()}
+    systems = {name: _figures(name, table, options) for name, table in tables.items()}
     first, *others = systems
     if report:
         told = {name: systems[name] for name in others}
@@ -188,6 +189,13 @@ def compare(
         click.echo(f"report: {report}")
 
 
+def _figures(name: str, table: "ScoreTable", options: "EvaluationOptions") -> dict[str, Any]:
+    from voicegmm.scoring.evaluation import as_mapping, evaluate_table
+
+    with drawing_bar(name) as progress:
+        return as_mapping(*evaluate_table(table, options, progress))
+
+
 def _differences(
     tables: "Mapping[str, ScoreTable]", options: "EvaluationOptions"
 ) -> dict[str, Any]:
@@ -199,7 +207,8 @@ def _differences(
     differences = {}
     for name in others:
         aligned = align_tables([tables[first], tables[name]], [first, name])
-        found = compare_tables(aligned, options)
+        with drawing_bar(f"{first} - {name}") as progress:
+            found = compare_tables(aligned, options, progress)
         differences[name] = {"against": name, **found.to_mapping()}
     return differences
 

@@ -8,6 +8,7 @@ import click
 from voicegmm.cli.console import (
     check_output,
     debug_option,
+    drawing_bar,
     json_option,
     print_json,
     print_side_by_side,
@@ -132,7 +133,10 @@ def fuse(
     _warn_of(fused, fusion)
     named = zip((*tables.systems, str(out)), (*tables.tables, fused), strict=True)
     measured = EvaluationOptions(n_bootstrap=n_replicates)
-    figures = {name: known_figures(table, measured) for name, table in named}
+    figures = {}
+    for name, table in named:
+        with drawing_bar(name) as progress:
+            figures[name] = known_figures(table, measured, progress)
     if as_json:
         learned = to_mapping(fusion)
         weights = dict(zip(fusion.systems, fusion.weights, strict=True))

@@ -1,5 +1,6 @@
 """From a score table to the figures that are quoted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -103,7 +104,9 @@ def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
 
 
 def known_figures(
-    table: ScoreTable, options: EvaluationOptions | None = None
+    table: ScoreTable,
+    options: EvaluationOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Give the figures of a table, as JSON has them, where its labels allow any.
 
@@ -112,14 +115,16 @@ def known_figures(
     labels = table.trials.labels
     if (labels < 0).any() or not all((table.scored & (labels == kind)).any() for kind in (0, 1)):
         return {}
-    metrics: dict[str, dict[str, float | None]] = as_mapping(*evaluate_table(table, options))[
-        "metrics"
-    ]
+    metrics: dict[str, dict[str, float | None]] = as_mapping(
+        *evaluate_table(table, options, progress)
+    )["metrics"]
     return metrics
 
 
 def evaluate_table(
-    table: ScoreTable, options: EvaluationOptions | None = None
+    table: ScoreTable,
+    options: EvaluationOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Evaluation, dict[str, dict[str, Any]]]:
     """Evaluate a score table.
 
@@ -128,6 +133,8 @@ def evaluate_table(
     table : ScoreTable
         With labels. Trials without a score are counted as failed.
     options : EvaluationOptions, optional
+    progress : callable, optional
+        Called with the bootstrap's replicates done and their number.
 
     Returns
     -------
@@ -167,6 +174,7 @@ def evaluate_table(
         primary=options.primary,
         n_bootstrap=options.n_bootstrap,
         rng=np.random.default_rng(options.seed),
+        progress=progress,
     )
     if not several:
         alone = "no intervals: with one model alone it is not known who the speakers are"
@@ -186,7 +194,11 @@ def evaluate_table(
     return replace(evaluation, warnings=(*evaluation.warnings, *few)), identification
 
 
-def compare_tables(aligned: AlignedTables, options: EvaluationOptions | None = None) -> Comparison:
+def compare_tables(
+    aligned: AlignedTables,
+    options: EvaluationOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
     """Compare two systems on the trials that both could score; see `voicegmm.metrics.compare`.
 
     Raises
@@ -210,6 +222,7 @@ def compare_tables(aligned: AlignedTables, options: EvaluationOptions | None = N
         primary=options.primary,
         n_bootstrap=max(options.n_bootstrap, 1),
         rng=np.random.default_rng(options.seed),
+        progress=progress,
     )
     n_left = int((~usable).sum())
     if n_left:
