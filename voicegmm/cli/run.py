@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Only tell which stages would run, and why; write nothing."
 )
+@click.option(
+    "--insecure",
+    is_flag=True,
+    help="Accept a Dask scheduler on another machine without encryption: whoever reaches it can "
+    "read what travels and have the workers do anything.",
+)
 @workers_option
 @json_option
 @debug_option
@@ -48,6 +54,7 @@ def run(
     settings: tuple[str, ...],
     include_audio: bool,
     dry_run: bool,
+    insecure: bool,
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -58,7 +65,8 @@ def run(
     """
     from voicegmm.experiment import load_recipe, plan_recipe, run_recipe
 
-    loaded = load_recipe(recipe, settings)
+    allowed = ("compute.insecure=true",) if insecure else ()
+    loaded = load_recipe(recipe, (*settings, *allowed))
     folder = out or Path("runs") / loaded.recipe.name
     with bars() as progress:
         if dry_run:

@@ -125,6 +125,7 @@ class Cluster:
                     f"({type(there).__name__}: {there}): install the same on all machines"
                 ) from there
             doubts += check_versions(versions(), there, f"the worker {worker}")
+        log.info("%d Dask workers at %s", len(found), self._scheduler)
         for doubt in doubts:
             log.warning("%s", doubt)
 

@@ -5,26 +5,19 @@ import platform
 import resource
 import sys
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from voicegmm._base.version import __version__
 from voicegmm.compute import available_cores
+from voicegmm.compute.versions import LIBRARIES, installed, processor
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-_LIBRARIES = ("numpy", "scipy", "h5py", "soundfile", "soxr", "scikit-learn", "numba")
 
 
 def describe_environment(n_workers: int) -> dict[str, Any]:
     """Give versions, processor, linear algebra and threads as plain JSON types."""
     from threadpoolctl import threadpool_info
-
-    def installed(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return "not installed"
 
     blas = [
         {key: info.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
@@ -35,25 +28,14 @@ def describe_environment(n_workers: int) -> dict[str, Any]:
         "voicegmm": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "cores": available_cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "workers": n_workers,
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
-        "libraries": {name: installed(name) for name in _LIBRARIES},
+        "libraries": {name: installed(name) for name in LIBRARIES},
         "blas": blas,
     }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
 
 
 class PeakMemory:

@@ -10,6 +10,7 @@ from voicegmm._base.errors import OptionError
 from voicegmm._base.options import from_mapping, to_mapping
 from voicegmm._base.presets import SETTING, Config, load_config, preset_names, with_overrides
 from voicegmm._base.toml import toml_text
+from voicegmm.compute import ComputeOptions
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring import FoldOptions, FusionOptions, ScoringOptions, UbmOptions
@@ -67,6 +68,8 @@ class Experiment:
     data : DataOptions
     calibration : FoldOptions
     evaluation : EvaluationOptions
+    compute : ComputeOptions
+        Where the work is done: no result depends on it.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Experiment:
     data: DataOptions = field(default_factory=DataOptions)
     calibration: FoldOptions = field(default_factory=FoldOptions)
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
+    compute: ComputeOptions = field(default_factory=ComputeOptions)
 
     def __post_init__(self) -> None:
         within("seed", self.seed, 0, 2**63 - 1)
@@ -92,7 +96,7 @@ class Recipe(Experiment):
 
     Parameters
     ----------
-    name, description, seed, data, calibration, evaluation
+    name, description, seed, data, calibration, evaluation, compute
         As of an `Experiment`.
     features : PipelineOptions
     ubm : UbmOptions
@@ -130,7 +134,7 @@ class FusedRecipe(Experiment):
 
     Parameters
     ----------
-    name, description, seed, data, calibration, evaluation
+    name, description, seed, data, calibration, evaluation, compute
         As of an `Experiment`.
     fusion : FusionOptions
     systems : mapping of str to Recipe

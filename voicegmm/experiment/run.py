@@ -1,7 +1,9 @@
 """Running a recipe on a corpus."""
 
 import logging
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from voicegmm._base.files import write_text
 from voicegmm._base.progress import Progress, silent
 from voicegmm._base.version import __version__
+from voicegmm.compute import ComputeOptions, engine
 from voicegmm.corpus import Protocol
 from voicegmm.experiment.fused import FusedRun
 from voicegmm.experiment.lists import Contents, check_data, check_lists, list_warnings, read_lists
@@ -54,6 +57,7 @@ def run_recipe(
     out : path
         The run folder; made where it is missing.
     n_workers : int
+        Threads or processes; with Dask, threads of what is done here.
     progress : callable
         See `voicegmm._base.progress`.
     include_audio : bool
@@ -75,7 +79,8 @@ def run_recipe(
         log.info(
             "voicegmm %s: %s on %s, %d workers", __version__, loaded.recipe.name, data, n_workers
         )
-        _stages(loaded, data, folder, n_workers, progress, include_audio)
+        with _engine(loaded.recipe.compute, out):
+            _stages(loaded, data, folder, n_workers, progress, include_audio)
         return RunResult(out, read_results(folder))
 
 
@@ -197,6 +202,20 @@ def _keep_recipe(loaded: LoadedRecipe, folder: Path) -> None:
     prepare = loaded.recipe.data.prepare
     if prepare and loaded.folder.resolve() != folder.resolve():
         write_text(folder / prepare, (loaded.folder / prepare).read_text("utf-8"))
+
+
+@contextmanager
+def _engine(options: ComputeOptions, out: Path) -> Iterator[None]:
+    """Let an engine work in a run folder, with a place for what is too large to be sent."""
+    scratch = (out / ".scratch").resolve()
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+    if options.engine != "threads":
+        scratch.mkdir()
+    try:
+        with engine(options, scratch):
+            yield
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 class _logged:  # noqa: N801 - reads as a clause of the with statement
