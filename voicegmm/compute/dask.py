@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from voicegmm._base.errors import MismatchError, OptionError, VoicegmmError, WorkerError
 from voicegmm.compute.engines import ComputeOptions
@@ -48,29 +49,9 @@ class Cluster:
     """
 
     def __init__(self, options: ComputeOptions) -> None:
-        try:
-            import distributed
-        except ImportError:
-            raise OptionError(
-                'engine "dask" needs Dask: pip install "voicegmm[dask]" (here, and on all workers)'
-            ) from None
         self._scheduler = options.scheduler
         self._patience = options.timeout_seconds
-        security = _security(options)
-        try:
-            self._client = distributed.Client(
-                options.scheduler,
-                timeout=options.timeout_seconds,
-                security=security,
-                set_as_default=False,
-                name="voicegmm",
-            )
-        except (OSError, TimeoutError, ValueError) as error:
-            raise WorkerError(
-                f"no Dask scheduler answers at {options.scheduler} within "
-                f"{options.timeout_seconds:g} s: check that `dask scheduler` runs there, the "
-                "address and, with tls://, the certificates"
-            ) from error
+        self._client = _connected(options)
         try:
             self._wait_for_workers()
             self._check_workers()
@@ -177,6 +158,44 @@ class Cluster:
                 if self._client.status != "running":
                     raise self._gone() from None
                 self._wait_for_workers()
+
+
+def _connected(options: ComputeOptions) -> Any:
+    """Give a client of the scheduler."""
+    try:
+        import distributed
+    except ImportError:
+        raise OptionError(
+            'engine "dask" needs Dask: pip install "voicegmm[dask]" (here, and on all workers)'
+        ) from None
+
+    class Client(distributed.Client):  # type: ignore[misc]
+        def __del__(self) -> None:
+            # One that never came to run would wait for its answer once more.
+            if self.status == "running":
+                super().__del__()
+
+    security = _security(options)
+    seconds, what = options.timeout_seconds, ""
+    try:
+        address = urlsplit(options.scheduler)
+        # First without Dask, which goes on trying, and tells what it tries.
+        socket.create_connection((address.hostname or "", address.port or 0), seconds).close()
+        what = ", and what answers is none, or does not accept us"
+        return Client(
+            options.scheduler,
+            timeout=seconds,
+            security=security,
+            set_as_default=False,
+            name="voicegmm",
+        )
+    except Exception as error:  # another server may answer anything
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise WorkerError(
+            f"no Dask scheduler at {options.scheduler} within {seconds:g} s{what} "
+            f"({reason.splitlines()[0]}): check that `dask scheduler` runs there, the address and, "
+            "with tls://, the certificates"
+        ) from error
 
 
 def _key(sent: Parcel) -> str:

@@ -113,8 +113,8 @@ def _arrays(sent: Parcel) -> list[memoryview]:
     if not sent.path:
         return []
     with check_seen(sent.path).open("rb") as file:
-        # One's own copy of what one writes to, which nobody does: compiled loops are made for
-        # arrays that can be written.
+        # A private copy of what is written to: arrays that can be written at home can be here, too,
+        # as the compiled loops want them.
         content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
     return [content[start:stop] for start, stop in sent.places]
 
