@@ -15,7 +15,7 @@ from voicegmm._base.progress import Progress, counting, silent
 from voicegmm._base.reasons import together
 from voicegmm.bank.training import choose_components
 from voicegmm.corpus import ClassRecordings, scan_classes
-from voicegmm.features import FrameSet, Pipeline, PipelineOptions, front_end_for
+from voicegmm.features import FrameSet, Pipeline, PipelineOptions, front_end_for, pipeline_of
 from voicegmm.scoring import (
     OK,
     ClassFigures,
@@ -252,7 +252,7 @@ class VoiceClassifier:
         """
         priors = class_priors(self.names, prior)
         stated = dict(zip(self.names, priors.tolist(), strict=True))
-        pipeline = Pipeline(self.classes.models.front_end)
+        pipeline = pipeline_of(self.classes.models.front_end)
         made = extract_to_memory({str(file): Path(file)}, pipeline)
         if str(file) not in made.sets:
             failure = made.failures[str(file)]
@@ -286,12 +286,10 @@ class VoiceClassifier:
                 f"{folder}: its classes are {', '.join(recordings.names)}; those that were "
                 f"trained are {', '.join(self.names)}"
             )
+        features = pipeline_of(self.classes.models.front_end).options
         with (
             work_folder() as work,
-            _extracted(recordings, self.classes.models.front_end, work, n_workers, progress) as (
-                frames,
-                summary,
-            ),
+            _extracted(recordings, features, work, n_workers, progress) as (frames, summary),
         ):
             kept = recordings.usable(lambda file: frames.status(file).ok)
             scores = score_classes(self.classes.models, frames, kept.files, n_workers)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from voicegmm._base.arrays import FloatArray
-from voicegmm._base.errors import DataError, OptionError, VoicegmmError
+from voicegmm._base.errors import DataError, MismatchError, OptionError, VoicegmmError
 from voicegmm.audio.signal import first_not_finite
-from voicegmm.features import FrameSet, PipelineOptions, Stream
+from voicegmm.features import FrameSet, FrontEnd, Stream, pipeline_of
 from voicegmm.features.stream import check_streamable
 from voicegmm.scoring import (
     RunningScore,
@@ -105,8 +105,8 @@ class StreamVerifier:
         models = voices.speakers.chosen([name])
         front_end = models.background.front_end
         self._test = _test_of(voices)
-        self._stream = Stream(front_end)
-        self._hop = front_end.static.hop_seconds
+        self._stream = Stream(pipeline_of(front_end).options)
+        self._hop = front_end.hop_seconds
         step, looks = looks_of(self._test.options, self._hop)
         self._first, self._last = looks[0] * step, self._test.max_seconds / self._hop
         # A few frames at a time never repay the loading of compiled loops.
@@ -235,12 +235,12 @@ def _test_of(voices: Voices) -> SequentialTest:
     return voices.sequential
 
 
-def can_stream(front_end: PipelineOptions, scoring: ScoringOptions) -> bool:
+def can_stream(front_end: FrontEnd, scoring: ScoringOptions) -> bool:
     """Tell whether scores can be told while sound arrives."""
     try:
-        check_streamable(front_end)
+        check_streamable(pipeline_of(front_end).options)
         check_running(scoring)
-    except OptionError:
+    except (MismatchError, OptionError):
         return False
     return True
 

@@ -40,6 +40,7 @@ from voicegmm.scoring import (
 )
 from voicegmm.scoring.frames import contents_of, distinct
 from voicegmm.scoring.identification import rate_of
+from voicegmm.scoring.models import training_of
 from voicegmm.scoring.records import checked_time
 from voicegmm.store import FeatureStore, extract_to_store
 
@@ -218,7 +219,15 @@ def train_voices(
             cohort = make_cohort(models, frames, others, size, options.scoring, n_workers)
             voices = replace(voices, cohort=cohort)
         judged = _judge(
-            frames, kept, others, enrollments, model.options, options, n_workers, progress, voices
+            frames,
+            kept,
+            others,
+            enrollments,
+            training_of(model),
+            options,
+            n_workers,
+            progress,
+            voices,
         )
     warnings = [*together(summary.notes), *fitted.warnings]
     if judged.uncalibrated_because:

@@ -15,7 +15,7 @@ from voicegmm.bank.answers import Candidate, Identification, Verification
 from voicegmm.bank.streaming import StreamVerifier
 from voicegmm.bank.training import BankOptions, Training, train_voices
 from voicegmm.corpus.lists import checked_name
-from voicegmm.features import FrameSet, Pipeline, PipelineOptions
+from voicegmm.features import FrameSet, FrontEnd, pipeline_of
 from voicegmm.mixture import accumulate
 from voicegmm.scoring import (
     Explanation,
@@ -201,7 +201,7 @@ class VoiceBank:
             if path in resolved[:number]:
                 raise VoicegmmError(f"{path} is given twice; it would count as twice the speech")
         paths = {str(file): Path(file) for file in files}
-        frames = extract_to_memory(paths, Pipeline(self._front_end), n_workers)
+        frames = extract_to_memory(paths, pipeline_of(self._front_end), n_workers)
         for status in frames.failures.values():
             raise VoicegmmError(f"{status.reason} ({name} was not enrolled)")
         return frames
@@ -224,7 +224,7 @@ class VoiceBank:
         new = _new_recordings(speakers, name, frames, frames.ids)
         data, weights = frames.read(new)
         statistics = accumulate(speakers.background.gmm, data, weights)
-        seconds = statistics.n_frames * front_end.static.hop_seconds
+        seconds = statistics.n_frames * front_end.hop_seconds
         known = speakers.seconds[speakers.index(name)] if name in speakers.ids else 0.0
         if known + seconds < min_seconds:
             raise VoicegmmError(too_little_speech(name, known + seconds, len(new), min_seconds))
@@ -416,11 +416,11 @@ class VoiceBank:
         )
 
     @property
-    def _front_end(self) -> PipelineOptions:
+    def _front_end(self) -> FrontEnd:
         return self.voices.speakers.background.front_end
 
     def _frames(self, file: str | os.PathLike[str]) -> FrameSet | Status:
-        pipeline = Pipeline(self._front_end)
+        pipeline = pipeline_of(self._front_end)
         made = extract_to_memory({str(file): Path(file)}, pipeline)
         return made.sets.get(str(file)) or made.failures[str(file)]
 

@@ -208,6 +208,7 @@ def adapt(
     from voicegmm.corpus import read_models, read_speakers
     from voicegmm.scoring import Calibrated, SpeakerOptions, calibrate, make_voices
     from voicegmm.scoring.frames import check_files
+    from voicegmm.scoring.models import training_of
     from voicegmm.store import FeatureStore, load_background, save_voices
 
     check_output(out, ubm, store, enrollments, background)
@@ -233,7 +234,7 @@ def adapt(
                 frames,
                 others,
                 options,
-                model.options,
+                training_of(model),
                 model.seed,
                 enrolled,
                 n_workers,

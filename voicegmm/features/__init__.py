@@ -2,6 +2,13 @@
 
 from voicegmm.features.columns import band_centroids, cepstra
 from voicegmm.features.deltas import DeltaOptions, deltas, shifted_deltas, with_deltas
+from voicegmm.features.foreign import (
+    ForeignFrontEnd,
+    FrontEnd,
+    fingerprint_of,
+    pipeline_of,
+    read_front_end,
+)
 from voicegmm.features.linear_prediction import predictor_cepstra, predictors
 from voicegmm.features.normalization import NormalizationOptions, normalize
 from voicegmm.features.pipeline import (
@@ -47,7 +54,9 @@ from voicegmm.features.stream import Stream
 __all__ = [
     "FEATURES_VERSION",
     "DeltaOptions",
+    "ForeignFrontEnd",
     "FrameSet",
+    "FrontEnd",
     "LikelihoodRatioOptions",
     "ModulationOptions",
     "NoiseFloorOptions",
@@ -68,6 +77,7 @@ __all__ = [
     "detection_energy",
     "equal_loudness",
     "filterbank",
+    "fingerprint_of",
     "frame_log_energy",
     "frame_spectra",
     "front_end_for",
@@ -78,12 +88,14 @@ __all__ = [
     "mfcc",
     "noise_floor",
     "normalize",
+    "pipeline_of",
     "pitch",
     "plp",
     "plp_cepstra",
     "predictor_cepstra",
     "predictors",
     "rasta",
+    "read_front_end",
     "shifted_deltas",
     "spectral_centroids",
     "spectrum",

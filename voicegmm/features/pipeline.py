@@ -91,6 +91,11 @@ class PipelineOptions:
         """Columns of the frames."""
         return self.deltas.n_dims(self.static.n_dims) + self.pitch.n_dims
 
+    @property
+    def hop_seconds(self) -> float:
+        """From one frame to the next."""
+        return self.static.hop_seconds
+
 
 @contextmanager
 def _section(name: str) -> Iterator[None]:

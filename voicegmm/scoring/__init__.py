@@ -67,6 +67,7 @@ from voicegmm.scoring.linear import linear_scores
 from voicegmm.scoring.long_lists import ScoredList, score_long_list
 from voicegmm.scoring.models import (
     BackgroundModel,
+    ForeignTraining,
     SpeakerModels,
     UbmOptions,
     enroll,
@@ -119,6 +120,7 @@ __all__ = [
     "Explanation",
     "FoldOptions",
     "FoldTests",
+    "ForeignTraining",
     "FrameLibrary",
     "Fusion",
     "FusionOptions",

@@ -13,7 +13,7 @@ from voicegmm._base.errors import DataError
 from voicegmm._base.options import canonical_json
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import ClassRecordings
-from voicegmm.features import PipelineOptions
+from voicegmm.features import FrontEnd
 from voicegmm.mixture import (
     DiagonalGMM,
     FitResult,
@@ -89,12 +89,12 @@ class ClassModels:
     ----------
     classes : tuple of ClassModel
         At least two, each name once.
-    front_end : PipelineOptions
+    front_end : FrontEnd
     options : ClassOptions
     """
 
     classes: tuple[ClassModel, ...]
-    front_end: PipelineOptions
+    front_end: FrontEnd
     options: ClassOptions = field(default_factory=ClassOptions)
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class ClassModels:
         """First 32 hex digits of the SHA-256 of front end, names and mixtures."""
         return self.fingerprint_with(self.front_end)
 
-    def fingerprint_with(self, front_end: PipelineOptions | Mapping[str, Any]) -> str:
+    def fingerprint_with(self, front_end: FrontEnd | Mapping[str, Any]) -> str:
         """Give the fingerprint for a front end as a file states it.
 
         An older file does not state the options that came later: its fingerprint is of what it

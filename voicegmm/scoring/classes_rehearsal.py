@@ -136,7 +136,7 @@ def rehearse_classes(
         scores[inside] = score_classes(models, frames, kept.chosen(inside).files, n_workers)
         if progress:
             progress(fold + 1, n_folds)
-    hop = frames.front_end.static.hop_seconds
+    hop = frames.front_end.hop_seconds
     seconds = np.array([frames.count(file) * hop for file in kept.files])
     return ClassRehearsal(kept.labels, kept.voices(), folds, scores, seconds, n_voices)
 

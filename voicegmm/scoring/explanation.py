@@ -145,7 +145,7 @@ def explain(
         frame_ratios[block] = ratios
         components[block] = np.abs(parts).argmax(axis=1)
         component_ratios += weights[block] @ parts
-    hop = models.background.front_end.static.hop_seconds
+    hop = models.background.front_end.hop_seconds
     return Explanation(
         name,
         float(weights @ frame_ratios / weights.sum()),

@@ -12,7 +12,7 @@ from voicegmm._base.arrays import FloatArray, IntArray
 from voicegmm._base.checks import listed
 from voicegmm._base.errors import AudioError, ListError, MismatchError
 from voicegmm._base.options import differences
-from voicegmm.features import FrameSet, PipelineOptions
+from voicegmm.features import ForeignFrontEnd, FrameSet, FrontEnd
 from voicegmm.mixture import ArraySource, FrameSource
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class FrameLibrary(Protocol):
     """Frames of recordings by id: a feature store on disk, or a few recordings in memory."""
 
     @property
-    def front_end(self) -> PipelineOptions:
+    def front_end(self) -> FrontEnd:
         """How the frames were made."""
 
     @property
@@ -79,14 +79,14 @@ class MemoryFrames:
 
     Parameters
     ----------
-    front_end : PipelineOptions
+    front_end : FrontEnd
     sets : dict of str to FrameSet
         What gave frames.
     failures : dict of str to Status
         What did not.
     """
 
-    front_end: PipelineOptions
+    front_end: FrontEnd
     sets: Mapping[str, FrameSet]
     failures: Mapping[str, Status] = field(default_factory=dict)
 
@@ -201,7 +201,7 @@ def distinct_by_speaker(
     return {name: [f for f in kept if f not in shared] for name, (kept, _) in several.items()}
 
 
-def check_front_end(model: PipelineOptions, frames: PipelineOptions, which: str) -> None:
+def check_front_end(model: FrontEnd, frames: FrontEnd, which: str) -> None:
     """Refuse frames that were made otherwise than the model's.
 
     Raises
@@ -211,11 +211,24 @@ def check_front_end(model: PipelineOptions, frames: PipelineOptions, which: str)
     """
     if model == frames:
         return
+    foreign = [isinstance(side, ForeignFrontEnd) for side in (model, frames)]
+    if foreign[0] != foreign[1]:
+        made = [getattr(side, "origin", "voicegmm's own front end") for side in (frames, model)]
+        raise MismatchError(
+            f"{which}: frames and model come from different front ends: the frames were made by "
+            f"{made[0]}, the model on frames of {made[1]}"
+        )
     name, (here, there) = next(iter(differences(model, frames).items()))
     raise MismatchError(
         f"{which}: frames and model come from different front ends: {name} is {there!r} "
-        f"in the frames, {here!r} in the model; extract the features again with the model's"
+        f"in the frames, {here!r} in the model; {_remedy(foreign[0])}"
     )
+
+
+def _remedy(foreign: bool) -> str:
+    if foreign:
+        return "if they were made alike, convert both with the same --origin, --hop and --rate"
+    return "extract the features again with the model's"
 
 
 def check_files(frames: FrameLibrary, files: Sequence[str], where: str) -> None:

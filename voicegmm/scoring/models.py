@@ -11,11 +11,11 @@ import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, frozen
 from voicegmm._base.checks import at_least
-from voicegmm._base.errors import DataError, ListError, OptionError
+from voicegmm._base.errors import DataError, ListError, OptionError, VoicegmmError
 from voicegmm._base.options import canonical_json, fingerprint
 from voicegmm._base.version import __version__
 from voicegmm.corpus import Enrollment
-from voicegmm.features import PipelineOptions
+from voicegmm.features import FrontEnd
 from voicegmm.mixture import (
     DiagonalGMM,
     EmOptions,
@@ -70,6 +70,25 @@ class UbmOptions:
         at_least("n_components", self.n_components, 1)
 
 
+@dataclass(frozen=True)
+class ForeignTraining:
+    """What stands in the place of the options of a training that was not ours.
+
+    Parameters
+    ----------
+    program : str
+        Whose file the mixture was taken from, as "kaldi".
+    file : str
+        Its name.
+    content : str
+        Its SHA-256, in hex.
+    """
+
+    program: str
+    file: str
+    content: str
+
+
 def digest_of(text: str, *arrays: FloatArray) -> str:
     """Give the first 32 hex digits of the SHA-256 of a text and the numbers of some arrays."""
     digest = hashlib.sha256(text.encode())
@@ -85,8 +104,9 @@ class BackgroundModel:
     Parameters
     ----------
     gmm : DiagonalGMM
-    front_end : PipelineOptions
-    options : UbmOptions
+    front_end : FrontEnd
+    options : UbmOptions or ForeignTraining
+        How it was trained, or what other program did.
     seed : int
     iterations : tuple of Iteration
         The training record.
@@ -96,8 +116,8 @@ class BackgroundModel:
     """
 
     gmm: DiagonalGMM
-    front_end: PipelineOptions
-    options: UbmOptions = field(default_factory=UbmOptions)
+    front_end: FrontEnd
+    options: UbmOptions | ForeignTraining = field(default_factory=UbmOptions)
     seed: int = 0
     iterations: tuple[Iteration, ...] = ()
     n_frames: float = 0.0
@@ -108,6 +128,23 @@ class BackgroundModel:
         """First 32 hex digits of the SHA-256 of front end, weights, means and variances."""
         gmm = self.gmm
         return digest_of(canonical_json(self.front_end), gmm.weights, gmm.means, gmm.variances)
+
+
+def training_of(model: BackgroundModel) -> UbmOptions:
+    """Give how a background model was trained, for others like it.
+
+    Raises
+    ------
+    VoicegmmError
+        If another program trained it.
+    """
+    if isinstance(model.options, ForeignTraining):
+        raise VoicegmmError(
+            f"the background model was trained by another program ({model.options.program}), and "
+            "none like it can be trained for the folds of a calibration; leave out --background, "
+            "and calibrate the scores of other trials"
+        )
+    return model.options
 
 
 @dataclass(frozen=True, eq=False)
@@ -452,7 +489,7 @@ def enroll(
     """
     check_adaptation(adaptation)
     check_front_end(background.front_end, frames.front_end, "enrollment")
-    hop = background.front_end.static.hop_seconds
+    hop = background.front_end.hop_seconds
 
     names: list[str] = []
     speech: list[_Speech] = []

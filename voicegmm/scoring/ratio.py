@@ -16,7 +16,7 @@ from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArr
 from voicegmm._base.checks import finite_frames
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
-from voicegmm.features import PipelineOptions
+from voicegmm.features import FrontEnd
 from voicegmm.mixture import DiagonalGMM, MapOptions
 from voicegmm.mixture.collection import workers_for
 from voicegmm.scoring.frames import FrameLibrary
@@ -216,7 +216,7 @@ class _Work:
     """
 
     gmm: DiagonalGMM
-    front_end: PipelineOptions
+    front_end: FrontEnd
     means: Float32Array
     counts: Float64Array
     adaptation: MapOptions

@@ -188,7 +188,7 @@ def running_trials(
     scoring = scoring or ScoringOptions()
     check_running(scoring)
     models = group.models
-    step, looks = looks_of(options, frames.front_end.static.hop_seconds)
+    step, looks = looks_of(options, frames.front_end.hop_seconds)
     spoken: dict[str, list[str]] = {}
     for file, voice in group.tests:
         spoken.setdefault(voice, []).append(file)

@@ -7,7 +7,7 @@ import msgspec
 
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json
-from voicegmm.features import PipelineOptions
+from voicegmm.features import read_front_end
 from voicegmm.scoring import (
     ClassCalibration,
     ClassFigures,
@@ -74,7 +74,7 @@ def load_classes(path: str | os.PathLike[str]) -> JudgedClasses:
         group = file["classes"]
         models = ClassModels(
             tuple(_read_class(group[number]) for number in sorted(group)),
-            read_options(file, "front_end", PipelineOptions, str(path)),
+            read_front_end(msgspec.json.decode(file.attrs["front_end"]), str(path)),
             read_options(file, "options", ClassOptions, str(path)),
         )
         stated = msgspec.json.decode(file.attrs["front_end"])

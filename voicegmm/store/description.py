@@ -158,7 +158,7 @@ def _features(path: str | os.PathLike[str]) -> dict[str, Any]:
     with FeatureStore(path) as store:
         statuses = Counter(store.status(file).status for file in store.ids)
         counts = np.array([store.count(file) for file in store.ids])
-        hop = store.front_end.static.hop_seconds
+        hop = store.front_end.hop_seconds
         return {
             "n_recordings": len(store.ids),
             "n_frames": int(counts.sum()),

@@ -15,10 +15,15 @@ import numpy as np
 
 from voicegmm._base.arrays import Float32Array, FloatArray, IntArray
 from voicegmm._base.errors import FormatError, VoicegmmError
-from voicegmm._base.options import from_mapping
 from voicegmm.compute import check_seen
-from voicegmm.features import FrameSet, Pipeline, PipelineOptions
-from voicegmm.features.pipeline import front_end_fingerprint
+from voicegmm.features import (
+    ForeignFrontEnd,
+    FrameSet,
+    FrontEnd,
+    Pipeline,
+    fingerprint_of,
+    read_front_end,
+)
 from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
 from voicegmm.store.hdf5 import (
@@ -48,8 +53,7 @@ _WRITE_ROWS = _COLUMN_ROWS
 class FeatureWriter:
     """Appends recordings to a feature store that is being made; `new_store` gives one."""
 
-    def __init__(self, large: LargeFile, pipeline: Pipeline) -> None:
-        width = pipeline.n_dims
+    def __init__(self, large: LargeFile, width: int) -> None:
         self._large, file = large, large.file
         self._rows: dict[str, Any] = {
             "frames": file.create_dataset(
@@ -159,21 +163,24 @@ def _shift(path: Path, dataset: Any) -> int | None:
 
 @contextmanager
 def new_store(
-    path: str | os.PathLike[str], pipeline: Pipeline, labels: str = ""
+    path: str | os.PathLike[str], pipeline: Pipeline | ForeignFrontEnd, labels: str = ""
 ) -> Iterator[FeatureWriter]:
     """Make a feature store; it appears at `path` when the block ends well.
 
     Parameters
     ----------
     path : path
-    pipeline : Pipeline
-        What the frames come from.
+    pipeline : Pipeline or ForeignFrontEnd
+        What the frames come from; another program's are never taken for ours.
     labels : str
         Fingerprint of the segments that said where there is speech, if any did: the file's parent.
     """
-    options, made_by = pipeline.options, pipeline.fingerprint
-    with new_large_file(path, FORMAT, VERSION, options, made_by, labels, _extents_of_rows) as large:
-        writer = FeatureWriter(large, pipeline)
+    front_end = pipeline.options if isinstance(pipeline, Pipeline) else pipeline
+    made_by = fingerprint_of(front_end)
+    with new_large_file(
+        path, FORMAT, VERSION, front_end, made_by, labels, _extents_of_rows
+    ) as large:
+        writer = FeatureWriter(large, front_end.n_dims)
         yield writer
         writer.finish()
 
@@ -234,7 +241,7 @@ class FeatureStore:
     ----------
     ids : list of str
         The recordings.
-    front_end : PipelineOptions
+    front_end : FrontEnd
     fingerprint : str
         Of the front end.
     labels : str
@@ -267,9 +274,9 @@ class FeatureStore:
     def _read_index(self) -> None:
         file = self._file
         options = msgspec.json.decode(file.attrs["options"])
-        self.front_end = from_mapping(PipelineOptions, options, str(self.path))
+        self.front_end: FrontEnd = read_front_end(options, str(self.path))
         self.fingerprint = str(file.attrs["fingerprint"])
-        if self.fingerprint != front_end_fingerprint(self.front_end):
+        if self.fingerprint != fingerprint_of(self.front_end):
             raise FormatError(
                 f"{self.path}: its features were computed by another version of voicegmm; "
                 "extract them again"
@@ -336,7 +343,7 @@ class FeatureStore:
             with self._reading() as opened:
                 rows = opened["weights"][self._offsets[place] : self._offsets[place + 1]]
             total = float(rows.sum(dtype=np.float64))
-        return total * self.front_end.static.hop_seconds
+        return total * self.front_end.hop_seconds
 
     def content(self, file: str) -> str:
         """Give the SHA-256 of a recording's file, in hex; empty where it is not known."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json, from_mapping
-from voicegmm.features import PipelineOptions
+from voicegmm.features import read_front_end
 from voicegmm.metrics import Estimate
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring import (
@@ -18,6 +18,7 @@ from voicegmm.scoring import (
     Calibration,
     Cohort,
     EnrolledRecording,
+    ForeignTraining,
     IdentificationPromise,
     OpenSetTests,
     ScoringOptions,
@@ -65,8 +66,8 @@ def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
 def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
     model = BackgroundModel(
         read_mixture(group),
-        read_options(group, "front_end", PipelineOptions, where),
-        read_options(group, "training", UbmOptions, where),
+        read_front_end(msgspec.json.decode(group.attrs["front_end"]), where),
+        _read_training(group, where),
         int(group.attrs["seed"]),
         read_record(group["record"]),
         float(group.attrs["n_frames"]),
@@ -93,6 +94,13 @@ def _read_contents(group: h5py.Group, name: str) -> tuple[str, ...] | None:
         return None
     digests = read_array(group, name, (None, _DIGEST_BYTES), np.uint8)
     return tuple(digest.tobytes().hex() for digest in digests)
+
+
+def _read_training(group: h5py.Group, where: str) -> UbmOptions | ForeignTraining:
+    stated = msgspec.json.decode(group.attrs["training"])
+    kind: type[Any] = ForeignTraining if "program" in stated else UbmOptions
+    found: UbmOptions | ForeignTraining = from_mapping(kind, stated, where)
+    return found
 
 
 def read_options(group: h5py.Group, name: str, kind: type[Any], where: str) -> Any:
