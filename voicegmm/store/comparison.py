@@ -16,7 +16,7 @@ from voicegmm._base.checks import at_least
 from voicegmm._base.errors import VoicegmmError
 from voicegmm._base.options import differences, to_mapping
 from voicegmm.store.features import FeatureStore
-from voicegmm.store.foreign import read_foreign_frames
+from voicegmm.store.interop import read_frames
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def compare_features(
     Parameters
     ----------
     first, second : path
-        A feature store, or what `voicegmm.store.foreign.read_foreign_frames` reads. Recordings are
+        A feature store, or what `voicegmm.store.interop.read_frames` reads. Recordings are
         the same when their ids are, or else their ids without folders and suffix; two files with
         one recording each are compared whatever they call it.
     tolerance : float
@@ -148,7 +148,7 @@ class _Side:
 @contextmanager
 def _opened(path: Path) -> Iterator[_Side]:
     if path.suffix.lower() not in (".h5", ".hdf5") and not (path.is_file() and is_hdf5(path)):
-        frames = read_foreign_frames(path)
+        frames = read_frames(path)
         n_dims = next(iter(frames.values())).shape[1]
         yield _Side(tuple(frames), n_dims, {}, lambda file: _Recording(frames[file]))
         return
