@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from voicegmm.cli import evaluation
+from voicegmm.cli import convert
 from voicegmm.cli.console import warn_of_unscored
 from voicegmm.corpus import Trials
 from voicegmm.metrics import eer
@@ -297,7 +297,7 @@ def test_convert_and_evaluate_give_the_same_figures_in_every_kind(typed, tmp_pat
 
 
 def test_kinds_offered_are_those_of_the_library():
-    assert evaluation._KINDS == SCORE_FILES
+    assert convert._WRITTEN["scores"] == SCORE_FILES
 
 
 def test_one_model_alone_gives_no_intervals(typed, tmp_path):

@@ -1,4 +1,4 @@
-"""Commands that look: evaluate, compare, convert."""
+"""Commands that look: evaluate, compare."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +17,6 @@ from voicegmm.cli.console import (
     print_side_by_side,
     replicates_option,
     values_of,
-    warn,
 )
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PATH = click.Path(path_type=Path)
-# As voicegmm.store.SCORE_FILES, which would bring HDF5 with it.
-_KINDS = ("voicegmm", "voxceleb", "kaldi", "nist", "asvspoof", "bosaris")
 
 
 def _scores_options(command: F) -> F:
@@ -255,41 +252,3 @@ def _write_report(
         listening=listening,
         seconds=seconds,
     )
-
-
-@click.command(short_help="Write scores as another program reads them.")
-@click.argument("scores", type=_PATH, metavar="SCORES")
-@click.option("-o", "--out", type=_PATH, required=True, help="The file to write.")
-@click.option(
-    "--to", "kind", type=click.Choice(_KINDS), default="voicegmm", show_default=True, help="Whose."
-)
-@click.option("--key", type=_PATH, help="The labels, where the scores have none.")
-@click.option("--llr", "are_ratios", is_flag=True, help="They are natural-log likelihood ratios.")
-@click.option(
-    "--key-out",
-    type=_PATH,
-    help="Write the labels too: a Key of BOSARIS where the name ends in .h5, else a trial list.",
-)
-@debug_option
-def convert(
-    scores: Path, out: Path, kind: str, key: Path | None, are_ratios: bool, key_out: Path | None
-) -> None:
-    """Read scores of any kind that `evaluate` knows, and write them as another.
-
-    Calibrated ratios are written where there are any, scores elsewhere; trials without a score are
-    kept by our own table alone.
-    """
-    from voicegmm.store import read_labeled, write_key_file, write_score_file
-
-    check_output(out, scores, key, key_out)
-    if key_out:
-        check_output(key_out, scores, key)
-    table = read_labeled(scores, key, are_ratios)
-    n_left = write_score_file(out, table, kind)
-    if n_left:
-        warn(f"{n_left} trials without a score are left out")
-    click.echo(f"{out}: {len(table) - n_left} trials")
-    if key_out:
-        write_key_file(key_out, table.trials)
-        labels = "" if (table.trials.labels >= 0).all() else ", without labels"
-        click.echo(f"{key_out}: {len(table)} trials{labels}")

@@ -13,6 +13,7 @@ from voicegmm.cli import (
     batch,
     classify,
     config,
+    convert,
     corpus,
     demo,
     evaluation,
@@ -70,7 +71,7 @@ for _command in (
     evaluation.evaluate,
     evaluation.compare,
     fusion.fuse,
-    evaluation.convert,
+    convert.convert,
     info.info,
 ):
     voicegmm.add_command(_command)
