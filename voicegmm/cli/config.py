@@ -48,9 +48,10 @@ def check(recipe: str, data: Path | None, settings: tuple[str, ...], as_json: bo
 
     With --data its lists, and that every recording they name is there, too.
     """
-    from voicegmm.experiment import check_recipe, load_recipe
+    from voicegmm.experiment import check_prepare, check_recipe, load_recipe
 
     loaded = load_recipe(recipe, settings)
+    check_prepare(loaded.recipe.data, loaded.folder)
     counts: dict[str, int] = {}
     warnings: list[str] = []
     if data is not None:

@@ -1,5 +1,6 @@
 """Experiments: config, stages, the run of a recipe, its report."""
 
+from voicegmm.experiment.lists import check_prepare
 from voicegmm.experiment.recipe import (
     DataOptions,
     FusedRecipe,
@@ -19,6 +20,7 @@ __all__ = [
     "LoadedRecipe",
     "Recipe",
     "RunResult",
+    "check_prepare",
     "check_recipe",
     "load_recipe",
     "plan_recipe",

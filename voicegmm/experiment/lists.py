@@ -1,10 +1,10 @@
 """What an experiment is made on: its lists, and the content of its recordings."""
 
 import importlib.util
-import logging
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import extract_tb
@@ -18,8 +18,6 @@ from voicegmm.corpus import Protocol, by_speaker, leakage_warnings
 from voicegmm.experiment.recipe import DataOptions, FusedRecipe, Recipe
 from voicegmm.scoring.cohort import cohort_size
 
-log = logging.getLogger(__name__)
-
 RECORDINGS = "recordings.tsv"
 _HEADER = "file\tbytes\tchanged_ns\tsha256"
 _UNREADABLE = "unreadable"
@@ -29,6 +27,13 @@ def check_data(data: Path) -> None:
     """Refuse a corpus that is not there."""
     if not data.is_dir():
         raise OptionError(f"--data {data}: no such folder; give the folder of the corpus")
+
+
+def check_prepare(options: DataOptions, recipe_folder: Path) -> None:
+    """Refuse a recipe whose prepare.py is not there."""
+    path = recipe_folder / options.prepare
+    if options.prepare and not path.is_file():
+        raise OptionError(f"{path}: no such file; data.prepare names a file beside the recipe")
 
 
 def read_lists(
@@ -57,6 +62,7 @@ def read_lists(
     """
     if not options.prepare:
         return _read(options, data / options.lists, data)
+    check_prepare(options, recipe_folder)
     with _made(recipe_folder / options.prepare, data, place) as made:
         return _read(options, made, data)
 
@@ -209,20 +215,19 @@ def _content(path: Path) -> str:
 
 def _prepare(path: Path, data: Path, lists: Path) -> None:
     """Run a recipe's prepare.py: the only code that knows the corpus."""
-    if not path.is_file():
-        raise OptionError(f"{path}: no such file; data.prepare names a file beside the recipe")
     specification = importlib.util.spec_from_file_location(f"prepare_{path.parent.name}", path)
     if specification is None or specification.loader is None:
         raise OptionError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(specification)
     try:
-        specification.loader.exec_module(module)
-        if not hasattr(module, "prepare"):
-            raise OptionError(f"{path}: defines no function prepare(data, lists)")
-        module.prepare(data, lists)
+        with redirect_stdout(sys.stderr):  # where a result is printed, nothing else may be
+            specification.loader.exec_module(module)
+            if not hasattr(module, "prepare"):
+                raise OptionError(f"{path}: defines no function prepare(data, lists)")
+            module.prepare(data, lists)
     except VoicegmmError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [f.lineno for f in extract_tb(error.__traceback__) if f.filename == str(path)]
         place = f"line {lines[-1]}: " if lines else ""
         raise VoicegmmError(f"{path}: {place}{type(error).__name__}: {error}") from error

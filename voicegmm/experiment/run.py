@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voicegmm._base.files import write_text
+from voicegmm._base.presets import SETTING
 from voicegmm._base.progress import Progress, silent
 from voicegmm._base.version import __version__
 from voicegmm.compute import ComputeOptions, engine
@@ -198,7 +199,11 @@ def _stages(
 
 def _keep_recipe(loaded: LoadedRecipe, folder: Path) -> None:
     """Write the recipe down so that it can be run from there."""
-    write_text(folder / "recipe.toml", loaded.to_toml())
+    place = folder / "recipe.toml"
+    # Run from there, it keeps what it says of where values come from.
+    itself = loaded.path and loaded.path.resolve() == place.resolve()
+    if not itself or SETTING in loaded.sources.values():
+        write_text(place, loaded.to_toml())
     prepare = loaded.recipe.data.prepare
     if prepare and loaded.folder.resolve() != folder.resolve():
         write_text(folder / prepare, (loaded.folder / prepare).read_text("utf-8"))

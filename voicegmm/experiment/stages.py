@@ -179,6 +179,13 @@ class RunFolder:
         Only decide, and write nothing.
     last_stage : str
         After it `LastStageDone` is raised; empty: never.
+    name : str
+        Of the system in a fused run, for the log.
+
+    Attributes
+    ----------
+    at_work : callable
+        Called before a stage's work.
     """
 
     def __init__(
@@ -187,8 +194,11 @@ class RunFolder:
         shared: Path | None = None,
         dry_run: bool = False,
         last_stage: str = "",
+        name: str = "",
     ) -> None:
         self.path = path
+        self.name = name
+        self.at_work: Callable[[], None] = lambda: None
         self.last_stage = last_stage
         self.shared = shared
         self.dry_run = dry_run
@@ -223,7 +233,8 @@ class RunFolder:
     @contextmanager
     def inner(self, name: str) -> Iterator["RunFolder"]:
         """Hold the run folder of one of the systems of this run; its decisions are told here."""
-        with run_folder(self.path / "systems" / name, self.shared, self.dry_run) as folder:
+        place = self.path / "systems" / name
+        with run_folder(place, self.shared, self.dry_run, name=name) as folder:
             self.systems[name] = folder
             yield folder
 
@@ -243,7 +254,7 @@ class RunFolder:
         if decision.action == "skip":
             known = self.records[stage.name]
             done = replace(known, skipped=True, reason=decision.reason)
-            log.info("%s: skipped: %s", stage.name, decision.reason)
+            self._log(stage, f"skipped: {decision.reason}")
         else:
             with alone(self._place(stage)) if self.shared else nullcontext():
                 done = self._taken(stage) or self._worked(stage, work, decision.reason)
@@ -290,7 +301,8 @@ class RunFolder:
         begun = Record.of(stage)
         self.records[stage.name] = begun
         self._write()
-        log.info("%s: runs: %s", stage.name, reason)
+        self._log(stage, f"runs: {reason}")
+        self.at_work()
         start = time.perf_counter()
         with PeakMemory() as memory:
             work()
@@ -304,7 +316,7 @@ class RunFolder:
             peak_memory_mb=round(memory.megabytes, 1),
             reason=reason,
         )
-        log.info("%s: done in %.1f s", stage.name, seconds)
+        self._log(stage, f"done in {seconds:.1f} s")
         if self.shared:
             _give(stage.name, done, self.path, self._place(stage))
         return done
@@ -319,7 +331,7 @@ class RunFolder:
         for name in found.outputs:
             _link(self._place(stage) / name, self.path / name)
         reason = "another run has done the same"
-        log.info("%s: taken: %s", stage.name, reason)
+        self._log(stage, f"taken: {reason}")
         return replace(found, skipped=True, reason=reason)
 
     def _place(self, stage: Stage) -> Path:
@@ -334,6 +346,9 @@ class RunFolder:
         if found and all(made.still(place / name) for name, made in found.outputs.items()):
             return found
         return None
+
+    def _log(self, stage: Stage, what: str) -> None:
+        log.info("%s: %s", f"{self.name}: {stage.name}" if self.name else stage.name, what)
 
     def _write(self) -> None:
         write_records(self.path, self.records)
@@ -354,7 +369,11 @@ def write_records(folder: Path, records: Mapping[str, Record]) -> None:
 
 @contextmanager
 def run_folder(
-    path: Path, shared: Path | None = None, dry_run: bool = False, last_stage: str = ""
+    path: Path,
+    shared: Path | None = None,
+    dry_run: bool = False,
+    last_stage: str = "",
+    name: str = "",
 ) -> Iterator[RunFolder]:
     """Hold a run folder; it is made where it is missing. See `RunFolder`.
 
@@ -364,12 +383,12 @@ def run_folder(
         If another process holds it, naming that process.
     """
     if dry_run:
-        yield RunFolder(path, shared, dry_run)
+        yield RunFolder(path, shared, dry_run, last_stage, name)
         return
     with held(path):
         for left in path.glob(".*.part"):  # by a run that was killed
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-        yield RunFolder(path, shared, last_stage=last_stage)
+        yield RunFolder(path, shared, dry_run, last_stage, name)
 
 
 def _changes(stage: Stage, known: Record) -> Iterator[str]:

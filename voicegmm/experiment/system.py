@@ -275,11 +275,15 @@ def report_stage(
 
 
 def write_description(folder: RunFolder, recipe: Experiment, n_workers: int) -> None:
-    """Write what will be done, and by what, into a run folder; nothing on a dry run."""
+    """Write what will be done into a run folder, and by what when there is something to do.
+
+    Nothing is written on a dry run.
+    """
     if folder.dry_run:
         return
+    place = folder.path / "environment.json"
     write_text(folder.path / "config.json", pretty(recipe))
-    write_text(folder.path / "environment.json", pretty(describe_environment(n_workers)))
+    folder.at_work = lambda: write_text(place, pretty(describe_environment(n_workers)))
 
 
 def read_results(folder: RunFolder) -> dict[str, Any]:
