@@ -12,12 +12,15 @@ test. It is timed on some trials and scaled.
 
 Machines are seldom idle: ours and the peer take turns, and what is printed are medians of the
 ratios of neighbors. Seconds and rates are medians too. With --cpu the seconds are those that the
-process had, for a machine that others use; the gain of two workers is always of the clock's.
+process had, for a machine that others use; the gain of two workers is always of the clock's. Beside it
+stands what two processes that know nothing of each other gain on this machine, each with a job of
+its own: more than that no two workers can.
 
     python recipes/benchmarks/scoring.py --memory 200 2000
 
 gives the peak memory of whole jobs, each in a process of its own, with so many tests against all
-models: a list of trials read from a file, scored with a journal, and written.
+models: a list of trials read from a file, scored with a journal, and written, as `voicegmm score`
+does it.
 """
 
 import argparse
@@ -30,13 +33,14 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle, islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from voicegmm.corpus import Trials, read_trials
+from voicegmm.corpus import Trials, n_parts_of, parts_folder, read_trials, split_trials
 from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import DiagonalGMM, MapOptions, adapt_means
 from voicegmm.scoring import (
@@ -45,6 +49,7 @@ from voicegmm.scoring import (
     ScoringOptions,
     SpeakerModels,
     Voices,
+    score_long_list,
     score_trials,
     write_scores,
 )
@@ -122,6 +127,27 @@ def seconds(run: Callable[[], Any], clock: Callable[[], float] = time.perf_count
     return clock() - begun
 
 
+def together(run: Callable[[], Any]) -> float:
+    """Give the seconds of two calls at once, each by a copy of this process."""
+    fork = get_context("fork")
+    ready, begin = fork.Barrier(3), fork.Barrier(3)
+
+    def call() -> None:
+        ready.wait()
+        begin.wait()
+        run()
+
+    copies = [fork.Process(target=call) for _ in range(2)]
+    for copy in copies:
+        copy.start()
+    ready.wait()
+    begun = time.perf_counter()
+    begin.wait()
+    for copy in copies:
+        copy.join()
+    return time.perf_counter() - begun
+
+
 def peak_memory(options: argparse.Namespace, n_tests: int) -> dict[str, float]:
     """Give the peak memory of a job, in a process of its own, and that before the scoring."""
     arguments = [f"--{name}={getattr(options, name)}" for name in ("models", "components", "dims")]
@@ -143,11 +169,16 @@ def score_lists(options: argparse.Namespace) -> dict[str, float]:
             file.write("model\ttest\n")
             file.writelines(f"{m}\t{t}\n" for t in names for m in voices.speakers.ids)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        trials = read_trials(listed)
-        with ScoreJournal(out) as journal:
-            scoring = ScoringOptions("linear")
-            table = score_trials(voices, frames, trials, options=scoring, keeper=journal)
-            write_scores(out, table)
+        scoring = ScoringOptions("linear")
+        if (n_parts := n_parts_of(listed)) > 1:
+            with parts_folder(out) as parts:
+                split = split_trials(listed, parts, n_parts)
+                score_long_list(voices, frames, split, out, ScoreJournal, options=scoring)
+        else:
+            with ScoreJournal(out) as journal:
+                trials = read_trials(listed)
+                table = score_trials(voices, frames, trials, options=scoring, keeper=journal)
+                write_scores(out, table)
     return {"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "mb_before": before}
 
 
@@ -189,7 +220,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     scores = {}
     all_theirs = []
     for method in options.methods:
-        times, ratios, ratios_kept, gains = [], [], [], []
+        times, ratios, ratios_kept, gains, limits = [], [], [], [], []
         for _ in range(options.repeats):
             before = theirs()
             begun, begun_clock = time.perf_counter(), clock()
@@ -204,6 +235,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             ratios_kept.append(kept / times[-1])
             if method in options.two_workers:
                 gains.append(elapsed / seconds(partial(ours, method, 2)))
+                limits.append(2 * elapsed / together(partial(ours, method)))
         result[method] = {
             "seconds": float(np.median(times)),
             "trials_per_second": len(trials) / float(np.median(times)),
@@ -212,6 +244,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         }
         if gains:
             result[method]["two_workers_gain"] = float(np.median(gains))
+            result[method]["two_processes_gain"] = float(np.median(limits))
     result["sklearn_trials_per_second"] = 1 / float(np.median([sum(pair) for pair in all_theirs]))
     if "exact" in scores:
         few = [(float(some[0].score(x)), float(background.score(x))) for x in tests[:1]]

@@ -168,4 +168,4 @@ def test_the_length_of_a_list_decides(listed, tmp_path, monkeypatch):
     monkeypatch.setattr(long_lists, "PART_BYTES", 1000)
     assert n_parts_of(listed) == -(-listed.stat().st_size // 1000)
     monkeypatch.setattr(long_lists, "PART_BYTES", 1)
-    assert n_parts_of(listed) == 256
+    assert n_parts_of(listed) == 512

@@ -11,8 +11,8 @@ import numpy as np
 from voicegmm._base.errors import ListError, VoicegmmError
 from voicegmm.corpus.trials import Trials, each_trial
 
-PART_BYTES = 2**24  # of a list that make one part: about 600,000 trials, and 40 MB at work
-_MOST_PARTS = 256  # files that are open at once
+PART_BYTES = 2**22  # of a list that make one part: some 200,000 trials, and 12 MB at work
+_MOST_PARTS = 512  # files that are open at once
 
 
 def n_parts_of(path: str | Path) -> int:
