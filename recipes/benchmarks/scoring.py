@@ -12,9 +12,9 @@ test. It is timed on some trials and scaled.
 
 Machines are seldom idle: ours and the peer take turns, and what is printed are medians of the
 ratios of neighbors. Seconds and rates are medians too. With --cpu the seconds are those that the
-process had, for a machine that others use; the gain of two workers is always of the clock's. Beside it
-stands what two processes that know nothing of each other gain on this machine, each with a job of
-its own: more than that no two workers can.
+process had, for a machine that others use; the gain of two workers is always of the clock's. Beside
+it stands what two processes that know nothing of each other gain on this machine, each with a job
+of its own: more than that no two workers can.
 
     python recipes/benchmarks/scoring.py --memory 200 2000
 
