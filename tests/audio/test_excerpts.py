@@ -66,6 +66,21 @@ def test_a_rounded_end_is_the_end_and_a_far_one_is_refused(written, name):
             read_signal(written / name, start_seconds=start, end_seconds=end)
 
 
+def test_a_part_without_a_sample_is_too_short(written):
+    with pytest.raises(AudioError, match="holds no samples") as raised:
+        read_signal(written / "a.wav", start_seconds=1.0, end_seconds=1.00001)
+    assert raised.value.status == "too short"
+
+
+def test_a_part_of_a_truncated_file(written, tmp_path):
+    whole = (written / "a.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    assert len(read_signal(tmp_path / "cut.flac", end_seconds=0.5).samples) == RATE // 2
+    for start in (1.0, 3.5):
+        with pytest.raises(AudioError, match="truncated"):
+            read_signal(tmp_path / "cut.flac", start_seconds=start)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -197,8 +197,10 @@ def read_blocks(
             # searches before each read unless it is told so.
             handle.seekable = lambda: False
         most = _go_to_start(handle, path, excerpt, known)
-        promised = min(most, handle.frames - excerpt.samples(handle.samplerate)[0]) if known else 0
-        tally.expected = 1 + promised * rate // handle.samplerate if known else 0
+        promised = None
+        if known:
+            promised = min(most, handle.frames - excerpt.samples(handle.samplerate)[0])
+            tally.expected = 1 + promised * rate // handle.samplerate
         blocks = _mono_blocks(handle, path, excerpt, tally, most)
         n_given = 0
         for block in resampled(blocks, handle.samplerate, rate):
@@ -301,7 +303,8 @@ def _go_to_start(handle: Any, path: Path, excerpt: Excerpt, known: bool) -> int:
     if known:
         _refuse_outside(path, excerpt, handle.frames, handle.samplerate)
         if start:
-            handle.seek(start)
+            with _damage(path, start / handle.samplerate):
+                handle.seek(start)
         return _MOST_FRAMES if stop is None else min(stop, handle.frames) - start
     passed = 0
     while passed < start:
@@ -325,17 +328,24 @@ def _refuse_outside(path: Path, excerpt: Excerpt, n_frames: int, rate: int) -> N
 
 def _decoded(handle: Any, path: Path, n_frames: int, passed: int = 0) -> Float32Array:
     """Give the next frames, at most so many, (n, n_channels); none at the end."""
+    with _damage(path, passed / handle.samplerate):
+        block: Float32Array = handle.read(n_frames, dtype="float32", always_2d=True)
+    return block
+
+
+@contextmanager
+def _damage(path: Path, seconds: float) -> Iterator[None]:
+    """Say of a decoder's error where it arose, and what helps."""
     import soundfile
 
     try:
-        block: Float32Array = handle.read(n_frames, dtype="float32", always_2d=True)
+        yield
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip().rstrip(".")
         raise AudioError(
             f"{path}: is damaged or truncated: decoding failed in the part after "
-            f"{passed / handle.samplerate:.2f} s ({reason}); copy it again"
+            f"{seconds:.2f} s ({reason}); copy it again"
         ) from None
-    return block
 
 
 def _mono_blocks(
@@ -421,10 +431,10 @@ def _room(n_samples: int, path: Path) -> Float32Array:
 
 
 def _refuse_missing_frames(
-    handle: Any, path: Path, excerpt: Excerpt, tally: Tally, promised: int
+    handle: Any, path: Path, excerpt: Excerpt, tally: Tally, promised: int | None
 ) -> None:
     """Refuse a file that holds fewer frames than its header, or the end of a part, says."""
-    if not promised:  # the header does not say
+    if promised is None:
         n_frames = excerpt.samples(handle.samplerate)[0] + tally.n_frames
         _refuse_outside(path, excerpt, n_frames, handle.samplerate)
     # An MP3 holds no count of its frames, only an estimate.

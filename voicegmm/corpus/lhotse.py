@@ -20,6 +20,7 @@ from voicegmm.corpus.kaldi import excerpt_of, relative_root
 from voicegmm.corpus.lists import checked_name
 from voicegmm.corpus.utterances import Corpus, Utterance
 
+_MOST_LINE = 10_000_000  # bytes: a few kilobytes of gzip may unpack to any length
 SUFFIXES = (".jsonl", ".jsonl.gz")
 _RECORDINGS, _SUPERVISIONS, _CUTS = "recordings", "supervisions", "cuts"
 _CUT_TYPES = ("MonoCut", "MultiCut")
@@ -95,12 +96,7 @@ def read_lhotse(place: Path, root: Path | None = None) -> Corpus:
         Naming the line that does not fit.
     """
     files = manifests(place) if place.is_dir() else [place]
-    utterances: list[Utterance] = []
-    for path in files:
-        try:
-            utterances += _manifest(path, root)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ListError(f"{path}: not as lhotse writes it: {error!r}") from None
+    utterances = [one for path in files for one in _manifest(path, root)]
     return Corpus(place, "lhotse", tuple(utterances))
 
 
@@ -145,7 +141,9 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     try:
         with (gzip.open if path.name.endswith(".gz") else open)(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(iter(lambda: lines.readline(_MOST_LINE), b""), 1):
+                if len(line) == _MOST_LINE:
+                    raise ListError(f"{path}: line {number}: longer than {_MOST_LINE} bytes")
                 if not line.strip():
                     continue
                 entry = msgspec.json.decode(line)
@@ -155,7 +153,7 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
                 if name in found:
                     raise ListError(f"{path}: line {number}: {name} stands in it already")
                 found[checked_name(name)] = entry
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise ListError(f"{path}: cannot be read as lines of JSON: {error}") from None
     if not found:
         raise ListError(f"{path}: the manifest is empty")
