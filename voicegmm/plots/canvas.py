@@ -15,6 +15,7 @@ import numpy as np
 
 from voicegmm._base.arrays import BoolArray, Float64Array
 from voicegmm._base.errors import OptionError
+from voicegmm._base.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +128,7 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> Path:
     ------
     OptionError
         For another suffix.
-    OSError
+    VoicegmmError
         Where the file cannot be written.
     """
     path = Path(path)
@@ -135,12 +136,8 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> Path:
     if suffix not in SUFFIXES:
         raise OptionError(f"a figure's file must end in {' or '.join(SUFFIXES)}, got {path.name!r}")
     content = to_svg(figure).encode() if suffix == ".svg" else _to_png(figure)
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
+    with whole_file(path) as aside:
         aside.write_bytes(content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
     return path
 
 

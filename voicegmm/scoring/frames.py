@@ -14,6 +14,7 @@ from voicegmm._base.errors import AudioError, ListError, MismatchError
 from voicegmm._base.options import differences
 from voicegmm.features import ForeignFrontEnd, FrameSet, FrontEnd
 from voicegmm.mixture import ArraySource, FrameSource
+from voicegmm.scoring.records import is_sha256
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ def usable(frames: FrameLibrary, files: Sequence[str]) -> list[str]:
 def contents_of(frames: FrameLibrary, files: Sequence[str]) -> tuple[str, ...] | None:
     """Give the SHA-256 of recordings, sorted; None if that of one of them is not known."""
     found = sorted({frames.content(file) for file in files})
-    return None if "" in found else tuple(found)
+    return tuple(found) if all(map(is_sha256, found)) else None
 
 
 def distinct(frames: FrameLibrary, files: Sequence[str]) -> tuple[list[str], dict[str, str]]:

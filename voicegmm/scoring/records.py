@@ -39,9 +39,14 @@ class EnrolledRecording:
 
     def __post_init__(self) -> None:
         at_least("seconds", self.seconds, 0)
-        if self.content and not re.fullmatch("[0-9a-f]{64}", self.content):
+        if self.content and not is_sha256(self.content):
             raise DataError(f"content must be a SHA-256, 64 hex digits, got {self.content!r}")
         checked_time(self.enrolled_at)
+
+
+def is_sha256(text: str) -> bool:
+    """Whether a text is a SHA-256 as we write it."""
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 @dataclass(frozen=True)

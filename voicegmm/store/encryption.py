@@ -61,7 +61,7 @@ class EncryptionOptions:
     Parameters
     ----------
     log2_cost : int
-        Of scrypt's N, from 14 to 18: 2^17 takes 128 MB and a third of a second, each more doubles
+        Of scrypt's N, from 14 to 18: 2^17 takes 128 MB and 0.4 s, each more doubles
         both. r is 8 and p is 1.
     """
 

@@ -132,7 +132,8 @@ class TrainingCheckpoint:
 
     def save(self, fingerprint: str, result: FitResult[DiagonalGMM]) -> None:
         """Write down what a training has come to, whole or not at all."""
-        with new_file(self.path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION, {}, fingerprint) as file:
+        kind = CHECKPOINT_FORMAT, CHECKPOINT_VERSION
+        with new_file(self.path, *kind, {}, fingerprint, mode=0o600) as file:
             write_mixture(file, result.gmm)
             file.attrs["digest"] = _digest(result)
             file.attrs["converged"] = result.converged
