@@ -172,3 +172,14 @@ def test_what_cannot_be_learned_is_refused():
             scores[:300], scores[300:], 0.5, CalibrationOptions(duration="offset_and_slope"),
             seconds[:300], seconds[300:],
         )  # fmt: skip
+
+
+def test_isotonic_steps_of_lir():
+    # NFI's lir 1.3.1: IsotonicCalibrator(add_misleading=1), given a target above all scores and a
+    # non-target below beside those of its own, in natural logarithms.
+    t = [2.5, 0.3, -0.4, 1.7, 3.1, 0.3]
+    n = [-2.0, 0.3, -0.7, -3.5, 1.1, -1.2, -0.4, -2.2]
+    scores, ratios = np.array(isotonic_steps(t, n)).T
+    assert scores.tolist() == [-3.5, -0.7, -0.4, 1.1, 1.7, 3.1]
+    lir = [-1.5686159179138452, 0.22314355131420988, 1.6094379124340998]
+    np.testing.assert_allclose(ratios, np.repeat(lir, 2), rtol=1e-14)
