@@ -43,7 +43,8 @@ def map_apart(
 
     For few and long pieces of work, each of which may fail: an exception, or the death of its
     process, is the outcome of that item and of no other. The processes end with this one, however
-    it ends (on Linux at once), and when the generator is closed.
+    it ends (on Linux at once), and when the generator is closed. They read the main script anew:
+    one that calls this does so below ``if __name__ == "__main__":``.
 
     Parameters
     ----------
