@@ -33,6 +33,14 @@ def test_presets_are_values_too():
     assert first != second
 
 
+def test_values_are_laid_over_presets_whichever_is_named_first():
+    grid = ["features.normalization.method=none,mean", "features.extends=voicegmm-16k,sidekit"]
+    points = grid_points("demo", grid, ["features.static.n_cepstra=12"])
+    features = [point.loaded.recipe.features for point in points]
+    assert [each.normalization.method for each in features] == ["none"] * 2 + ["mean"] * 2
+    assert {each.static.n_cepstra for each in features} == {12}
+
+
 def test_lists_and_texts_with_commas():
     assert read_axis("evaluation.p_targets=[0.01],[0.01, 0.05]").values == (
         "[0.01]",
@@ -81,6 +89,11 @@ def test_short_names_tell_options_apart():
 def test_refusals_come_before_any_work(grid, said):
     with pytest.raises(OptionError, match=said):
         grid_points("demo", grid)
+
+
+def test_an_option_is_not_set_and_swept():
+    with pytest.raises(OptionError, match="ubm.n_components stands in --grid and in --set"):
+        grid_points("demo", ["ubm.n_components=8,16"], ["ubm.n_components = 8"])
 
 
 def test_true_is_not_one():

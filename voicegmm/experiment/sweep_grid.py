@@ -115,8 +115,8 @@ def grid_points(recipe: str, grid: Sequence[str], settings: Sequence[str] = ()) 
     Raises
     ------
     OptionError
-        Naming the point and the value that cannot be; if an option stands twice; if two points are
-        one and the same experiment, so that an option would do nothing.
+        Naming the point and the value that cannot be; if an option stands twice, or is set too; if
+        two points are one and the same experiment, so that an option would do nothing.
     """
     axes = [read_axis(text) for text in grid]
     if not axes:
@@ -125,17 +125,26 @@ def grid_points(recipe: str, grid: Sequence[str], settings: Sequence[str] = ()) 
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice:
         raise OptionError(f"--grid {twice} stands twice; give all its values in one")
+    set_too = [key for key in keys if key in {text.partition("=")[0].strip() for text in settings}]
+    if set_too:
+        raise OptionError(f"{set_too[0]} stands in --grid and in --set; leave it out of --set")
     points = []
     for values in product(*(axis.values for axis in axes)):
         pairs = tuple(zip(keys, values, strict=True))
         name = _name(pairs)
         given = [f"{key}={value}" for key, value in pairs]
+        # A preset takes the place of a whole table: values of that table are laid over it.
+        layers = sorted([*settings, *given], key=lambda text: not _is_preset(text))
         try:
-            points.append(Point(name, pairs, load_recipe(recipe, [*settings, *given])))
+            points.append(Point(name, pairs, load_recipe(recipe, layers)))
         except OptionError as error:
             raise OptionError(f"{' '.join(given)}: {error}") from None
     _check_different(points)
     return points
+
+
+def _is_preset(setting: str) -> bool:
+    return setting.partition("=")[0].strip().endswith(".extends")
 
 
 def _check_different(points: Sequence[Point]) -> None:
