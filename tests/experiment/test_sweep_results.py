@@ -21,7 +21,8 @@ def _figures(value, p_value=None, **more):
         found = {"metrics": {"eer": difference}, "warnings": []}
     estimate = {"value": value, "low": value - 0.01, "high": value + 0.02}
     metrics = {"eer": estimate, "auc": {"value": 0.9 - value, "low": None, "high": None}}
-    return {"metrics": metrics, "confidence": 0.95, "comparison": found, "warnings": [], **more}
+    more = {"warnings": [], "not_compared": "", "confidence": 0.95} | more
+    return {"metrics": metrics, "comparison": found, **more}
 
 
 def _results(sweep, failed=()):
@@ -95,6 +96,24 @@ def test_to_choose_on_the_trials_is_said_to_be_tuning_on_the_test(sweep):
     assert gather(honest, _results(honest), [])["warnings"] == []
     assert honest.last_stage == "calibration"
     assert sweep.last_stage == ""
+
+
+def test_what_is_said_of_several_points_is_said_once():
+    honest = plan_sweep("demo", GRID, options=SweepOptions(on="background"))
+    results = _results(honest)
+    for number, result in enumerate(results):
+        result.figures["warnings"].append("few speakers")
+        result.figures["warnings"].append(f"{number + 3} errors")
+    results[1].figures["not_compared"] = "other trials"
+    for result in results[1:]:
+        result.figures["comparison"]["warnings"].append("rough")
+    names = [result.point.name for result in results]
+    assert gather(honest, results, [])["warnings"] == [
+        "few speakers",
+        f"6 points ({', '.join(names[:3])} ...): 3 to 8 errors",
+        "rough",
+        "not compared with the baseline: other trials",
+    ]
 
 
 def test_the_baseline_is_the_recipe_as_it_stands():

@@ -145,20 +145,28 @@ def _warnings(sweep: Sweep, points: Sequence[PointResult]) -> list[str]:
     baseline = sweep.options.baseline
     if baseline in [result.point.name for result in points if result.state == "failed"]:
         warnings.append(f"the baseline {baseline} failed: nothing is tested")
-    told = {result.point.name: _told(result) for result in points}
+    told = {result.point.name: result.figures for result in points if result.state == "done"}
+    warnings += _together({name: figures["warnings"] for name, figures in told.items()})
+    tests = {name: figures["comparison"] for name, figures in told.items()}
+    warnings += _together({name: found["warnings"] for name, found in tests.items() if found})
+    untested = {name: figures["not_compared"] for name, figures in told.items()}
+    return warnings + _together(
+        {
+            name: [f"not compared with the baseline: {trouble}"]
+            for name, trouble in untested.items()
+            if trouble
+        }
+    )
+
+
+def _together(told: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say once what is said of several points, and without their names what is said of all."""
+    lines: list[str] = []
     for alike in zip_longest(*told.values(), fillvalue=""):
         named = {name: text for name, text in zip(told, alike, strict=True) if text}
         same = len(named) == len(told) and len(set(named.values())) == 1
-        warnings += [alike[0]] if same else together(named, "points")
-    return warnings
-
-
-def _told(result: PointResult) -> list[str]:
-    """Give the warnings of a point."""
-    told = list(result.figures.get("warnings", []))
-    told += (result.figures.get("comparison") or {}).get("warnings", [])
-    trouble = result.figures.get("not_compared")
-    return told + ([f"not compared with the baseline: {trouble}"] if trouble else [])
+        lines += [alike[0]] if same else together(named, "points")
+    return lines
 
 
 _COMPARED = ("difference", "low", "high", "p_value", "p_holm")
