@@ -14,7 +14,7 @@ from voicegmm.experiment.locks import held
 from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe
 from voicegmm.experiment.run import plan_recipe, run_stages
 from voicegmm.experiment.stages import Decision
-from voicegmm.experiment.sweep_figures import Measurement, measure
+from voicegmm.experiment.sweep_figures import Measurement, measure, measured
 from voicegmm.experiment.sweep_page import write_page
 from voicegmm.experiment.sweep_plan import Sweep, shared_work
 from voicegmm.experiment.sweep_results import PointResult, gather, table_of
@@ -125,7 +125,13 @@ def run_sweep(
             if error:
                 failures[run.point] = error
             keep()
-        tasks = _measurements(sweep, out, failures)
+        tasks = []
+        for task in _measurements(sweep, out, failures):
+            known = measured(task.what)
+            if known is None:
+                tasks.append(task)
+            else:
+                figures[task.point] = known
         for task, found, error in _done("comparisons", _do_measure, tasks, n_workers, progress):
             if error:
                 failures[task.point] = error
@@ -196,8 +202,10 @@ def _do_shared_work(
     if any(isinstance(point.loaded.recipe, FusedRecipe) for point in sweep.points):
         return  # their stages lie in folders within; a point that comes second waits for the first
     open_work = [work for work in shared_work(plan) if not work.done]
+    # Points that go on together need no halt between.
+    last = {work.points: work.stage for work in open_work}
     for stage in dict.fromkeys(work.stage for work in open_work):
-        firsts = [work.points[0] for work in open_work if work.stage == stage]
+        firsts = [points[0] for points, halt in last.items() if halt == stage]
         runs = [_run(sweep, name, data, out, n_workers, len(firsts), stage) for name in firsts]
         for _ in _done(f"shared: {stage}", _do_run, runs, n_workers, progress):
             pass
@@ -260,7 +268,8 @@ def _done(
     progress: Progress,
 ) -> Iterable[tuple[Task, Any, str]]:
     """Do tasks side by side; give each, as it is finished, with its value or its error."""
-    progress(what, 0, len(tasks))
+    if tasks:
+        progress(what, 0, len(tasks))
     for number, (task, outcome) in enumerate(map_apart(function, tasks, n_workers), 1):
         progress(what, number, len(tasks))
         yield task, outcome.value, outcome.error

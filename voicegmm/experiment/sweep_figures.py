@@ -63,15 +63,30 @@ def measure(point: Measurement) -> dict[str, Any]:
     scores = point.folder / SCORES[point.on]
     if not scores.exists():
         raise VoicegmmError(f"{scores} is missing: {_why_missing(point.folder)}")
-    inputs = {SCORES[point.on]: content_hash(scores)}
+    with run_folder(point.folder) as folder:
+        folder.stage(_stage(point), lambda: _write_figures(point, point.folder / FIGURES))
+    return _read_figures(point)
+
+
+def measured(point: Measurement) -> dict[str, Any] | None:
+    """Give the figures of a point as `measure` does, if they are there; None if they are not."""
+    if not (point.folder / SCORES[point.on]).exists():
+        return None
+    with run_folder(point.folder, dry_run=True) as folder:
+        folder.stage(_stage(point), lambda: None)
+        return _read_figures(point) if folder.decisions[-1].action == "skip" else None
+
+
+def _stage(point: Measurement) -> Stage:
+    inputs = {SCORES[point.on]: content_hash(point.folder / SCORES[point.on])}
     if point.baseline:
         inputs["baseline"] = content_hash(point.baseline[1] / SCORES[point.on])
-    out = point.folder / FIGURES
     options = {"evaluation": point.evaluation, "ratios": point.ratios}
-    stage = Stage("figures of the sweep", _write_figures, options, inputs, (FIGURES,))
-    with run_folder(point.folder) as folder:
-        folder.stage(stage, lambda: _write_figures(point, out))
-    found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+    return Stage("figures of the sweep", _write_figures, options, inputs, (FIGURES,))
+
+
+def _read_figures(point: Measurement) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((point.folder / FIGURES).read_text("utf-8"))
     return found
 
 

@@ -1,0 +1,107 @@
+"""Sweeps, end to end: work in common is done once, failures stay alone, a crash costs nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from voicegmm.experiment import load_recipe, run_recipe
+from voicegmm.experiment.run import run_stages
+from voicegmm.experiment.sweep import explain_sweep, run_sweep
+from voicegmm.experiment.sweep_plan import SweepOptions, plan_sweep
+from voicegmm.metrics import eer
+from voicegmm.scoring import read_scores
+
+SETTINGS = ("ubm.em.n_iterations=3", "calibration.n_folds=3", "evaluation.n_bootstrap=30")
+BACKGROUND = SweepOptions(on="background")
+
+
+def _worked(folder):
+    """How often each stage was worked, by the logs of all points."""
+    lines = "".join(path.read_text() for path in folder.glob("points/*/run.log")).splitlines()
+    stages = (line.split(" INFO ")[1].partition(": runs: ") for line in lines if ": runs: " in line)
+    return Counter(stage for stage, *_ in stages)
+
+
+@pytest.mark.slow
+def test_a_point_is_the_run_that_it_would_be_alone(voices, tmp_path):
+    sweep = plan_sweep("demo", ["adaptation.relevance=4,16"], ["ubm.n_components=8", *SETTINGS])
+    before = explain_sweep(sweep, voices, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    assert {decision.action for stages in before.values() for decision in stages} == {"run"}
+
+    told = []
+    done = run_sweep(sweep, voices, tmp_path / "s", 2, lambda *state: told.append(state))
+    assert _worked(tmp_path / "s") == {
+        "features": 1, "background model": 1, "calibration": 2, "speakers": 2, "scores": 2,
+        "evaluation": 2, "report": 2,
+    }  # fmt: skip
+    assert {stage for stage, *_ in told} >= {"shared: background model", "points", "comparisons"}
+    alone = run_recipe(
+        load_recipe("demo", ["adaptation.relevance=16", "ubm.n_components=8", *SETTINGS]),
+        voices,
+        tmp_path / "alone",
+    )
+    point = tmp_path / "s/points/relevance=16"
+    for name in ("scores.tsv", "ubm.h5", "results.json"):
+        assert (point / name).read_bytes() == (alone.folder / name).read_bytes(), name
+    first, second = done.results["points"]
+    assert second["metrics"] == alone.results["metrics"]
+    difference = second["metrics"]["eer"]["value"] - first["metrics"]["eer"]["value"]
+    assert second["comparison"]["difference"] == pytest.approx(difference)
+    assert first["comparison"] is None
+    assert json.loads((tmp_path / "s/sweep.json").read_text()) == done.results
+    after = explain_sweep(sweep, voices, tmp_path / "s")
+    assert {decision.action for stages in after.values() for decision in stages} == {"skip"}
+
+
+@pytest.mark.slow
+def test_a_failure_stays_alone(voices, tmp_path):
+    """Compared on the folds of background speakers: nobody's trials are scored."""
+    sweep = plan_sweep("demo", ["ubm.n_components=8,99999"], SETTINGS, BACKGROUND)
+    done = run_sweep(sweep, voices, tmp_path)
+    assert list(done.failures) == ["n_components=99999"]
+    assert "cannot train 99999 components" in done.failures["n_components=99999"]
+    table = read_scores(tmp_path / "points/n_components=8/development.tsv")
+    target = table.trials.labels == 1
+    expected = eer(table.scores[target], table.scores[~target])
+    assert done.results["points"][0]["metrics"]["eer"]["value"] == pytest.approx(expected)
+    assert "cllr" not in done.results["points"][0]["metrics"]
+    assert not list(tmp_path.glob("points/*/scores.tsv"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends children with their parent")
+def test_after_kill_9_the_same_command_goes_on_and_a_larger_grid_adds_points(voices, tmp_path):
+    out = tmp_path / "sweep"
+
+    def start(values):
+        command = [sys.executable, "-m", "voicegmm", "sweep", "demo", "--data", voices, "--json"]
+        command += ["--grid", f"ubm.n_components={values}", "--on", "background", "--out", out]
+        command += [part for setting in SETTINGS for part in ("--set", setting)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    killed = start("8,4")
+    end = time.monotonic() + 120
+    while not list(out.glob("points/*/ubm.h5")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert json.loads((out / "sweep.json").read_text())["best"] is None
+
+    again = start("8,4,2")
+    found, said = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert [point["state"] for point in json.loads(found)["points"]] == ["done"] * 3
+    assert _worked(out)["features"] == 1
+    undisturbed = load_recipe("demo", ["ubm.n_components=8", *SETTINGS])
+    run_stages(undisturbed, voices, tmp_path / "alone", "calibration")
+    for name in ("ubm.h5", "development.tsv"):
+        point = out / "points/n_components=8"
+        assert (point / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
