@@ -218,11 +218,19 @@ def test_other_commands_say_that_a_bank_is_encrypted(typed, bank, secret, tmp_pa
     assert (code, "v.h5: is encrypted, and this needs its passphrase" in err) == (1, True)
 
 
+def test_training_does_not_replace_an_encrypted_bank_by_a_plain_one(typed, bank, secret, tmp_path):
+    words = secret("battery staple")
+    assert typed("encrypt", bank, "--passphrase-file", words)[0] == 0
+    wavs = ["train", tmp_path / "nowhere", "-o", bank]
+    code, _, err = typed(*wavs, "--force")  # said before any work
+    assert (code, "v.h5 is encrypted, and would not be any more: --encrypt" in err) == (2, True)
+    code, _, err = typed(*wavs, "--force", "--passphrase-file", words)
+    assert (code, "--passphrase-file goes with --encrypt" in err) == (2, True)
+
+
 @pytest.mark.slow
 def test_training_encrypts_at_once(typed, bank, speaker_folders, secret, tmp_path):
     out, words = tmp_path / "new.h5", secret("battery staple")
-    code, _, err = typed("train", speaker_folders / "known", "-o", out, "--passphrase-file", words)
-    assert (code, "--passphrase-file goes with --encrypt" in err) == (2, True)
     given = ["--encrypt", "--passphrase-file", words]
     assert typed("train", speaker_folders / "known", "-o", out, "--components", 8, *given)[0] == 0
     assert is_encrypted(out)

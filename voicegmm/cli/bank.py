@@ -92,6 +92,7 @@ def train(
     from voicegmm.bank import BankOptions, VoiceBank
     from voicegmm.features import load_front_end
     from voicegmm.scoring import ScoreNormalizationOptions, ScoringOptions
+    from voicegmm.store import is_encrypted
 
     if out.exists() and not force:
         raise VoicegmmError(
@@ -109,6 +110,8 @@ def train(
     }
     if passphrase_file and not encrypt:
         raise click.UsageError("--passphrase-file goes with --encrypt")
+    if is_encrypted(out) and not encrypt:
+        raise click.UsageError(f"{out} is encrypted, and would not be any more: --encrypt")
     passphrase = new_passphrase(passphrase_file, out) if encrypt else ""
     options = BankOptions(**{name: value for name, value in chosen.items() if value is not None})
     with bars() as progress:
