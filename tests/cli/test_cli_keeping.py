@@ -234,5 +234,5 @@ def test_training_encrypts_at_once(typed, bank, speaker_folders, secret, tmp_pat
     given = ["--encrypt", "--passphrase-file", words]
     assert typed("train", speaker_folders / "known", "-o", out, "--components", 8, *given)[0] == 0
     assert is_encrypted(out)
-    code, found, _ = typed("list", out, "--json", "--passphrase-file", words)
+    _, found, _ = typed("list", out, "--json", "--passphrase-file", words)
     assert len(json.loads(found)) == 12
