@@ -244,7 +244,7 @@ def collector(
     if workers is None:
         workers = workers_for([source])
     one_of("workers", workers, WORKERS)
-    away = _leave(workers, n_workers)
+    away = leaves(workers, n_workers)
     by_ranges = source.readers == "processes" or (source.readers == "threads" and not away)
     dtype = as_floats(source.read(0, min(1, source.n_frames))[0]).dtype
 
@@ -278,7 +278,7 @@ def workers_for(sources: Iterable[FrameSource]) -> str:
     return "threads"
 
 
-def _leave(workers: str, n_workers: int) -> bool:
+def leaves(workers: str, n_workers: int) -> bool:
     """Tell whether workers are other processes; one alone is this, but with Dask."""
     return workers == "dask" or (workers != "threads" and n_workers > 1)
 
@@ -338,7 +338,7 @@ def accumulate_each(
     """
     n_frames = sum(recording.n_frames for recording in recordings)
     workers = workers_for(recordings)
-    ready = None if _leave(workers, n_workers) else _e_steps_of(gmm, n_frames)
+    ready = None if leaves(workers, n_workers) else _e_steps_of(gmm, n_frames)
     yield from ordered_map(_EachWork(gmm, n_frames, ready), recordings, n_workers, workers)
 
 

@@ -1,24 +1,39 @@
-"""Statistics of a whole source by fast EM's passes, on threads; it holds the short lists."""
+"""Statistics of a whole source by fast EM's passes, which share the short lists.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Threads share them in memory. Workers elsewhere leave them in files, an item each: only statistics
+come back.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil, log2
-from typing import TypeVar
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+from uuid import uuid4
 
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import OptionError
-from voicegmm.compute import ordered_map, tree_sum
-from voicegmm.mixture.collection import WORK_ITEM, ArraySource, FrameSource, Part
+from voicegmm.compute import check_seen, engine_in_force, mapped_sum
+from voicegmm.mixture.collection import (
+    WORK_ITEM,
+    ArraySource,
+    FrameSource,
+    Part,
+    leaves,
+    workers_for,
+)
 from voicegmm.mixture.density import blocks
 from voicegmm.mixture.fast.options import MOST_COMPONENTS, FastOptions
 from voicegmm.mixture.fast.passes import ShortLists, ShortStep, full_pass
 from voicegmm.mixture.model import DiagonalGMM
 from voicegmm.mixture.statistics import EStep, Statistics, Sums
-
-Result = TypeVar("Result")
 
 _LEAST_LOSS = 1e-12
 _FLOAT32 = np.dtype(np.float32)
@@ -38,17 +53,130 @@ class Loss:
     error: float = np.nan
 
 
+class _Lists(Protocol):
+    """Where the short lists of each work item are, by its first frame."""
+
+    def keep(self, start: int, lists: ShortLists) -> None: ...
+
+    def of(self, start: int) -> ShortLists: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _InMemory:
+    lists: dict[int, ShortLists] = field(default_factory=dict)
+
+    def keep(self, start: int, lists: ShortLists) -> None:
+        self.lists[start] = lists
+
+    def of(self, start: int) -> ShortLists:
+        return self.lists[start]
+
+
+@dataclass(frozen=True)
+class _InFiles:
+    """A folder that all workers see, with two arrays a work item."""
+
+    folder: Path
+
+    def keep(self, start: int, lists: ShortLists) -> None:
+        written = check_seen(self.folder) / f".{uuid4().hex}"
+        with written.open("wb") as file:
+            np.savez(file, ids=lists.ids, n_ids=lists.n_ids)
+        written.replace(self._path(start))
+
+    def of(self, start: int) -> ShortLists:
+        with np.load(check_seen(self._path(start))) as kept:
+            return ShortLists(kept["ids"], kept["n_ids"])
+
+    def _path(self, start: int) -> Path:
+        return self.folder / f"{start}.npz"
+
+
+_Task = tuple[slice, Part | None]
+"""A work item, and its frames, if they are read already."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """What the workers of a pass share, wherever they are."""
+
+    gmm: DiagonalGMM
+    source: FrameSource | None  # None where items are frames
+    n_frames: int
+    options: FastOptions
+    lists: _Lists
+    ready: EStep | None  # None where it goes to other processes: machine code does not travel
+
+    @cached_property
+    def _step(self) -> EStep:
+        return self.ready or EStep.of(self.gmm, _FLOAT32, self.n_frames)
+
+    def _read(self, task: _Task) -> tuple[Float32Array, FloatArray | None]:
+        item, part = task
+        if part is None:
+            assert self.source is not None
+            part = self.source.read(item.start, item.stop)
+        return np.asarray(part[0], np.float32), part[1]
+
+
+class _FullPass(_Pass):
+    def __call__(self, task: _Task) -> Sums:
+        frames, weights = self._read(task)
+        start, options = task[0].start, self.options
+        sums, lists = full_pass(self._step, frames, weights, options.n_listed, options.keep, start)
+        self.lists.keep(start, lists)
+        return sums
+
+
+@dataclass(frozen=True, eq=False)
+class _Audited:
+    """Sums of a pass over short lists; of some frames what they lost, and their weights."""
+
+    sums: Sums
+    gaps: Float64Array
+
+    def __add__(self, other: "_Audited") -> "_Audited":
+        return _Audited(self.sums + other.sums, np.concatenate([self.gaps, other.gaps], axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class _ShortPass(_Pass):
+    every: int  # which frames are audited; 0: none
+
+    @cached_property
+    def _short_step(self) -> ShortStep:
+        return ShortStep.of(self._step)
+
+    def __call__(self, task: _Task) -> _Audited:
+        frames, weights = self._read(task)
+        start, every, fused = task[0].start, self.every, self._step.fused
+        assert fused is not None
+        sums, truncated = self._short_step.sums(
+            frames, weights, self.lists.of(start), self.options.least, start
+        )
+        if not every:
+            return _Audited(sums, np.empty((2, 0)))
+        places = np.arange(-start % every, len(frames), every)
+        exact, left = fused.log_density(frames[places])
+        counted = np.ones(len(frames)) if weights is None else np.asarray(weights, np.float64)
+        for block in left:  # worked exactly in both
+            exact[block] = truncated[places][block]
+        return _Audited(sums, np.array([exact - truncated[places], counted[places]]))
+
+
 class ShortListCollector:
     """Collects statistics of a source, by full passes and by passes with the short lists of them.
 
-    The bits are the same for any number of threads, and those of full passes are the dense ones.
+    The bits are the same for any workers, and those of full passes are the dense ones. The workers
+    are those of `voicegmm.compute.engine_in_force`, if they can read the source, else threads.
+
+    A context manager: files that workers elsewhere have left are gone when the block ends.
 
     Parameters
     ----------
     source : FrameSource
     options : FastOptions
     n_workers : int
-        Threads.
     memory_mb : float, optional
         Refused, if a pass takes more: short lists, sums, buffers and work items, in megabytes.
     """
@@ -64,7 +192,26 @@ class ShortListCollector:
         self._source, self._options, self._n_workers = source, options, n_workers
         self._memory_mb = memory_mb
         self._items = tuple(blocks(source.n_frames, WORK_ITEM))
-        self._lists: dict[int, ShortLists] = {}
+        self._workers = workers_for([source])
+        self._away = leaves(self._workers, n_workers)
+        self._folder: Path | None = None
+        self._lists: _Lists = _InMemory()
+        if self._away:
+            place = engine_in_force().scratch
+            self._folder = Path(tempfile.mkdtemp(prefix="lists-", dir=place))
+            self._lists = _InFiles(self._folder)
+
+    def __enter__(self) -> "ShortListCollector":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def able(self, gmm: DiagonalGMM) -> bool:
         """Tell whether there are compiled loops, and passes long enough for them."""
@@ -74,18 +221,10 @@ class ShortListCollector:
     def full(self, gmm: DiagonalGMM) -> Statistics:
         """Collect statistics exactly, and make short lists."""
         step = self._step(gmm)
-        options = self._options
-
-        def work(item: slice, part: Part) -> tuple[Sums, ShortLists]:
-            return full_pass(
-                step, _singles(part), part[1], options.n_listed, options.keep, item.start
-            )
-
-        def kept(item: slice, result: tuple[Sums, ShortLists]) -> Sums:
-            self._lists[item.start] = result[1]
-            return result[0]
-
-        return step.statistics(self._total(work, kept))
+        work = _FullPass(*self._shared(gmm, step))
+        total = mapped_sum(work, self._tasks(), len(self._items), self._n_workers, self._workers)
+        assert total is not None
+        return step.statistics(total)
 
     def short(self, gmm: DiagonalGMM, audit: bool = False) -> tuple[Statistics, Loss]:
         """Collect statistics with the short lists of the last full pass; audit what they lose.
@@ -93,40 +232,31 @@ class ShortListCollector:
         The log-likelihood is a lower bound of the exact one.
         """
         step = self._step(gmm)
-        assert step.fused is not None
-        fused, short_step = step.fused, ShortStep.of(step)
-        every = max(1, self._source.n_frames // self._options.audit_frames)
-        gaps: list[Float64Array] = [np.empty((2, 0))]
-
-        def work(item: slice, part: Part) -> tuple[Sums, Float64Array]:
-            frames, weights = _singles(part), part[1]
-            short = self._lists[item.start]
-            sums, truncated = short_step.sums(
-                frames, weights, short, self._options.least, item.start
-            )
-            if not audit:
-                return sums, np.empty((2, 0))
-            places = np.arange(-item.start % every, len(frames), every)
-            exact, left = fused.log_density(frames[places])
-            counted = np.ones(len(frames)) if weights is None else np.asarray(weights, np.float64)
-            counted = counted[places]
-            for block in left:  # worked exactly in both
-                exact[block] = truncated[places][block]
-            return sums, np.array([exact - truncated[places], counted])
-
-        def kept(item: slice, result: tuple[Sums, Float64Array]) -> Sums:
-            gaps.append(result[1])
-            return result[0]
-
-        total = self._total(work, kept)
-        gap, counted = np.concatenate(gaps, axis=1)
+        every = max(1, self._source.n_frames // self._options.audit_frames) if audit else 0
+        work = _ShortPass(*self._shared(gmm, step), every)
+        total = mapped_sum(work, self._tasks(), len(self._items), self._n_workers, self._workers)
+        assert total is not None
+        gap, counted = total.gaps
         loss = Loss()
         if counted.sum() > 0:
             # Never 0, which says that a pass was exact; rounding can put it below.
             mean = max(float(counted @ gap / counted.sum()), _LEAST_LOSS)
             error = float(np.sqrt(np.square(counted * (gap - mean)).sum()) / counted.sum())
             loss = Loss(mean, error)
-        return step.statistics(total), loss
+        return step.statistics(total.sums), loss
+
+    def _shared(
+        self, gmm: DiagonalGMM, step: EStep
+    ) -> tuple[DiagonalGMM, FrameSource | None, int, FastOptions, _Lists, EStep | None]:
+        """Give what both kinds of passes are made from."""
+        own = None if self._source.readers == "one" else self._source
+        ready = None if self._away else step
+        return gmm, own, self._source.n_frames, self._options, self._lists, ready
+
+    def _tasks(self) -> Iterator[_Task]:
+        for item in self._items:
+            here = self._source.readers == "one"
+            yield item, self._source.read(item.start, item.stop) if here else None
 
     def _step(self, gmm: DiagonalGMM) -> EStep:
         step = EStep.of(gmm, _FLOAT32, self._source.n_frames)
@@ -142,37 +272,10 @@ class ShortListCollector:
     def _megabytes(self, gmm: DiagonalGMM) -> int:
         """Give what a pass takes at most."""
         n_frames, n_dims, n_components = self._source.n_frames, gmm.n_dims, gmm.n_components
-        lists = n_frames * (2 * self._options.n_listed + 1)
+        lists = 0 if self._away else n_frames * (2 * self._options.n_listed + 1)
         sums = 8 * n_components * (2 * n_dims + 17)
         held = self._n_workers * 4 + ceil(log2(n_frames / WORK_ITEM + 1)) + 1
         block = 4 * 2048 * (2 * n_dims + 1 + n_components)
         in_memory = isinstance(self._source, ArraySource)
         items = (0 if in_memory else 2 * self._n_workers + 1) * WORK_ITEM * (4 * n_dims + 16)
         return ceil((lists + held * sums + self._n_workers * block + items) / 1e6)
-
-    def _total(
-        self,
-        work: Callable[[slice, Part], Result],
-        kept: Callable[[slice, Result], Sums],
-    ) -> Sums:
-        """Do something with each work item, and add the sums by index."""
-        away = self._source.readers != "one"
-
-        def whole(task: tuple[slice, Part | None]) -> Result:
-            item, part = task
-            return work(item, part or self._source.read(item.start, item.stop))
-
-        tasks = (
-            (item, None if away else self._source.read(item.start, item.stop))
-            for item in self._items
-        )
-        results = ordered_map(whole, tasks, self._n_workers)
-        sums = (kept(item, result) for item, result in zip(self._items, results, strict=True))
-        total = tree_sum(sums)
-        assert total is not None
-        return total
-
-
-def _singles(part: Part) -> Float32Array:
-    frames: FloatArray = part[0]
-    return np.asarray(frames, np.float32)

@@ -148,7 +148,7 @@ def fast_fit(
     em : EmOptions, optional
     options : FastOptions, optional
     n_workers : int
-        Threads; they do not change a bit.
+        They do not change a bit; see `ShortListCollector`.
     progress : callable, optional
         As in `fit`.
     earlier : FitResult, optional
@@ -167,21 +167,23 @@ def fast_fit(
         Iterations over short lists have a likelihood that is a lower bound, and say so in `loss`.
     """
     em, options = em or EmOptions(), options or FastOptions()
-    collect = ShortListCollector(source, options, n_workers, memory_mb)
-    if initial.n_components <= _DENSE_UP_TO or not collect.able(initial):
-        dense = collector(source, n_workers, memory_mb=memory_mb)
-        return fit(initial, dense, em, progress, earlier=earlier, keep=keep)
-    result = earlier or FitResult(initial)
-    while len(result.iterations) < em.n_iterations and not result.converged:
-        is_last = len(result.iterations) == em.n_iterations - 1
-        n_left = 0 if is_last and exact_end else _short_passes_left(result.iterations, options)
-        before_full = n_left == 1 or (exact_end and len(result.iterations) == em.n_iterations - 2)
-        result = _iterated(result, collect, em, n_left > 0, before_full)
-        if progress:
-            progress(len(result.iterations), result.iterations[-1])
-        if keep and (result.converged or not _short_passes_left(result.iterations, options)):
-            keep(result)
-    return result
+    with ShortListCollector(source, options, n_workers, memory_mb) as collect:
+        if initial.n_components <= _DENSE_UP_TO or not collect.able(initial):
+            dense = collector(source, n_workers, memory_mb=memory_mb)
+            return fit(initial, dense, em, progress, earlier=earlier, keep=keep)
+        result = earlier or FitResult(initial)
+        while len(result.iterations) < em.n_iterations and not result.converged:
+            is_last = len(result.iterations) == em.n_iterations - 1
+            n_left = 0 if is_last and exact_end else _short_passes_left(result.iterations, options)
+            before_full = n_left == 1 or (
+                exact_end and len(result.iterations) == em.n_iterations - 2
+            )
+            result = _iterated(result, collect, em, n_left > 0, before_full)
+            if progress:
+                progress(len(result.iterations), result.iterations[-1])
+            if keep and (result.converged or not _short_passes_left(result.iterations, options)):
+                keep(result)
+        return result
 
 
 def _short_passes_left(iterations: tuple[Iteration, ...], options: FastOptions) -> int:
