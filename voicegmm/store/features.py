@@ -289,7 +289,7 @@ class FeatureStore:
         # Files from before recordings were hashed do not tell.
         contents = read_strings(file, "contents") if "contents" in file else ("",) * n_files
         offsets = read_array(file, "offsets", (n_files + 1,), np.int64)
-        self.n_dims = Pipeline(self.front_end).n_dims
+        self.n_dims = self.front_end.n_dims
         n_rows = len(dataset_of(file, "frames", (None, self.n_dims), np.float32))
         weights = dataset_of(file, "weights", (n_rows,), np.float32)
         dataset_of(file, "positions", (n_rows,), np.int32)
