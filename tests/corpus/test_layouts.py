@@ -49,7 +49,7 @@ def excerpts(draw):
     return Excerpt(start, start + length, draw(st.integers(0, 64)))
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.data())
 def test_lists_of_utterances_read_back(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("lists")
@@ -320,7 +320,7 @@ def anything():
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.data())
 def test_lhotse_manifests_with_a_value_that_is_another(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("mutants")

@@ -25,6 +25,7 @@ def test_a_corpus_is_drawn_as_it_is():
     assert figure.get_label().endswith("6 speakers; 12 at 8000 Hz, 48 at 16000 Hz.")
 
 
+@pytest.mark.slow
 def test_one_recording_of_nobody_is_drawn():
     figure = plots.corpus_summary([2.0], [-20.0], {}, {16000: 1})
     assert [text.get_text() for text in figure.axes[2].texts] == ["no speaker is known"]
