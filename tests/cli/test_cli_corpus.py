@@ -141,3 +141,29 @@ def test_a_split_with_one_speaker_on_both_sides(calls, typed):
     assert code == 1
     assert "error: b: shares 2 speakers with a: s0, s1" in out
     assert "error: b: shares 8 recordings with a: " in out
+
+
+def test_the_lists_of_a_recipe_are_checked_before_its_run(typed, tmp_path):
+    rng = np.random.default_rng(1)
+    for name in ("a", "b"):
+        for take in range(2):
+            (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
+            soundfile.write(tmp_path / f"data/{name}/{take}.wav", rng.normal(0, 0.1, 9600), RATE)
+    (tmp_path / "prepare.py").write_text(
+        "def prepare(data, lists):\n"
+        "    (lists / 'ubm.txt').write_text('a/0.wav\\na/1.wav\\n')\n"
+        "    (lists / 'enrol.tsv').write_text('model\\tfile\\nb\\tb/0.wav\\n')\n"
+        "    (lists / 'dev.txt').write_text('1 b b/1.wav\\n0 b a/1.wav\\n')\n"
+    )
+    (tmp_path / "recipe.toml").write_text(
+        'name = "x"\n[data]\nprepare = "prepare.py"\ntrials = "dev.txt"\n'
+    )
+    check = ("corpus", "check", tmp_path / "data", "--protocol", tmp_path / "recipe.toml")
+    code, out, err = typed(*check)
+    assert (code, err) == (1, "")
+    assert "error: enrol.tsv and dev.txt: shares 1 speakers with ubm.txt: a; a voice" in out
+    assert out.splitlines()[-1] == "2 errors, 0 warnings"
+    (tmp_path / "prepare.py").write_text("def prepare(data, lists):\n    1 / 0\n")
+    code, _, err = typed(*check)
+    told = "line 2: ZeroDivisionError: division by zero"
+    assert (code, err) == (1, f"error: {tmp_path}/prepare.py: {told}\n")

@@ -9,6 +9,7 @@ from voicegmm.audio import Excerpt
 from voicegmm.corpus import (
     CheckOptions,
     Corpus,
+    ProtocolFolder,
     Split,
     Utterance,
     check_corpus,
@@ -178,7 +179,9 @@ def lists(folder, ubm="s0/ü 0.wav\ns0/ü 4.wav\n", enrol="s1\ts1/ü 1.wav\ns2\t
     ],
 )  # fmt: skip
 def test_a_protocol_that_does_not_fit(copy, changes, name, message):
-    check = check_corpus(read_corpus(copy), protocol=lists(copy / ".lists", **changes))
+    check = check_corpus(
+        read_corpus(copy), protocol=ProtocolFolder(lists(copy / ".lists", **changes))
+    )
     found = [one for one in check.problems if message in one.reason]
     assert [one.name for one in found] == [name]
     assert not check.ok or "enrolled the model" in message
@@ -186,10 +189,13 @@ def test_a_protocol_that_does_not_fit(copy, changes, name, message):
 
 def test_a_protocol_that_fits(copy):
     folder = lists(copy / ".lists")
-    assert check_corpus(read_corpus(copy), protocol=folder).problems == ()
+    assert check_corpus(read_corpus(copy), protocol=ProtocolFolder(folder)).problems == ()
     (folder / "ubm.txt").unlink()
     (folder / "segments.tsv").write_text("nonsense\n")
-    reasons = [one.reason for one in check_corpus(read_corpus(copy), protocol=folder).problems]
+    reasons = [
+        one.reason
+        for one in check_corpus(read_corpus(copy), protocol=ProtocolFolder(folder)).problems
+    ]
     assert len(reasons) == 2
     assert "segments.tsv: line 1: the header must be" in reasons[0]
     assert "ubm.txt: no such list" in reasons[1]
@@ -204,8 +210,12 @@ def test_a_protocol_may_say_where_recordings_lie(copy):
         folder / "files.tsv",
         (Utterance(new, places[old].relative_to(copy), new[0]) for old, new in renamed.items()),
     )
-    check = check_corpus(read_corpus(copy), protocol=folder)
+    check = check_corpus(read_corpus(copy), protocol=ProtocolFolder(folder))
     assert (check.problems, len(check.measures)) == ((), 5)
+    # A recording that has no place of its own lies where its name says.
+    (folder / "ubm.txt").write_text("b/1\nb/2\ns3/ü 3.wav\n")
+    check = check_corpus(read_corpus(copy), protocol=ProtocolFolder(folder))
+    assert (check.problems, len(check.measures)) == ((), 6)
 
 
 def test_options_that_cannot_be():

@@ -1,6 +1,7 @@
 """Commands about corpora: what they hold, and whether it can be used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from voicegmm.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from voicegmm.corpus import CorpusCheck, Problem
+    from voicegmm.corpus import CorpusCheck, Problem, ProtocolFolder
 
 _PATH = click.Path(path_type=Path)
 _WHAT = click.argument("what", type=_PATH, metavar="LIST|DIR")
@@ -57,9 +58,9 @@ def _sides(ctx: click.Context, option: click.Parameter, values: tuple[str, ...])
 @click.option(
     "--protocol",
     type=_PATH,
-    metavar="DIR",
-    help="A folder with ubm.txt, enrol.tsv and trials.txt (and files.tsv, segments.tsv): are they "
-    "whole, and are background and trials apart?",
+    metavar="DIR|RECIPE",
+    help="A folder with ubm.txt, enrol.tsv and trials.txt (and files.tsv, segments.tsv), or a "
+    "recipe.toml that makes such lists: are they whole, and are background and trials apart?",
 )
 @click.option(
     "--split",
@@ -123,13 +124,15 @@ def check(
         check_output(picture, what)
         if picture.suffix.lower() not in (".png", ".svg"):
             raise OptionError(f"--plot draws .png or .svg, got {picture.name!r}")
-    if protocol and not protocol.is_dir():
-        raise OptionError(f"--protocol {protocol}: no such folder; give the folder of the lists")
+    if protocol and not (protocol.is_dir() or protocol.suffix == ".toml"):
+        raise OptionError(
+            f"--protocol {protocol}: no such folder; give the folder of the lists, or a recipe.toml"
+        )
     found = read_corpus(what, layout, root)
     sides = [Split(name, tuple(read_corpus(path).paths)) for name, path in splits.items()]
     options = CheckOptions(min_seconds, silence_db)
-    with bars() as progress:
-        checked = check_corpus(found, options, sides, protocol, cores(workers), progress)
+    with _lists_of(protocol, what) as lists, bars() as progress:
+        checked = check_corpus(found, options, sides, lists, cores(workers), progress)
     if picture:
         _draw(checked, picture)
     if as_json:
@@ -141,6 +144,26 @@ def check(
         if picture and checked.measures:
             click.echo(f"picture: {picture}")
     return 0 if checked.ok else 1
+
+
+@contextmanager
+def _lists_of(protocol: Path | None, data: Path) -> Iterator["ProtocolFolder | None"]:
+    """Give the lists of a folder, or those that a recipe makes, which are gone afterwards."""
+    from voicegmm.corpus import ProtocolFolder
+
+    if protocol is None or protocol.is_dir():
+        yield ProtocolFolder(protocol) if protocol else None
+        return
+    from voicegmm.experiment import load_recipe, made_lists
+
+    loaded = load_recipe(str(protocol))
+    options = loaded.recipe.data
+    names = options.background, options.enrollments, options.trials, options.segments
+    if not options.prepare:
+        yield ProtocolFolder(data / options.lists, *names)
+        return
+    with made_lists(loaded.folder / options.prepare, data, None) as folder:
+        yield ProtocolFolder(folder, *names)
 
 
 def _draw(checked: "CorpusCheck", picture: Path) -> None:
@@ -190,7 +213,8 @@ def _print(checked: "CorpusCheck") -> None:
         for line in _lines(problems):
             click.echo(f"{heading}: {line}")
     if checked.problems:
-        click.echo(f"{len(serious)} errors, {len(doubts)} warnings")
+        counts = (("error", len(serious)), ("warning", len(doubts)))
+        click.echo(", ".join(f"{count} {name}{'s'[: count != 1]}" for name, count in counts))
     else:
         click.echo("nothing is wrong")
 

@@ -33,7 +33,7 @@ from voicegmm.corpus.lists import (
 )
 from voicegmm.corpus.long_lists import TrialParts, n_parts_of, parts_folder, split_trials
 from voicegmm.corpus.protocol import Protocol, drawn, leakage_warnings, trials_within
-from voicegmm.corpus.splits import Split
+from voicegmm.corpus.splits import ProtocolFolder, Split
 from voicegmm.corpus.tables import read_utterances, write_utterances
 from voicegmm.corpus.trials import Trials, read_trials, write_trials
 from voicegmm.corpus.utterances import Corpus, Utterance, by_speaker, speaker_of
@@ -50,6 +50,7 @@ __all__ = [
     "Labels",
     "Problem",
     "Protocol",
+    "ProtocolFolder",
     "Split",
     "TrialParts",
     "Trials",

@@ -14,7 +14,7 @@ from voicegmm._base.files import content_hash
 from voicegmm._base.progress import Progress, counting, silent
 from voicegmm.audio import WHOLE, SoundMeasures, measure
 from voicegmm.compute import ordered_map
-from voicegmm.corpus.splits import Split, read_protocol_lists, split_problems
+from voicegmm.corpus.splits import ProtocolFolder, Split, read_protocol_lists, split_problems
 from voicegmm.corpus.utterances import Corpus, Utterance
 
 # Sound that `find_recordings` passes over, because libsndfile reads none of it.
@@ -135,7 +135,7 @@ def check_corpus(
     corpus: Corpus,
     options: CheckOptions | None = None,
     splits: Sequence[Split] = (),
-    protocol: Path | None = None,
+    protocol: ProtocolFolder | None = None,
     n_workers: int = 1,
     progress: Progress = silent,
 ) -> CorpusCheck:
@@ -147,8 +147,8 @@ def check_corpus(
     options : CheckOptions, optional
     splits : sequence of Split
         What is kept apart of what.
-    protocol : pathlib.Path, optional
-        A folder with the lists of an experiment; see `read_protocol_lists`.
+    protocol : ProtocolFolder, optional
+        The lists of an experiment; see `read_protocol_lists`.
     n_workers : int
     progress : callable
         See `voicegmm._base.progress`.

@@ -78,6 +78,27 @@ def _sounds(split: Split, twins: Mapping[str, Utterance]) -> set[str]:
     return {twins[file].name if file in twins else file for file in split.files}
 
 
+@dataclass(frozen=True)
+class ProtocolFolder:
+    """Where the lists of a protocol lie.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    background, enrollments, trials : str
+        Names of the lists.
+    segments, paths : str
+        Names of those that need not be there.
+    """
+
+    folder: Path
+    background: str = "ubm.txt"
+    enrollments: str = "enrol.tsv"
+    trials: str = "trials.txt"
+    segments: str = "segments.tsv"
+    paths: str = "files.tsv"
+
+
 @dataclass(frozen=True, eq=False)
 class ProtocolLists:
     """The lists of a protocol as far as they can be read.
@@ -97,46 +118,46 @@ class ProtocolLists:
     problems: tuple[Told, ...]
 
 
-def read_protocol_lists(lists: Path, corpus: Corpus) -> ProtocolLists:
-    """Read the lists of a folder, whatever is wrong with some of them.
+def read_protocol_lists(lists: ProtocolFolder, corpus: Corpus) -> ProtocolLists:
+    """Read the lists of a protocol, whatever is wrong with some of them.
 
     Parameters
     ----------
-    lists : pathlib.Path
-        With ubm.txt, enrol.tsv and trials.txt; segments.tsv and files.tsv where there are such. In
-        files.tsv stands where recordings lie below the corpus: then no others are looked at.
+    lists : ProtocolFolder
+        Where there is a list of paths, it says where recordings lie below the corpus: then no
+        others are looked at, but those that the lists name.
     corpus : Corpus
     """
     problems: list[Told] = []
 
     def read(name: str, reader: Callable[[Path], T], otherwise: T) -> T:
         try:
-            return reader(lists / name)
+            return reader(lists.folder / name)
         except ListError as error:
             problems.append((name, str(error), True))
             return otherwise
 
-    if (lists / "files.tsv").exists():
-        corpus = read("files.tsv", lambda path: _below(path, corpus), corpus)
     segments: dict[str, tuple[str, ...]] = {}
-    if (lists / "segments.tsv").exists():
-        segments = read("segments.tsv", read_segments, segments)
+    if lists.segments and (lists.folder / lists.segments).exists():
+        segments = read(lists.segments, read_segments, segments)
     nobody: tuple[Enrollment, ...] = ()
     nothing: tuple[str, ...] = ()
-    background = read("ubm.txt", read_files, nothing)
-    enrolled = read("enrol.tsv", read_enrollments, nobody)
-    trials = read("trials.txt", read_trials, Trials.of([]))
+    background = read(lists.background, read_files, nothing)
+    enrolled = read(lists.enrollments, read_enrollments, nobody)
+    trials = read(lists.trials, read_trials, Trials.of([]))
     tested = (file for test in trials.tests for file in segments.get(test, (test,)))
     tried = dict.fromkeys([*(file for one in enrolled for file in one.files), *tested])
-    problems += _trial_problems(corpus, enrolled, trials, segments)
-    return ProtocolLists(
-        corpus,
-        (
-            Split("ubm.txt", background),
-            Split("enrol.tsv and trials.txt", tuple(tried), trials.models),
-        ),
-        tuple(problems),
-    )
+    if (lists.folder / lists.paths).exists():
+        placed = read(lists.paths, lambda path: _below(path, corpus), corpus)
+        named = {*background, *tried} - placed.paths.keys()
+        others = tuple(one for one in corpus.utterances if one.name in named)
+        corpus = replace(placed, utterances=placed.utterances + others)
+    problems += [
+        (lists.trials, *told) for told in _trial_problems(corpus, enrolled, trials, segments)
+    ]
+    both = f"{lists.enrollments} and {lists.trials}"
+    splits = Split(lists.background, background), Split(both, tuple(tried), trials.models)
+    return ProtocolLists(corpus, splits, tuple(problems))
 
 
 def _below(path: Path, corpus: Corpus) -> Corpus:
@@ -149,16 +170,17 @@ def _trial_problems(
     enrolled: Sequence[Enrollment],
     trials: Trials,
     segments: Mapping[str, Sequence[str]],
-) -> Iterator[Told]:
+) -> Iterator[tuple[str, bool]]:
+    """Tell what is wrong with trials, and whether it is serious."""
     known = {one.name: one.speaker for one in corpus.utterances}
     makes = {one.model: set(one.files) for one in enrolled}
     strange = [model for model in trials.models if model not in makes]
     if strange and enrolled:
         told = f"{len(strange)} models are not enrolled: {listed(strange, _FEW)}"
-        yield "trials.txt", f"{told}; mend enrol.tsv or the trials", True
+        yield f"{told}; mend the enrollments or the trials", True
     for label, what in ((TARGET, "target"), (NONTARGET, "non-target")):
         if len(trials) and not (trials.labels == label).any():
-            yield "trials.txt", f"there is no {what} trial: no error rate can be measured", True
+            yield f"there is no {what} trial: no error rate can be measured", True
     own, wrong = [], []
     for model, test, label in zip(
         trials.model_index.tolist(), trials.test_index.tolist(), trials.labels.tolist(), strict=True
@@ -175,7 +197,7 @@ def _trial_problems(
                 wrong.append(f"{name} {trials.tests[test]}")
     if own:
         told = f"{len(own)} trials are of a recording that enrolled the model: {listed(own, _FEW)}"
-        yield "trials.txt", f"{told}; they get no score", False
+        yield f"{told}; they get no score", False
     if wrong:
         told = f"{len(wrong)} trials have a label that the speakers belie: {listed(wrong, _FEW)}"
-        yield "trials.txt", told, True
+        yield told, True

@@ -1,6 +1,6 @@
 """Experiments: config, stages, the run of a recipe, its report."""
 
-from voicegmm.experiment.lists import check_prepare
+from voicegmm.experiment.lists import check_prepare, made_lists
 from voicegmm.experiment.recipe import (
     DataOptions,
     FusedRecipe,
@@ -23,6 +23,7 @@ __all__ = [
     "check_prepare",
     "check_recipe",
     "load_recipe",
+    "made_lists",
     "plan_recipe",
     "run_recipe",
 ]

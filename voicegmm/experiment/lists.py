@@ -63,7 +63,7 @@ def read_lists(
     if not options.prepare:
         return _read(options, data / options.lists, data)
     check_prepare(options, recipe_folder)
-    with _made(recipe_folder / options.prepare, data, place) as made:
+    with made_lists(recipe_folder / options.prepare, data, place) as made:
         return _read(options, made, data)
 
 
@@ -85,7 +85,7 @@ def _read(options: DataOptions, lists: Path, data: Path) -> Protocol:
 
 
 @contextmanager
-def _made(prepare: Path, data: Path, place: Path | None) -> Iterator[Path]:
+def made_lists(prepare: Path, data: Path, place: Path | None) -> Iterator[Path]:
     """Have the lists made, aside; those of an earlier run stay until the new ones are whole."""
     beside = str(place.parent) if place else None
     with tempfile.TemporaryDirectory(prefix=".lists.", suffix=".part", dir=beside) as aside:
