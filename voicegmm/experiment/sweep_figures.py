@@ -105,7 +105,9 @@ def _write_figures(point: Measurement, out: Path) -> None:
     else:
         figures = as_mapping(*evaluate_table(table, point.evaluation))
     comparison, trouble = None, ""
-    if point.baseline:
+    if point.baseline and not point.evaluation.n_bootstrap:
+        trouble = "evaluation.n_bootstrap is 0, and the test draws speakers"
+    elif point.baseline:
         name, folder = point.baseline
         try:
             aligned = align_tables([_table(point, folder), table], [name, point.name])
