@@ -10,10 +10,15 @@ from collections import Counter
 
 import pytest
 
-from voicegmm.experiment import load_recipe, run_recipe
+from voicegmm.experiment import (
+    SweepOptions,
+    explain_sweep,
+    load_recipe,
+    plan_sweep,
+    run_recipe,
+    run_sweep,
+)
 from voicegmm.experiment.run import run_stages
-from voicegmm.experiment.sweep import explain_sweep, run_sweep
-from voicegmm.experiment.sweep_plan import SweepOptions, plan_sweep
 from voicegmm.metrics import eer
 from voicegmm.scoring import read_scores
 

@@ -21,8 +21,7 @@ from voicegmm.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from voicegmm.experiment.stages import Decision
-    from voicegmm.experiment.sweep_plan import Sweep
+    from voicegmm.experiment import Decision, Sweep
 
 _DOES = {"run": "runs", "depends": "may run", "take": "takes", "skip": "has"}
 
@@ -92,8 +91,7 @@ def sweep(
     voicegmm sweep recipe.toml --data DIR \\
         --grid ubm.n_components=64,128,256 --grid features.normalization.method=none,mean
     """  # noqa: D301 - click reads the \\b
-    from voicegmm.experiment.sweep import explain_sweep, run_sweep
-    from voicegmm.experiment.sweep_plan import SweepOptions, plan_sweep
+    from voicegmm.experiment import SweepOptions, explain_sweep, plan_sweep, run_sweep
 
     planned = plan_sweep(recipe, grid, settings, SweepOptions(metric, baseline, on))
     folder = out or Path("sweeps") / planned.name

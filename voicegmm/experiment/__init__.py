@@ -1,4 +1,4 @@
-"""Experiments: config, stages, the run of a recipe, its report."""
+"""Experiments: config, stages, the run of a recipe, its report, sweeps."""
 
 from voicegmm.experiment.lists import check_prepare, made_lists
 from voicegmm.experiment.recipe import (
@@ -10,6 +10,8 @@ from voicegmm.experiment.recipe import (
 )
 from voicegmm.experiment.run import RunResult, check_recipe, plan_recipe, run_recipe
 from voicegmm.experiment.stages import Decision
+from voicegmm.experiment.sweep import SweepResult, explain_sweep, run_sweep
+from voicegmm.experiment.sweep_plan import Sweep, SweepOptions, plan_sweep
 from voicegmm.experiment.system import FILES
 
 __all__ = [
@@ -20,10 +22,16 @@ __all__ = [
     "LoadedRecipe",
     "Recipe",
     "RunResult",
+    "Sweep",
+    "SweepOptions",
+    "SweepResult",
     "check_prepare",
     "check_recipe",
+    "explain_sweep",
     "load_recipe",
     "made_lists",
     "plan_recipe",
+    "plan_sweep",
     "run_recipe",
+    "run_sweep",
 ]
