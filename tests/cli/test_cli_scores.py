@@ -112,7 +112,12 @@ def test_fuse_takes_quality_measures_as_side_information(typed, tmp_path):
     assert "of_quality" in typed("info", saved)[1]
     code, _, err = typed(*again)
     assert code == 1
-    assert "this fusion takes seconds of each trial beside the scores" in err
+    assert "f.h5 takes seconds, level of each trial; give them with --quality" in err
+    assert typed(*learn, "--save", tmp_path / "plain.h5")[0] == 0
+    plain = ("fuse", *tried, "--fusion", tmp_path / "plain.h5", "-o", out)
+    code, _, err = typed(*plain, "--quality", quality)
+    assert code == 1
+    assert "plain.h5 was learned without quality measures; leave --quality out" in err
     quality.write_text("\n".join(["test\tseconds\tlevel", *rows[1:]]))
     code, _, err = typed(*again, "--quality", quality)
     assert code == 1
@@ -272,7 +277,7 @@ def test_compare_in_json(typed, tmp_path):
 
 def test_convert_and_evaluate_give_the_same_figures_in_every_kind(typed, tmp_path):
     (scores,) = written(tmp_path, ["a.tsv"], 1)
-    few = ("--replicates", 50, "--json")
+    few = ("--replicates", 0, "--json")
     _, text, _ = typed("evaluate", scores, *few)
     known = json.loads(text)["metrics"]
     for kind in ("voicegmm", "voxceleb", "kaldi", "nist", "bosaris"):

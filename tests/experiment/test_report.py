@@ -483,6 +483,7 @@ def test_infinite_figures_are_printed_as_such(tmp_path, no_plots):
     assert "Equal error rate (EER) 12.50 % – –" in text
 
 
+@pytest.mark.slow
 def test_page_of_many_trials_stays_light(tmp_path):
     table = make_table(n_models=600, n_tests=60)
     write_score_report(tmp_path / "r.html", table, figures_of(table, 0), "many")

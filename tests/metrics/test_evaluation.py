@@ -127,6 +127,7 @@ def test_the_generator_decides_and_nothing_else():
     assert evaluated(trials, n_bootstrap=50) == evaluated(trials, n_bootstrap=50)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_where_drawing_trials_would_not():
     # Speakers differ a good deal, so the trials of one are far from independent: an interval that
     # draws trials as if they were is too narrow. The truth is the AUC of endless speakers.

@@ -121,8 +121,13 @@ def fuse(
     tried = aligned(learn, key) if learn else tables
     measures = read_quality_file(quality) if quality else None
     fusion = load_fusion(known) if known else learn_fusion_of(tried, options, measures)
-    if known and quality and not fusion.quality:
-        raise OptionError(f"{known} was learned without quality measures; leave --quality out")
+    if known and bool(quality) != bool(fusion.quality):
+        taken = ", ".join(each.name for each in fusion.quality)
+        raise OptionError(
+            f"{known} takes {taken} of each trial; give them with --quality"
+            if taken
+            else f"{known} was learned without quality measures; leave --quality out"
+        )
     if known or learn:
         fused = fuse_tables(tables, fusion, measures)
     else:
