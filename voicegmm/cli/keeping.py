@@ -176,7 +176,8 @@ def encrypt(bank: Path, passphrase_file: Path | None, new_passphrase_file: Path 
     """Encrypt a bank with a passphrase (scrypt, AES-256-GCM), or give it another.
 
     Commands on the bank then ask for it, or take it by --passphrase-file, and decrypt in memory
-    alone. Whoever forgets it has lost the bank.
+    alone. Whoever forgets it has lost the bank. Here --passphrase-file holds the passphrase that
+    the bank has or, if it is not encrypted yet, shall have.
     """
     from voicegmm._base.files import locked
     from voicegmm.bank import VoiceBank
