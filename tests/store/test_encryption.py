@@ -81,6 +81,21 @@ def test_the_format_is_what_it_says(n_bytes):
     assert decrypt(made, WORDS, "x") == content
 
 
+# What version 1 wrote, of b"voice".
+VERSION_1 = (
+    "89766f696365676d6d204145530d0a1a000000010000000e0000000800000001ab010611327b10a5b2c9c8584cea"
+    "b8f4c12a0fa6148a3f9d9ce21dd831396f60175194917c9fe0bf00000000000000059a41f95238e819c9d204803a"
+    "8084c42658edc1d478e0c49be6e7c68e1d5c46a965b70fd79c04a6762a7d2938e8d5b283f1b1fdf6cda6b7c4ef5f"
+    "b76f1b5dfd7df18b10009c"
+)
+
+
+def test_version_1_is_read_to_this_day(monkeypatch):
+    monkeypatch.setattr(encryption, "PIECE", REAL_PIECE)
+    assert decrypt(bytes.fromhex(VERSION_1), WORDS, "x") == b"voice"
+    assert by_hand(bytes.fromhex(VERSION_1), WORDS, REAL_PIECE) == b"voice"
+
+
 def test_pieces_of_the_true_size(monkeypatch):
     monkeypatch.setattr(encryption, "PIECE", REAL_PIECE)
     content = bytes(REAL_PIECE + 1)

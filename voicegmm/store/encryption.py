@@ -1,30 +1,17 @@
 """Encryption of a file at rest, with a passphrase: scrypt for the key, AES-256-GCM for the content.
 
-A file is a header of 128 bytes, then pieces of `PIECE` bytes (the last may be shorter, or empty),
-each with the 16 bytes of its tag. Integers are big-endian.
+FORMATS.md has the bytes: a header of 128, then pieces of `PIECE` bytes, each with the tag of GCM.
+scrypt (RFC 7914) gives the key of the content and that of the proof that ends the header.
 
-| bytes | what |
-|---|---|
-| 0 to 15 | `START` |
-| 16 to 19 | version: 1 |
-| 20 to 31 | scrypt: log2 N, r, p, four bytes each |
-| 32 to 63 | salt |
-| 64 to 71 | nonce prefix |
-| 72 to 79 | bytes of the content |
-| 80 to 95 | checksum: the first 16 bytes of the SHA-256 of bytes 0 to 79 |
-| 96 to 127 | proof: HMAC-SHA256 of bytes 0 to 95 |
+The pieces are sealed as in the construction STREAM (Hoang, Reyhanitabar, Rogaway, Vizár: Online
+authenticated-encryption and its nonce-reuse misuse-resistance, CRYPTO 2015): the nonce is a prefix,
+the number of the piece and whether it is the last, in the number's highest bit; the header is
+associated data of each. So nothing can be changed, left out, put in another order or cut off, and
+no message comes near the limit of GCM, 2^36 - 32 bytes, or that of the library, 2^31 - 1.
 
-scrypt (RFC 7914) gives 64 bytes: the key of the content and the key of the proof. The pieces are
-sealed as in the construction STREAM (Hoang, Reyhanitabar, Rogaway, Vizár: Online authenticated-
-encryption and its nonce-reuse misuse-resistance, CRYPTO 2015): the nonce is the prefix, the number
-of the piece and whether it is the last, in the number's highest bit; the header is associated data
-of each. So nothing can be changed, left out, put in another order or cut off, and no message comes
-near the limit of GCM, 2^36 - 32 bytes, or that of the library, 2^31 - 1.
-
-Salt and prefix are drawn anew for each file that is written, so no key is used twice.
-
-The checksum, which has no secret, tells a damaged header from a wrong passphrase before any work is
-done with what the header asks for.
+Salt and prefix are drawn anew for each file that is written, so no key is used twice. The checksum
+in the header, which has no secret, tells damage from a wrong passphrase before any work is done
+with what the header asks for.
 """
 
 import hashlib
