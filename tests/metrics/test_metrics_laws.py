@@ -96,6 +96,14 @@ def test_integer_weights_are_copies(data, t, n):
     np.testing.assert_allclose(
         order_metrics(t, n, **given_weights), order_metrics(t2, n2), atol=EXACT
     )
+    for curve in (
+        metrics.det_points,
+        lambda *scores, **w: metrics.rocch_points(*scores, *w.values()),
+    ):
+        ours, theirs = curve(t, n, **given_weights), curve(t2, n2)
+        for name in ("thresholds", "p_miss", "p_fa"):
+            found, wanted = getattr(ours, name), getattr(theirs, name)
+            np.testing.assert_allclose(found, wanted, atol=EXACT)
     assert metrics.cllr(t, n, **given_weights) == pytest.approx(metrics.cllr(t2, n2), rel=EXACT)
     assert metrics.act_dcf(t, n, 0.3, **given_weights) == pytest.approx(
         metrics.act_dcf(t2, n2, 0.3), rel=EXACT

@@ -146,13 +146,13 @@ def evaluate_tandem(
     at_least("n_bootstrap", n_bootstrap, 0)
     ready = _Ready(trials)
     read = partial(ready.read, options or TandemOptions(), threshold, threshold_cm)
-    values, few = read(np.ones(ready.n_speakers))
+    values, errors = read(np.ones(ready.n_speakers))
     generator = np.random.default_rng(0) if rng is None else rng
     replicates: list[list[float]] = []
     for done in range(n_bootstrap):
         times_drawn = draw_speakers(ready.n_speakers, generator)
         with suppress(DataError):  # a class is empty, or the verification drawn says nothing
-            replicates.append(read(times_drawn)[0])
+            replicates.append(list(read(times_drawn)[0].values()))
         if progress is not None:
             progress(done + 1, n_bootstrap)
     warnings = few_speakers(ready.n_speakers)
@@ -163,12 +163,15 @@ def evaluate_tandem(
                 "a verification beside which no countermeasure matters"
             )
         replicates = []
-    if few:
-        warnings.append(few)
+    misses, passes = map(round, errors)
+    if min(misses, passes) < FEW_ERRORS:
+        warnings.append(
+            f"fewer than {FEW_ERRORS} errors of a kind behind min_t_dcf ({misses} humans rejected, "
+            f"{passes} spoofs passed): too few to tell systems apart (Doddington's rule of 30)"
+        )
     intervals = [percentile_interval(column, confidence) for column in np.array(replicates).T]
-    names = ["min_t_dcf", *["act_t_dcf"][: threshold_cm is not None], "eer_asv", "eer_cm"]
     return TandemEvaluation(
-        estimates_of(names, values, intervals),
+        estimates_of(list(values), list(values.values()), intervals),
         ready.n_speakers,
         len(replicates),
         confidence,
@@ -199,8 +202,8 @@ class _Ready:
         threshold: float | None,
         threshold_cm: float | None,
         times_drawn: Float64Array,
-    ) -> tuple[list[float], str]:
-        """Give the figures of one drawing, and what to say of few errors behind the first."""
+    ) -> tuple[dict[str, float], tuple[float, float]]:
+        """Give the figures of one drawing; humans rejected and spoofs passed at the first."""
         k = {name: times_drawn[speakers] for name, speakers in self._speakers.items()}
         others = k["nontarget_model_speakers"] * k["nontarget_test_speakers"]
         asv = _weighed(*self._asv, k["target_speakers"], others)
@@ -209,16 +212,11 @@ class _Ready:
         cost = tandem_cost_at(asv, spoofs, k["spoof_speakers"], options, threshold)
         hull = rocch(cm)
         lowest, p_miss, p_fa = least_cost(cost, hull)
-        values = [lowest]
+        values = {"min_t_dcf": lowest}
         if threshold_cm is not None:
-            values.append(float(cost.normalized(*rates_at(cm, threshold_cm))))
-        values += [rocch_eer(rocch(asv)), rocch_eer(hull)]
-        misses, passes = round(p_miss * cm.targets.sum()), round(p_fa * cm.nontargets.sum())
-        few = (
-            f"fewer than {FEW_ERRORS} errors of a kind behind min_t_dcf ({misses} humans rejected, "
-            f"{passes} spoofs passed): too few to tell systems apart (Doddington's rule of 30)"
-        )
-        return values, few if min(misses, passes) < FEW_ERRORS else ""
+            values["act_t_dcf"] = float(cost.normalized(*rates_at(cm, threshold_cm)))
+        values |= {"eer_asv": rocch_eer(rocch(asv)), "eer_cm": rocch_eer(hull)}
+        return values, (p_miss * cm.targets.sum(), p_fa * cm.nontargets.sum())
 
 
 def _sorted(
