@@ -128,6 +128,7 @@ def test_removal_of_nobody(typed, bank, tmp_path):
     assert not (tmp_path / ".v.h5.lock").exists()
 
 
+@pytest.mark.slow
 def test_a_bank_is_used_encrypted(typed, bank, secret, voices, tmp_path):
     words = secret("correct horse battery")
     given = ["--passphrase-file", words]

@@ -129,7 +129,7 @@ def test_a_wrong_passphrase_and_a_damaged_file_are_told_apart():
         decrypt(swapped, WORDS, "v.h5")
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(place=st.integers(0, 128 + 250 + 3 * 16 - 1), bit=st.integers(0, 7))
 def test_every_bit_counts(place, bit):
     damaged = bytearray(MADE)
