@@ -224,6 +224,8 @@ def run(tmp_path_factory, voices, frames):
     old = replace(voices.speakers.background, contents=None)
     save_background(folder / "old.h5", old)
     (folder / "text.h5").write_text("no HDF5")
+    (folder / "cut.h5").write_bytes((folder / "old.h5").read_bytes()[:-1])
+    (folder / "unlike any").write_bytes((folder / "ubm.h5").read_bytes())
     (folder / "features.h5.partial").write_text("")
     (folder / "link.h5").symlink_to(folder / "ubm.h5")
     return folder
@@ -236,15 +238,17 @@ def test_what_else_derives_from_the_same_recordings_is_found(voices, run):
     system = run / "run/systems/one"
     assert set(found.found) == {
         Trace(str(run / "ubm.h5"), "background model", 3),
+        Trace(str(run / "unlike any"), "background model", 3),
         Trace(str(system / "features.h5"), "features", 3),
         Trace(str(system / "speakers.h5"), "background model", 3),
         Trace(str(system / "speakers.h5"), f"speaker model of {GONE}", 3),
         Trace(str(run / "run"), "run", 3),
     }
-    assert {path.rsplit("/", 1)[1]: reason for path, reason in found.untold.items()} == {
+    untold = {path.rsplit("/", 1)[1]: reason for path, reason in found.untold.items()}
+    assert untold.pop("cut.h5").startswith("damaged: it has ")
+    assert untold == {
         "features.h5.partial": "unfinished: finish it, or remove it",
         "old.h5": "background model: what it was learned from is not on record",
-        "text.h5": "not an HDF5 file",
     }
     others = find_traces([run / "run"], contents_under(voices, COHORT[0])).found
     assert {trace.what for trace in others} == {"background model", "calibration", "cohort", "run"}

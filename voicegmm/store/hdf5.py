@@ -37,7 +37,7 @@ FIRST_SEALED = 2
 """The version of each format whose files are sealed, and those after it."""
 
 LAYOUT: dict[str, Any] = {"libver": ("earliest", "v110"), "userblock_size": SEAL_BYTES}
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+HDF5_START = b"\x89HDF\r\n\x1a\n"
 _CHUNK_CACHE = 32_000_000  # bytes: a few minutes of speech, read again without another look
 
 
@@ -308,7 +308,7 @@ def _start_of(path: Path) -> bytes:
             f"{path}: is encrypted, and this needs its passphrase: --passphrase-file where a "
             "command takes it, else decrypt it first with `voicegmm decrypt`"
         )
-    if not start.startswith((SEAL_START, _SIGNATURE)):
+    if not start.startswith((SEAL_START, HDF5_START)):
         raise FormatError(f"{path}: not an HDF5 file")
     return start
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from voicegmm._base.errors import EncryptionError, VoicegmmError
 from voicegmm.scoring import BackgroundModel, Voices
 from voicegmm.store.classes import CLASSES_FORMAT
+from voicegmm.store.encryption import START as ENCRYPTED_START
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
-from voicegmm.store.hdf5 import open_file
+from voicegmm.store.hdf5 import HDF5_START, open_file
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
+from voicegmm.store.sealing import SEAL_START
 
-_SUFFIXES = (".h5", ".hdf5", ".partial")
+_STARTS = (SEAL_START, HDF5_START, ENCRYPTED_START)
+_UNFINISHED = ".partial"
 _STAGES = "stages.json"  # what makes a folder that of a run
 
 
@@ -114,8 +117,18 @@ def _candidates(folder: Path) -> Iterator[Path]:
         below.sort()
         for name in sorted(names):
             path = Path(place, name)
-            if name.endswith(_SUFFIXES) and path.is_file() and not path.is_symlink():
+            if path.is_file() and not path.is_symlink() and _may_be_ours(path):
                 yield path
+
+
+def _may_be_ours(path: Path) -> bool:
+    if path.suffix == _UNFINISHED:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(max(map(len, _STARTS))).startswith(_STARTS)
+    except OSError:  # whoever opens it says what is wrong with it
+        return True
 
 
 def _run_of(path: Path, top: Path) -> Path | None:
@@ -127,7 +140,7 @@ def _run_of(path: Path, top: Path) -> Path | None:
 
 def _traces_in_file(path: Path, wanted: set[str]) -> Traces:
     place = str(path)
-    if path.suffix == ".partial":
+    if path.suffix == _UNFINISHED:
         return Traces(untold={place: "unfinished: finish it, or remove it"})
     try:
         with open_file(path) as file:
