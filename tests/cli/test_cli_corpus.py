@@ -103,6 +103,12 @@ def test_check_tells_figures_and_problems(calls, typed, tmp_path):
     assert "error: missing: " in out
     assert out.splitlines()[-1] == "2 errors, 0 warnings"
     assert not picture.exists()
+    (tmp_path / "many.tsv").write_text(
+        "file\tpath\n" + "".join(f"u{number}\t{number}.wav\n" for number in range(150))
+    )
+    code, out, _ = typed("corpus", "check", tmp_path / "many.tsv")
+    assert (code, out.count("error: ")) == (1, 101)
+    assert "error: missing: 50 more lines; --json has all of them" in out
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voicegmm.corpus import CorpusCheck, Problem, ProtocolFolder
 
 _PATH = click.Path(path_type=Path)
+_MOST = 100  # lines of one kind
 _WHAT = click.argument("what", type=_PATH, metavar="LIST|DIR")
 _ROOT = click.option(
     "--root", type=_PATH, help="The folder that paths in LIST start from.  [default: where it lies]"
@@ -234,9 +235,12 @@ def _lines(problems: list["Problem"]) -> list[str]:
     for kind in dict.fromkeys(problem.kind for problem in problems):
         own = [problem for problem in problems if problem.kind == kind]
         if kind in ("split", "protocol"):
-            lines += [f"{_named(one)}" for one in own]
+            told = [_named(one) for one in own]
         else:
-            lines += [f"{kind}: {line}" for line in together({one.name: one.reason for one in own})]
+            told = [f"{kind}: {line}" for line in together({one.name: one.reason for one in own})]
+        lines += told[:_MOST]
+        if told[_MOST:]:
+            lines.append(f"{kind}: {len(told) - _MOST} more lines; --json has all of them")
     return lines
 
 

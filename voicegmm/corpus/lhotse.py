@@ -123,7 +123,7 @@ def _manifest(path: Path, root: Path | None) -> Iterator[Utterance]:
         what = "features, not sound" if any(key in first for key in _NOT_SOUND) else "not known"
         raise ListError(
             f"{path}: a manifest of a kind that is {what}; expected recordings, supervisions or "
-            "cuts of lhotse"
+            "cuts of lhotse (where it lies in a folder of recordings: --layout folder)"
         )
 
 

@@ -17,8 +17,6 @@ T = TypeVar("T")
 Told = tuple[str, str, bool]
 """The name of a list, what is wrong, and whether it is serious."""
 
-_FEW = 10  # names that are told of many
-
 
 @dataclass(frozen=True)
 class Split:
@@ -55,17 +53,17 @@ def split_problems(
     for split in splits:
         strange = [file for file in split.files if file not in known]
         if strange:
-            told = f"{len(strange)} recordings are not in the corpus: {listed(strange, _FEW)}"
+            told = f"{len(strange)} recordings are not in the corpus: {listed(strange)}"
             yield split.name, told, True
     for number, split in enumerate(splits):
         for other in splits[:number]:
             voices = sorted(_speakers(split, known) & _speakers(other, known))
             if voices:
-                told = f"shares {len(voices)} speakers with {other.name}: {listed(voices, _FEW)}"
+                told = f"shares {len(voices)} speakers with {other.name}: {listed(voices)}"
                 yield split.name, f"{told}; a voice must be on one side alone", True
             sounds = sorted(_sounds(split, twins) & _sounds(other, twins))
             if sounds:
-                told = f"shares {len(sounds)} recordings with {other.name}: {listed(sounds, _FEW)}"
+                told = f"shares {len(sounds)} recordings with {other.name}: {listed(sounds)}"
                 yield split.name, told, True
 
 
@@ -176,7 +174,7 @@ def _trial_problems(
     makes = {one.model: set(one.files) for one in enrolled}
     strange = [model for model in trials.models if model not in makes]
     if strange and enrolled:
-        told = f"{len(strange)} models are not enrolled: {listed(strange, _FEW)}"
+        told = f"{len(strange)} models are not enrolled: {listed(strange)}"
         yield f"{told}; mend the enrollments or the trials", True
     for label, what in ((TARGET, "target"), (NONTARGET, "non-target")):
         if len(trials) and not (trials.labels == label).any():
@@ -196,8 +194,8 @@ def _trial_problems(
             if (label == TARGET and not same) or (label == NONTARGET and same):
                 wrong.append(f"{name} {trials.tests[test]}")
     if own:
-        told = f"{len(own)} trials are of a recording that enrolled the model: {listed(own, _FEW)}"
+        told = f"{len(own)} trials are of a recording that enrolled the model: {listed(own)}"
         yield f"{told}; they get no score", False
     if wrong:
-        told = f"{len(wrong)} trials have a label that the speakers belie: {listed(wrong, _FEW)}"
+        told = f"{len(wrong)} trials have a label that the speakers belie: {listed(wrong)}"
         yield told, True
