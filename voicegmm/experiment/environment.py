@@ -32,7 +32,7 @@ def describe_environment(n_workers: int) -> dict[str, Any]:
         "cores": available_cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "workers": n_workers,
-        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
+        "threads": {name: os.environ.get(name, "not set") for name in _THREADS},
         "libraries": {name: installed(name) for name in LIBRARIES},
         "blas": blas,
     }

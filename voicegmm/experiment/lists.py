@@ -16,9 +16,9 @@ from voicegmm._base.progress import Progress, silent
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Protocol, by_speaker, leakage_warnings
 from voicegmm.experiment.recipe import DataOptions, FusedRecipe, Recipe
+from voicegmm.experiment.report_run import RECORDINGS
 from voicegmm.scoring.cohort import cohort_size
 
-RECORDINGS = "recordings.tsv"
 _HEADER = "file\tbytes\tchanged_ns\tsha256"
 _UNREADABLE = "unreadable"
 

@@ -18,6 +18,7 @@ from voicegmm.scoring import BackgroundModel, ScoreTable, read_scores
 from voicegmm.store import FeatureStore, file_fingerprint, load_background
 
 REPORT = "report.html"
+RECORDINGS = "recordings.tsv"  # with times and places, which are not of the result
 OWN_STAGE = "report"  # not known while the report is written: a later report shall be the same
 
 
@@ -141,7 +142,7 @@ def _file_rows(folder: Path, files: Mapping[str, str]) -> Iterator[FileRow]:
         if name != REPORT and not path.exists():
             continue
         readers = {".h5": file_fingerprint, ".tsv": content_hash}
-        read = readers.get(path.suffix)
+        read = None if name == RECORDINGS else readers.get(path.suffix)
         yield FileRow(name, what, read(path) if read else "")
 
 
