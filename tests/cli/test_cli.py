@@ -342,3 +342,17 @@ def test_bars_start_no_thread_which_would_be_in_the_way_of_forks(monkeypatch):
         progress("extracting", 1, 2)
         assert threading.active_count() == before
     assert "extracting" in terminal.getvalue()
+
+
+def test_bars_go_on_from_what_was_done_and_tell_what_it_came_to(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "100")
+    with bars() as progress:
+        progress("EM", 500, 1000, "-3.2 nats per frame")
+        time.sleep(0.15)
+        progress("EM", 501, 1000, "-3.1 nats per frame")
+    assert "499/1000" in terminal.getvalue()
+    assert "501/1000" in terminal.getvalue()
+    assert "-3.1 nats per frame" in terminal.getvalue()

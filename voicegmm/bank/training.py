@@ -319,7 +319,9 @@ def _background_model(
         ubm,
         options.seed,
         n_workers,
-        lambda number, _: progress("background model", number, n_iterations),
+        lambda number, line: progress(
+            "background model", number, n_iterations, f"{line.log_likelihood:.4f} nats per frame"
+        ),
     )
     progress("background model", n_iterations, n_iterations)
     return model, fitted

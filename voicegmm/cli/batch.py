@@ -117,7 +117,12 @@ def train(
             options,
             seed,
             cores(workers),
-            lambda number, _: progress("EM", number, options.em.n_iterations),
+            lambda number, line: progress(
+                "EM",
+                number,
+                options.em.n_iterations,
+                f"{line.log_likelihood:.4f} nats per frame",
+            ),
             checkpoint=checkpoint,
             workers="processes" if processes else "threads",
             memory_mb=memory,

@@ -189,7 +189,16 @@ class Bars:
             # Its thread, which draws bars that hang, would be in the way of workers that are forks.
             tqdm.monitor_interval = 0
             self._stage = stage
-            self._bar = tqdm(total=total or None, desc=stage, file=sys.stderr, leave=False)
+            # What an interrupted run had done tells nothing of the speed, nor how often to draw.
+            done_before = max(done - 1, 0)
+            self._bar = tqdm(
+                desc=stage,
+                total=total or None,
+                initial=done_before,
+                miniters=1,
+                file=sys.stderr,
+                leave=False,
+            )
         if note:
             self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)

@@ -81,8 +81,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command; exit with 0, with 1 for an error of ours, with 2 for wrong usage."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    # Ended from outside, it cleans up as after Ctrl-C: no temporary files stay.
+    # Ended from outside, it cleans up as after Ctrl-C: no temporary files stay. A terminal that is
+    # closed counts too, unless the user said that it shall not, as `nohup` does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         with console_log():
             code = voicegmm.main(arguments, prog_name="voicegmm", standalone_mode=False)
