@@ -33,6 +33,20 @@ def processor() -> str:
     return platform.processor() or "unknown"
 
 
+def linear_algebra() -> str:
+    """Give the library of numpy's products, its version and the processors it is at work for."""
+    import numpy as np  # that it is there to be looked at
+    from threadpoolctl import threadpool_info
+
+    folder = Path(np.__file__).parents[1]
+    found = {
+        f"{info['internal_api']} {info['version']} {info.get('architecture', '')}"
+        for info in threadpool_info()
+        if info["user_api"] == "blas" and Path(info["filepath"]).match(f"{folder}/numpy*/*")
+    }
+    return ", ".join(sorted(found)) or "unknown"
+
+
 @cache
 def versions() -> dict[str, str]:
     """Give what results depend on besides data and options: programs and processor."""
@@ -45,6 +59,7 @@ def versions() -> dict[str, str]:
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: installed(name) for name in LIBRARIES},
         "processor": processor(),
+        "linear algebra": linear_algebra(),
     }
 
 
