@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from voicegmm._base.errors import MismatchError, OptionError, WorkerError
 from voicegmm.compute import ComputeOptions, check_seen, engine, ordered_map
+from voicegmm.compute.dask import Cluster
 from voicegmm.compute.versions import versions
 from voicegmm.experiment import load_recipe, run_recipe
 
@@ -157,8 +159,19 @@ def test_a_scheduler_that_is_not_there_is_named_in_time(tmp_path):
     assert time.monotonic() - begun < 30
 
 
-def test_a_run_gives_the_same_bytes_though_a_worker_is_killed(cluster, voices, local, tmp_path):
-    killed = []
+def test_a_run_gives_the_same_bytes_though_a_worker_is_killed(
+    cluster, voices, local, tmp_path, monkeypatch
+):
+    killed, sent = [], Counter()
+
+    def watched(self, function, items, scratch):
+        name = type(getattr(function, "function", function)).__qualname__
+        for result in mapped(self, function, items, scratch):
+            sent[type(function).__module__ + "." + name] += 1
+            yield result
+
+    mapped = Cluster.map
+    monkeypatch.setattr(Cluster, "map", watched)
 
     def kill_one(stage, done, *_):
         # While the features are extracted: the other worker has all that follows for itself.
@@ -170,6 +183,12 @@ def test_a_run_gives_the_same_bytes_though_a_worker_is_killed(cluster, voices, l
     assert killed[0].wait() == -9
     for name in TABLES:
         assert (tmp_path / name).read_bytes() == (local / name).read_bytes(), name
+    assert set(sent) == {
+        "functools.partial",  # features
+        "voicegmm.compute.reduction._Work",  # passes of EM
+        "voicegmm.mixture.collection._EachWork",  # adaptation
+        "voicegmm.scoring.ratio._Work",
+    }
     left = {path.name for path in tmp_path.iterdir()}
     assert not {name for name in left if name.startswith((".scratch", "features.h5."))}
     # Where the work is done changes nothing but the report, which tells it.

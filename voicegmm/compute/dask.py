@@ -11,6 +11,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,7 +62,8 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the scheduler, which works on for others."""
-        self._client.close(timeout=5)
+        with suppress(TimeoutError):  # it has gone
+            self._client.close(timeout=5)
 
     def _n_threads(self) -> int:
         try:
