@@ -14,7 +14,7 @@ from voicegmm.experiment.locks import held
 from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe
 from voicegmm.experiment.run import plan_recipe, run_stages
 from voicegmm.experiment.stages import Decision
-from voicegmm.experiment.sweep_figures import Measurement, measure, measured
+from voicegmm.experiment.sweep_figures import SCORES, Measurement, measure, measured
 from voicegmm.experiment.sweep_page import write_page
 from voicegmm.experiment.sweep_plan import Sweep, shared_work
 from voicegmm.experiment.sweep_results import PointResult, gather, table_of
@@ -122,16 +122,11 @@ def run_sweep(
         unfinished = [name for name in plan if not _finished(plan[name])]
         runs = [_run(sweep, name, data, out, n_workers, len(unfinished)) for name in unfinished]
         for run, _, error in _done("points", _do_run, runs, n_workers, progress):
-            if error:
-                failures[run.point] = error
+            failures |= {run.point: error} if error else {}
             keep()
-        tasks = []
-        for task in _measurements(sweep, out, failures):
-            known = measured(task.what)
-            if known is None:
-                tasks.append(task)
-            else:
-                figures[task.point] = known
+        tasks = _measurements(sweep, out, failures)
+        figures |= {task.point: known for task in tasks if (known := measured(task.what))}
+        tasks = [task for task in tasks if task.point not in figures]
         for task, found, error in _done("comparisons", _do_measure, tasks, n_workers, progress):
             if error:
                 failures[task.point] = error
@@ -243,15 +238,16 @@ def _do_measure(task: _Measure) -> dict[str, Any]:
 
 def _measurements(sweep: Sweep, out: Path, failed: Mapping[str, str]) -> list[_Measure]:
     options, tasks = sweep.options, []
+    baseline = options.baseline, out / POINTS / options.baseline
+    usable = options.baseline not in failed and (baseline[1] / SCORES[options.on]).exists()
     for point in sweep.points:
         if point.name in failed:
             continue
-        name, recipe = options.baseline, point.loaded.recipe
-        compared = name != point.name and name not in failed
+        recipe = point.loaded.recipe
         what = Measurement(
             point.name,
             out / POINTS / point.name,
-            (name, out / POINTS / name) if compared else None,
+            baseline if usable and point.name != options.baseline else None,
             options.on,
             options.on == "trials" or isinstance(recipe, FusedRecipe),
             recipe.evaluation,
