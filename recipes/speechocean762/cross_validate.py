@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from prepare import N_ENROLL, prepare, read_column
+from prepare import N_ENROLL, prepare
 
 from voicegmm._base.arrays import BoolArray
 from voicegmm.compute import available_cores
-from voicegmm.corpus import Protocol, by_speaker
+from voicegmm.corpus import Protocol, by_speaker, read_kaldi_table
 from voicegmm.experiment import FusedRecipe, Recipe, load_recipe
 from voicegmm.features import Pipeline
 from voicegmm.metrics import eer
@@ -38,7 +38,7 @@ def genders(data: Path) -> dict[str, str]:
     if (data / "metadata.tsv").is_file():
         with (data / "metadata.tsv").open(encoding="utf-8", newline="") as table:
             return {row["speaker"]: row["gender"] for row in csv.DictReader(table, delimiter="\t")}
-    return read_column(data / "train" / "spk2gender")
+    return read_kaldi_table(data / "train" / "spk2gender")
 
 
 def rehearsed(recipe: Recipe, data: Path, seeds: Sequence[int], n_workers: int) -> list[Rehearsal]:

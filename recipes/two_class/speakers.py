@@ -6,11 +6,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from voicegmm.corpus import Protocol, by_speaker
+from voicegmm.corpus import Protocol, by_speaker, read_kaldi_table
 
 sys.path.append(str(Path(__file__).parents[1] / "speechocean762"))
 
-from prepare import prepare, read_column
+from prepare import prepare
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,5 @@ def genders(data: Path) -> dict[str, str]:
     if (data / "metadata.tsv").is_file():
         with (data / "metadata.tsv").open(encoding="utf-8", newline="") as table:
             return {row["speaker"]: row["gender"] for row in csv.DictReader(table, delimiter="\t")}
-    return read_column(data / "train" / "spk2gender") | read_column(data / "test" / "spk2gender")
+    tables = [read_kaldi_table(data / part / "spk2gender") for part in ("train", "test")]
+    return tables[0] | tables[1]
