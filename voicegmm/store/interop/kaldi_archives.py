@@ -63,7 +63,7 @@ def _entry(content: Content) -> FloatArray:
         content.take(2, "the mark of binary")
         return read_any(content)
     if not content.peek(256).lstrip(b" \t").startswith(b"["):
-        raise content.error(f"neither binary nor text of Kaldi's: {content.peek(8)!r}")
+        raise content.error("neither binary nor text of Kaldi's")
     return TextReader(content).array()
 
 
@@ -83,13 +83,15 @@ def read_script(path: str | os.PathLike[str]) -> Iterator[ForeignArray]:
     with ExitStack() as stack:
         archive: Content | None = None
         for name, file, at, part in _entries(path):
-            if archive is None or archive.path != file:
-                stack.close()
-                archive = stack.enter_context(opened(file))
-            archive.seek(at)
-            if archive.peek(2) != BINARY and not archive.peek(256).lstrip().startswith(b"["):
-                raise archive.error(f"{name}: neither binary nor text of Kaldi's, as {path} says")
-            yield checked(ForeignArray(name, _cut(_entry(archive), part, name, path)), file)
+            try:
+                if archive is None or archive.path != file:
+                    stack.close()
+                    archive = stack.enter_context(opened(file))
+                archive.seek(at)
+                found = checked(ForeignArray(name, _entry(archive)), file)
+            except FormatError as error:
+                raise FormatError(f"{path}: {name}: {error}") from None
+            yield ForeignArray(name, _cut(found.values, part, name, path))
 
 
 def _entries(path: str | os.PathLike[str]) -> Iterator[tuple[str, Path, int, str]]:
