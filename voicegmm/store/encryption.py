@@ -103,6 +103,8 @@ class _Header:
 def is_encrypted(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is there and says that it is encrypted."""
     try:
+        if not Path(path).is_file():  # a pipe would wait for who writes into it
+            return False
         with Path(path).open("rb") as file:
             return file.read(len(START)) == START
     except OSError:
