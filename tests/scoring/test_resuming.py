@@ -226,6 +226,10 @@ def test_a_damaged_journal_is_gone_on_with_from_before_the_damage(written):
     at = content.index(b"}\t") + 13  # within the scores after the first line and its checksum
     path.write_bytes(content[:at] + b"x" + content[at + 1 :])
     assert kept(written) == []
+    header, first, second = (content.index(b"{", n) for n in (0, 1, at))
+    for entries in (content[second:], content[first:second] + content[first:]):
+        path.write_bytes(content[header:first] + entries)  # one is missing, or stands twice
+        assert kept(written) == ([] if entries == content[second:] else [1.0, 2.0])
 
 
 def test_what_is_no_journal_is_not_touched(written):

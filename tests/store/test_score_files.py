@@ -307,3 +307,9 @@ def test_a_matrix_that_is_cut_short_is_refused(tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises((FormatError, ListError)):
             read_score_file(path)
+
+
+def test_a_key_that_contradicts_itself_is_named(tmp_path):
+    (tmp_path / "key.txt").write_text("LA_0 u1 - - bonafide\nLA_0 u1 - A07 spoof\n")
+    with pytest.raises(ListError, match=r"key\.txt: the trial of .* stands with both labels"):
+        read_key_file(tmp_path / "key.txt")

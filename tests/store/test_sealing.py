@@ -1,6 +1,7 @@
 """What is damaged is found before the HDF5 library reads it, and what is a trap is refused."""
 
 import json
+import os
 import shutil
 
 import h5py
@@ -15,6 +16,7 @@ from voicegmm.store import (
     FeatureStore,
     describe,
     distrusting,
+    is_encrypted,
     load,
     new_store,
     parsing,
@@ -301,8 +303,7 @@ def test_verify_tells_what_it_found(model):
 
 
 def test_a_pipe_is_no_file(tmp_path):
-    import os
-
     os.mkfifo(tmp_path / "pipe")
+    assert not is_encrypted(tmp_path / "pipe")
     with pytest.raises(FormatError, match="not a regular file"), open_file(tmp_path / "pipe"):
         raise AssertionError

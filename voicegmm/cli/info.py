@@ -34,8 +34,11 @@ def info(file: Path, verified: bool, passphrase_file: Path | None, as_json: bool
         found["verified"] = verify(source)
     if as_json:
         print_json(found)
-    else:
-        _print_nested(found, "")
+        return
+    told = found.pop("verified", ())
+    _print_nested(found, "")
+    for line in told:
+        click.echo(f"verified: {line}")
 
 
 def _print_nested(mapping: dict[str, Any], indent: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from voicegmm._base.errors import ListError
 from voicegmm.corpus.lists import each_line
-from voicegmm.corpus.trials import NONTARGET, TARGET, Trials, read_trials
+from voicegmm.corpus.trials import NONTARGET, TARGET, Trials, read_trials, trials_of
 
 BONAFIDE = "bonafide"
 GENUINE = {BONAFIDE: TARGET, "spoof": NONTARGET}
@@ -45,7 +45,7 @@ def side_of(segment: str, side: str) -> str:
 
 
 def _checked(path: Path, rows: Iterator[tuple[str, str, int]]) -> Trials:
-    trials = Trials.of(rows)
+    trials = trials_of(path, rows)
     if not len(trials):
         raise ListError(f"{path}: the key holds a header and nothing else")
     return trials

@@ -192,9 +192,18 @@ def read_trials(path: str | Path) -> Trials:
     ListError
         Naming the line that does not fit, or a trial that stands with both labels.
     """
-    path = Path(path)
+    return trials_of(Path(path), each_trial(path))
+
+
+def trials_of(path: Path, rows: Iterable[tuple[str, str, int]]) -> Trials:
+    """Make `Trials` of the rows of a file, which is named where they do not go together.
+
+    Raises
+    ------
+    ListError
+    """
     try:
-        return Trials.of(each_trial(path))
+        return Trials.of(rows)
     except ListError as error:
         message = str(error)
         place = "" if message.startswith(str(path)) else f"{path}: "

@@ -34,9 +34,9 @@ import numpy as np
 from voicegmm._base.checks import one_of
 from voicegmm._base.errors import ListError
 from voicegmm._base.files import whole_file
-from voicegmm.corpus import Trials
 from voicegmm.corpus.keys import BONAFIDE, GENUINE, side_of
 from voicegmm.corpus.lists import each_line
+from voicegmm.corpus.trials import trials_of
 from voicegmm.scoring.frames import OK
 from voicegmm.scoring.table import SCORE_COLUMNS, ScoreTable, read_scores, write_scores
 
@@ -192,7 +192,7 @@ def _table(
             scores.append(score)
             yield model, test, label
 
-    trials = Trials.of(rows())
+    trials = trials_of(path, rows())
     if not scores:
         raise ListError(f"{path}: the score file holds no trials")
     if trials.n_duplicates:

@@ -14,6 +14,7 @@ from voicegmm._base.errors import DataError, ListError
 from voicegmm._base.files import whole_file
 from voicegmm.corpus import Trials
 from voicegmm.corpus.lists import checked_name, each_line
+from voicegmm.corpus.trials import trials_of
 from voicegmm.scoring.frames import OK
 
 SCORES_FORMAT, SCORES_VERSION = "voicegmm/scores", 1  # its header line says so
@@ -140,7 +141,7 @@ def read_scores(path: str | Path) -> ScoreTable:
                 )
             yield model, test, _LABELS[label]
 
-    trials = Trials.of(rows())
+    trials = trials_of(path, rows())
     if not scores:
         raise ListError(f"{path}: the score table holds a header and nothing else")
     if trials.n_duplicates:

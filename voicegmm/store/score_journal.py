@@ -4,7 +4,6 @@ import os
 import time
 import zlib
 from dataclasses import dataclass
-from itertools import takewhile
 from types import TracebackType
 
 import numpy as np
@@ -19,9 +18,10 @@ _AT_ONCE, _SECONDS = 2**16, 0.5  # scores, or their age: whatever comes first
 
 @dataclass(frozen=True)
 class ScoreEntry:
-    """The line before some scores."""
+    """The line before some scores: how many, how many came before, and their CRC-32."""
 
     n_scores: int
+    first: int
     checksum: int
 
     @property
@@ -53,7 +53,7 @@ class ScoreJournal:
         self._file = GrowingFile(out, FORMAT, VERSION, ScoreEntry, "scores")
         self.path = self._file.path
         self._kept = np.empty(0, _SCORES)
-        self._n_given = 0
+        self._n_given = self._n_written = 0
         self._waiting: list[Float64Array] = []
         self._written = time.monotonic()
         self._of_use = self.path.stat().st_size > 0
@@ -77,10 +77,17 @@ class ScoreJournal:
             If what stands in the place of the journal is none.
         """
         entries = self._file.begin(fingerprint)
-        contents = ((self._file.content(*each), each[1].checksum) for each in entries)
-        whole = [content for content, _ in takewhile(lambda x: zlib.crc32(x[0]) == x[1], contents)]
+        whole: list[bytes] = []
+        n_scores = 0
+        for at, entry in entries:
+            content = self._file.content(at, entry)
+            if entry.first != n_scores or zlib.crc32(content) != entry.checksum:
+                break
+            whole.append(content)
+            n_scores += entry.n_scores
         self._file.cut_after(entries[: len(whole)])
         self._kept = np.frombuffer(b"".join(whole), _SCORES)
+        self._n_written = n_scores
         self._of_use = bool(self._kept.size)
         return len(self._kept)
 
@@ -113,8 +120,9 @@ class ScoreJournal:
         if self._waiting:
             content = np.concatenate(self._waiting).tobytes()
             n_scores = len(content) // _SCORES.itemsize
-            line = entry_line(ScoreEntry(n_scores, zlib.crc32(content)))
+            line = entry_line(ScoreEntry(n_scores, self._n_written, zlib.crc32(content)))
             append(self._file.handle, self.path, [memoryview(line), memoryview(content)])
+            self._n_written += n_scores
             self._of_use = True
         self._waiting = []
         self._written = time.monotonic()
