@@ -17,6 +17,7 @@ from voicegmm.cli.console import (
     print_side_by_side,
     replicates_option,
     values_of,
+    warn,
 )
 
 if TYPE_CHECKING:
@@ -181,6 +182,9 @@ def compare(
         print_json({"systems": systems, "differences": differences})
         return
     print_side_by_side({name: values_of(figures["metrics"]) for name, figures in systems.items()})
+    for name, figures in systems.items():
+        for warning in figures["warnings"]:
+            warn(f"{name}: {warning}")
     for found in differences.values():
         print_comparison(found)
     if report:

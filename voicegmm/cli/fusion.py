@@ -142,6 +142,8 @@ def fuse(
     for name, table in named:
         with drawing_bar(name) as progress:
             figures[name] = known_figures(table, measured, progress)
+    metrics = {name: found["metrics"] for name, found in figures.items()}
+    warnings = figures[str(out)]["warnings"]
     if as_json:
         learned = to_mapping(fusion)
         weights = dict(zip(fusion.systems, fusion.weights, strict=True))
@@ -153,13 +155,16 @@ def fuse(
                 "weights": weights,
                 "quality": of_quality,
                 **kept,
-                "metrics": figures,
+                "metrics": metrics,
+                "warnings": warnings,
             }
         )
         return
     click.echo(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
     _print_weights(fusion)
-    print_side_by_side({name: values_of(found) for name, found in figures.items()})
+    print_side_by_side({name: values_of(found) for name, found in metrics.items()})
+    for warning in warnings:
+        warn(f"{out}: {warning}")
 
 
 def _warn_of(fused: "ScoreTable", fusion: "Fusion") -> None:

@@ -199,7 +199,9 @@ def evaluate(
         rejected = _failures_rejected(
             (t, n), extra, speakers, points, primary, generator, n_bootstrap, confidence
         )
-    warnings += _warnings(scores, hull, points, trials, estimates)
+    if trials is not None and n_bootstrap:
+        warnings += few_speakers(trials.n_speakers)
+    warnings += _warnings(scores, hull, points, estimates)
     return Evaluation(
         metrics=estimates,
         n_targets=int(t_kept.sum()),
@@ -385,10 +387,9 @@ def _warnings(
     scores: SortedScores,
     hull: Rocch,
     points: Sequence[OperatingPoint],
-    trials: SpeakerTrials | None,
     estimates: Mapping[str, Estimate],
 ) -> list[str]:
-    warnings = [] if trials is None else few_speakers(trials.n_speakers)
+    warnings = []
     equal = estimates["eer"].value
     rates = {"eer": (equal, equal)}
     for point in points:

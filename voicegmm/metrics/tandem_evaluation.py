@@ -155,7 +155,7 @@ def evaluate_tandem(
             replicates.append(list(read(times_drawn)[0].values()))
         if progress is not None:
             progress(done + 1, n_bootstrap)
-    warnings = few_speakers(ready.n_speakers)
+    warnings = few_speakers(ready.n_speakers) if n_bootstrap else []
     if 2 * len(replicates) <= n_bootstrap:
         if n_bootstrap:
             warnings.append(

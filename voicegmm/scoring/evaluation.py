@@ -107,18 +107,15 @@ def known_figures(
     table: ScoreTable,
     options: EvaluationOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, dict[str, float | None]]:
-    """Give the figures of a table, as JSON has them, where its labels allow any.
+) -> dict[str, Any]:
+    """Evaluate a table, as `as_mapping` gives it, where its labels allow any figures.
 
-    Empty where a label is missing, or a class has no trial with a score.
+    Without metrics and warnings where a label is missing, or a class has no trial with a score.
     """
     labels = table.trials.labels
     if (labels < 0).any() or not all((table.scored & (labels == kind)).any() for kind in (0, 1)):
-        return {}
-    metrics: dict[str, dict[str, float | None]] = as_mapping(
-        *evaluate_table(table, options, progress)
-    )["metrics"]
-    return metrics
+        return {"metrics": {}, "warnings": []}
+    return as_mapping(*evaluate_table(table, options, progress))
 
 
 def evaluate_table(
