@@ -41,9 +41,10 @@ def voicegmm() -> None:
     People's voices   train, enroll, identify, verify, list, remove, encrypt, decrypt
     Kinds of voices   classify train, classify
     Experiments       run, sweep, config; or step by step: features extract, ubm train, adapt,
-                      score, evaluate, compare, fuse, convert
+                      score, evaluate, compare, fuse
     Any corpus        corpus check, corpus list
     Any file of ours  info
+    Others' files     convert: Kaldi, HTK, ALIZE, SIDEKIT, bob, BOSARIS, NumPy
 
     Every command takes --debug, which shows where an error arose, and --log-level.
     """  # noqa: D301 - click reads the \\b

@@ -42,7 +42,8 @@ def recognize(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     FormatError
-        If it is missing, or a device or a pipe; and for pickles, which are never opened.
+        If it is missing, or a device or a pipe, or of bytes that nothing here writes; and for
+        pickles, which are never opened.
     """
     kind = recognize_start(path)
     if kind != "hdf5":
@@ -88,4 +89,9 @@ def _of_bytes(content: Content) -> str:
         return "alize"
     if is_htk(content):
         return "htk"
+    if b"\0" in start:
+        raise content.error(
+            "not recognized: neither text nor what Kaldi, HTK, ALIZE, NumPy or HDF5 write; is "
+            "it cut off?"
+        )
     return "kaldi script" if _SCRIPT.match(start) else ""
