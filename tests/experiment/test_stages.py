@@ -73,6 +73,12 @@ def test_an_output_is_known_by_its_content(tmp_path):
     run(tmp_path)
     os.utime(tmp_path / "second.txt", ns=(1, 1))
     assert run(tmp_path)[1] == []
+    assert (
+        json.loads((tmp_path / "stages.json").read_text())["second"]["outputs"]["second.txt"][
+            "changed_ns"
+        ]
+        == 1
+    )
     (tmp_path / "second.txt").write_text("c")
     decisions, done = run(tmp_path)
     assert (done, decisions[1].reason) == (["second"], "second.txt was changed since")
@@ -84,6 +90,26 @@ def test_a_stage_that_fails_runs_again(tmp_path):
     with run_folder(tmp_path) as folder:
         folder.stage(Stage("x", eer, {}, {}, ()), lambda: None)
         assert reasons(folder.decisions) == [("run", "it was interrupted")]
+
+
+def test_what_was_begun_is_gone_on_with_by_the_same_work_alone(tmp_path):
+    def stop():
+        (tmp_path / "x.txt.partial").write_text("begun")
+        raise KeyboardInterrupt
+
+    def attempt(size, work):
+        with run_folder(tmp_path) as folder:
+            folder.stage(Stage("x", eer, {"size": size}, {}, ("x.txt",)), work)
+
+    def goes_on():
+        found.append((tmp_path / "x.txt.partial").exists())
+        stop()
+
+    found = []
+    for size in (1, 1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            attempt(size, goes_on)
+    assert found == [False, True, False]
 
 
 def test_a_dry_run_tells_and_does_nothing(tmp_path):

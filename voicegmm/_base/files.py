@@ -155,8 +155,17 @@ def _new_temporary(target: Path) -> tuple[int, Path]:
 
 def remove_leftovers(target: Path) -> None:
     """Remove what writers of a file have left that were killed: it may hold anybody's voice."""
-    pattern = re.compile(re.escape(f".{target.name}.") + r"[a-z0-9_]{8}" + re.escape(_LEFTOVER))
-    for path in target.parent.iterdir():
+    _remove_leftovers(target.parent, re.escape(target.name))
+
+
+def remove_leftovers_in(folder: Path) -> None:
+    """Remove what writers of any file of a folder have left that were killed."""
+    _remove_leftovers(folder, ".+")
+
+
+def _remove_leftovers(folder: Path, name: str) -> None:
+    pattern = re.compile(rf"\.{name}\.[a-z0-9_]{{8}}{re.escape(_LEFTOVER)}")
+    for path in folder.iterdir():
         if not pattern.fullmatch(path.name):
             continue
         with suppress(OSError):

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from voicegmm._base.checks import listed
-from voicegmm._base.files import content_hash, write_text
+from voicegmm._base.files import content_hash, remove_leftovers_in, write_text
 from voicegmm._base.options import canonical_json, differences, fingerprint, to_mapping
 from voicegmm.experiment.code import code_of
 from voicegmm.experiment.environment import PeakMemory
@@ -90,6 +90,10 @@ class Output:
         if status.st_size != self.n_bytes:
             return False
         return status.st_mtime_ns == self.changed_ns or content_hash(path) == self.digest
+
+    def seen(self, path: Path) -> "Output":
+        """Know it by the look that the file has now."""
+        return replace(self, changed_ns=path.stat().st_mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -253,7 +257,8 @@ class RunFolder:
             return
         if decision.action == "skip":
             known = self.records[stage.name]
-            done = replace(known, skipped=True, reason=decision.reason)
+            outputs = {name: made.seen(self.path / name) for name, made in known.outputs.items()}
+            done = replace(known, outputs=outputs, skipped=True, reason=decision.reason)
             self._log(stage, f"skipped: {decision.reason}")
         else:
             with alone(self._place(stage)) if self.shared else nullcontext():
@@ -298,7 +303,10 @@ class RunFolder:
             self._contents |= dict.fromkeys(made, _TO_BE_MADE + stage.fingerprint)
 
     def _worked(self, stage: Stage, work: Callable[[], None], reason: str) -> Record:
-        begun = Record.of(stage)
+        begun, before = Record.of(stage), self.records.get(stage.name)
+        if before and before.fingerprint != begun.fingerprint:
+            for name in stage.outputs:  # what is left of other work is nothing to go on from
+                (self.path / f"{name}.partial").unlink(missing_ok=True)
         self.records[stage.name] = begun
         self._write()
         self._log(stage, f"runs: {reason}")
@@ -386,8 +394,9 @@ def run_folder(
         yield RunFolder(path, shared, dry_run, last_stage, name)
         return
     with held(path):
-        for left in path.glob(".*.part"):  # by a run that was killed
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        remove_leftovers_in(path)
+        for left in path.glob(".lists.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
         yield RunFolder(path, shared, dry_run, last_stage, name)
 
 

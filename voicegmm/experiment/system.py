@@ -268,7 +268,10 @@ def report_stage(
         "report",
         report,
         {"recipe": recipe, "include_audio": include_audio},
-        {"results.json": folder.content("results.json")},
+        {
+            name: folder.content(name)
+            for name in ("features.h5", "ubm.h5", "scores.tsv", "results.json")
+        },
         ("report.html",),
     )
     folder.stage(stage, lambda: report(folder.path, FILES, protocol, include_audio))
