@@ -191,7 +191,7 @@ class Contents:
 
     def _read(self) -> dict[Path, tuple[str, str]]:
         try:
-            lines = (self.place / RECORDINGS).read_text("utf-8").splitlines()
+            lines = (self.place / RECORDINGS).read_text("utf-8").split("\n")
         except (OSError, UnicodeDecodeError):
             return {}
         rows = (line.split("\t") for line in lines[1:])
