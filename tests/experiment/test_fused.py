@@ -194,6 +194,8 @@ def test_a_system_can_be_a_table_and_be_set_by_itself(recipe, tmp_path):
     assert systems["band"].features.static.low_hertz == 200
     with pytest.raises(OptionError, match=r"must be one of wide, mean, band; got 'bnad' \(did you"):
         load_recipe(str(fused), ["systems.bnad.ubm.n_components=2"])
+    with pytest.raises(OptionError, match=r"systems\.wide must be one of features, .*got 'seed'"):
+        load_recipe(str(fused), ["systems.wide.seed=3"])
     with pytest.raises(OptionError, match=r"at least 1, got 0 \(--set: systems\.band\.ubm\.n_co"):
         load_recipe(str(fused), ["systems.band.ubm.n_components=0"])
 

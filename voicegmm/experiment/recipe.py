@@ -122,7 +122,7 @@ class Recipe(Experiment):
 
 
 _OF_A_SYSTEM = ("features", "ubm", "adaptation", "scoring")
-_OF_AN_EXPERIMENT = ("seed", "data", "calibration", "evaluation")
+_OF_AN_EXPERIMENT = ("seed", "data", "calibration", "evaluation", "compute")
 
 
 @dataclass(frozen=True)
@@ -197,18 +197,13 @@ class LoadedRecipe:
 
     def to_toml(self) -> str:
         """Write every option as a recipe that says the same by itself, and where each is from."""
-        notes = {key: _source_name(source) for key, source in self.sources.items()}
+        presets = {str(path): name for name, path in preset_names().items()}
+        notes = {key: presets.get(source, source) for key, source in self.sources.items()}
         head = (
             f"# {self.recipe.name}: every option that {self.path} and what it extends come to.\n"
             "# A comment says where a value is from; without one it is the default.\n"
         )
         return head + toml_text(self.to_mapping(), notes)
-
-
-def _source_name(source: str) -> str:
-    """Call a preset by its name, and any other source as it is called."""
-    path = Path(source)
-    return path.stem if preset_names().get(path.stem) == path else source
 
 
 def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
@@ -259,7 +254,9 @@ def _fused(
         )
     given = from_mapping(_FusedFile, shared_config.values, str(path), sources=shared_config.sources)
     for setting in of_one:
-        one_of("the name of a system", _parts(setting)[1], given.systems)
+        _, name, table, *_ = _parts(setting)
+        one_of("the name of a system", name, given.systems)
+        one_of(f"what is set in systems.{name}", table, (*_OF_A_SYSTEM, "description", "extends"))
     shared = {one.name: getattr(given, one.name) for one in fields(Experiment)}
     sources = dict(shared_config.sources)
     systems = {}
