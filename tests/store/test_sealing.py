@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from voicegmm.features import FrameSet, Pipeline
 from voicegmm.mixture import DiagonalGMM
 from voicegmm.store import (
     FeatureStore,
+    ScoreJournal,
     describe,
     distrusting,
     is_encrypted,
@@ -307,3 +309,30 @@ def test_a_pipe_is_no_file(tmp_path):
     assert not is_encrypted(tmp_path / "pipe")
     with pytest.raises(FormatError, match="not a regular file"), open_file(tmp_path / "pipe"):
         raise AssertionError
+
+
+def test_unfinished_files_and_score_tables_are_described_and_verified(tmp_path):
+    with suppress(KeyboardInterrupt), ScoreJournal(tmp_path / "s.tsv") as scores:
+        scores.begin("mark")
+        for number in range(3):
+            scores.keep(np.array([number]))
+            scores._flush()
+        raise KeyboardInterrupt
+    path = tmp_path / "s.tsv.partial"
+    told = describe(path)
+    assert (told["format"], told["fingerprint"], told["n_entries"]) == (
+        "voicegmm/scoring", "mark", 3,
+    )  # fmt: skip
+    assert verify(path)[0].startswith("the checksums of the first 3 entries fit")
+    path.write_bytes(flipped(path.read_bytes(), len(path.read_bytes()) - 1))
+    assert describe(path)["n_entries"] == 3
+    assert verify(path)[0].startswith("the checksums of the first 2 entries fit")
+    table = tmp_path / "s.tsv"
+    table.write_text(
+        "model\ttest\tlabel\tscore\tllr\tstatus\treason\na\tb\ttarget\t1.5\t\tok\t\n"
+        "a\tc\tnontarget\t\t\tno speech\tc: silence\n"
+    )
+    told = describe(table)
+    assert (told["format"], told["n_trials"], told["n_targets"]) == ("voicegmm/scores", 2, 1)
+    assert told["status"] == {"no speech": 1, "ok": 1}
+    assert verify(table) == ["2 lines are well formed; a text has no digest"]

@@ -17,7 +17,7 @@ MIXTURES = [
 ARRAYS = ("counts", "first", "second")
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(MIXTURES), st.integers(0, 9))
 def test_what_two_machines_collect_adds_up(tmp_path_factory, seed, gmm, n_frames):
     folder = tmp_path_factory.mktemp("statistics")

@@ -15,7 +15,14 @@ from voicegmm.store.extraction import ExtractionSummary, extract_to_memory, extr
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore, FeatureWriter, new_store
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion, save_fusion
-from voicegmm.store.hdf5 import decrypted, distrusting, open_file, received, write_decrypted
+from voicegmm.store.hdf5 import (
+    at_hand,
+    decrypted,
+    distrusting,
+    open_file,
+    received,
+    write_decrypted,
+)
 from voicegmm.store.models import (
     SPEAKERS_FORMAT,
     UBM_FORMAT,
@@ -145,6 +152,7 @@ def load(path: str | os.PathLike[str]) -> Model | FeatureStore:
     FormatError
         If it is none of these, or damaged.
     """
+    path = at_hand(path)
     with open_file(path) as file:
         kind = file.attrs["format"]
     if kind not in _LOADERS:

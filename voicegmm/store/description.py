@@ -17,7 +17,7 @@ from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion
 from voicegmm.store.growing import Entry, about_growing
-from voicegmm.store.hdf5 import open_file, stored_digest
+from voicegmm.store.hdf5 import at_hand, damage_named, open_file, stored_digest
 from voicegmm.store.journal import FORMAT as EXTRACTION_FORMAT
 from voicegmm.store.journal import JournalEntry
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
@@ -60,7 +60,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {"file": str(path), **about_growing(path, _UNFINISHED)}
     if start.decode(errors="replace").startswith("\t".join(SCORE_COLUMNS)):
         return {"file": str(path), **_scores(path)}
-    with open_file(path) as file:
+    path = at_hand(path)
+    with damage_named(path), open_file(path) as file:
         kind = str(file.attrs["format"])
         header = {
             "file": str(path),
@@ -91,10 +92,11 @@ def verify(path: str | os.PathLike[str]) -> list[str]:
     """
     start = _first_bytes(path)
     if start.startswith(b"{"):
-        found = about_growing(path, _UNFINISHED)
-        return [f"the checksums of the first {found['n_entries']} entries fit; the rest is cut off"]
+        n_whole = about_growing(path, _UNFINISHED, check=True)["n_entries"]
+        return [f"the checksums of the first {n_whole} entries fit; the rest will be made again"]
     if start.decode(errors="replace").startswith("\t".join(SCORE_COLUMNS)):
         return [f"{len(read_scores(Path(path)))} lines are well formed; a text has no digest"]
+    path = at_hand(path)
     with open_file(path) as file:
         kind = str(file.attrs["format"])
     digest = stored_digest(path, check=True)

@@ -25,6 +25,10 @@ class Entry(Protocol):
     def n_bytes(self) -> int:
         """How many follow."""
 
+    @property
+    def checksum(self) -> int:
+        """CRC-32 of these."""
+
 
 E = TypeVar("E", bound=Entry)
 
@@ -147,7 +151,9 @@ def _next_entry(file: IO[bytes], entry: type[E]) -> E | None:
     return found if file.tell() + found.n_bytes <= os.fstat(file.fileno()).st_size else None
 
 
-def about_growing(path: str | os.PathLike[str], entries: dict[str, type[Entry]]) -> dict[str, Any]:
+def about_growing(
+    path: str | os.PathLike[str], entries: dict[str, type[Entry]], check: bool = False
+) -> dict[str, Any]:
     """Tell what an unfinished file is: its header, and how many whole entries it has.
 
     Parameters
@@ -155,6 +161,8 @@ def about_growing(path: str | os.PathLike[str], entries: dict[str, type[Entry]])
     path : path
     entries : dict of str to type
         What the lines are, by format.
+    check : bool
+        Whether to read the bytes of the entries, and count those before the first damaged one.
 
     Raises
     ------
@@ -170,8 +178,11 @@ def about_growing(path: str | os.PathLike[str], entries: dict[str, type[Entry]])
             raise FormatError(f"{path}: not one of voicegmm's files") from None
         n_entries = 0
         while found := _next_entry(file, entry):
+            if check and zlib.crc32(file.read(found.n_bytes)) != found.checksum:
+                break
             n_entries += 1
-            file.seek(found.n_bytes, os.SEEK_CUR)
+            if not check:
+                file.seek(found.n_bytes, os.SEEK_CUR)
     return {**header, "n_entries": n_entries}
 
 

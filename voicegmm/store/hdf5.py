@@ -212,8 +212,10 @@ def distrusting() -> Iterator[None]:
 
 
 def at_hand(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """Give a file's path, or what was in the file where it is not trusted."""
-    return received(path) if _distrusted and not isinstance(path, Received) else path
+    """Give a file's path, or what was in the file where a process with limits has to read it."""
+    if isinstance(path, Received):
+        return path
+    return received(path) if _distrusted or not is_sealed(path) else path
 
 
 def stored_digest(path: str | os.PathLike[str], check: bool = False) -> str:
