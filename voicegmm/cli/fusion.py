@@ -1,7 +1,8 @@
 """The command that makes one system of several: fuse."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -90,7 +91,7 @@ def fuse(
     One table of SCORES alone is calibrated.
     """
     from voicegmm._base.errors import OptionError
-    from voicegmm._base.options import from_mapping, to_mapping
+    from voicegmm._base.options import from_mapping
     from voicegmm.scoring import (
         FusionOptions,
         align_tables,
@@ -99,7 +100,6 @@ def fuse(
         learn_fusion_of,
         write_scores,
     )
-    from voicegmm.scoring.evaluation import EvaluationOptions, known_figures
     from voicegmm.store import load_fusion, read_labeled, read_quality_file, save_fusion
 
     if learn and len(learn) != len(scores):
@@ -136,35 +136,41 @@ def fuse(
     if save:
         save_fusion(save, fusion)
     _warn_of(fused, fusion)
-    named = zip((*tables.systems, str(out)), (*tables.tables, fused), strict=True)
-    measured = EvaluationOptions(n_bootstrap=n_replicates)
-    figures = {}
-    for name, table in named:
-        with drawing_bar(name) as progress:
-            figures[name] = known_figures(table, measured, progress)
-    metrics = {name: found["metrics"] for name, found in figures.items()}
+    figures = _figures((*tables.systems, str(out)), (*tables.tables, fused), n_replicates)
     warnings = figures[str(out)]["warnings"]
+    metrics = {name: found["metrics"] for name, found in figures.items()}
     if as_json:
-        learned = to_mapping(fusion)
-        weights = dict(zip(fusion.systems, fusion.weights, strict=True))
-        of_quality = {each.name: each.weight for each in fusion.quality}
-        kept = {name: learned[name] for name in ("offset", "n_targets", "n_nontargets")}
-        print_json(
-            {
-                "scores": str(out),
-                "weights": weights,
-                "quality": of_quality,
-                **kept,
-                "metrics": metrics,
-                "warnings": warnings,
-            }
-        )
+        told = {**_told(fusion), "metrics": metrics, "warnings": warnings}
+        print_json({"scores": str(out), **told})
         return
     click.echo(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
     _print_weights(fusion)
     print_side_by_side({name: values_of(found) for name, found in metrics.items()})
     for warning in warnings:
         warn(f"{out}: {warning}")
+
+
+def _figures(
+    names: Sequence[str], tables: "Sequence[ScoreTable]", n_replicates: int
+) -> dict[str, dict[str, Any]]:
+    from voicegmm.scoring.evaluation import EvaluationOptions, known_figures
+
+    options = EvaluationOptions(n_bootstrap=n_replicates)
+    figures = {}
+    for name, table in zip(names, tables, strict=True):
+        with drawing_bar(name) as progress:
+            figures[name] = known_figures(table, options, progress)
+    return figures
+
+
+def _told(fusion: "Fusion") -> dict[str, Any]:
+    return {
+        "weights": dict(zip(fusion.systems, fusion.weights, strict=True)),
+        "quality": {each.name: each.weight for each in fusion.quality},
+        "offset": fusion.offset,
+        "n_targets": fusion.n_targets,
+        "n_nontargets": fusion.n_nontargets,
+    }
 
 
 def _warn_of(fused: "ScoreTable", fusion: "Fusion") -> None:

@@ -60,11 +60,6 @@ class TrialQuality:
         """Give the seconds of speech in the test of each trial, (n_trials,), as the one measure."""
         return TrialQuality((SECONDS,), np.asarray(values, np.float64).reshape(-1, 1))
 
-    @property
-    def known(self) -> BoolArray:
-        """Trials of which every measure is known, (n_trials,)."""
-        return np.asarray(~np.isnan(self.values).any(axis=1))
-
     def of(self, which: IntArray | BoolArray) -> "TrialQuality":
         """Give those of some trials."""
         return TrialQuality(self.names, self.values[which])
