@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegmm._base.errors import DataError, FormatError, OptionError, VoicegmmError
+from voicegmm.features import ForeignFrontEnd
+from voicegmm.store import FeatureStore
 from voicegmm.store.interop import (
     ForeignArray,
     read_archive,
@@ -20,6 +22,7 @@ from voicegmm.store.interop import (
     recognize,
     write_archive,
     write_arrays,
+    write_foreign_store,
     write_htk,
 )
 
@@ -222,6 +225,9 @@ def test_nothing_is_unpickled(tmp_path):
         (b"a \0BFM " + kaldi_matrix(FRAMES)[3:-1], "cut off"),
         (b"\0B" + kaldi_matrix(FRAMES) + b"x", "one matrix was expected, and something follows"),
         (b"\xff\xfe [ 1 ]\n", "the key of an entry must be UTF-8"),
+        (b"a [ 1 2 ] b [ 3 ]\n", "line 1: the line must end with ], got 'b'"),
+        (b"a [ 1 ]\na [ 2 ]\n", "a stands there twice; which is meant"),
+        (b"a \0BCM3 " + struct.pack("<ffii", 3e38, 3e38, 1, 1) + b"\xff", "of finite floats"),
     ],
 )
 def test_damaged_archives_are_told_with_their_byte(tmp_path, content, message):
@@ -237,7 +243,7 @@ def test_htks_files_with_every_qualifier(tmp_path):
         (found,) = read_arrays(tmp_path / "x.mfc")
         np.testing.assert_array_equal(found.values, FRAMES)
         assert (found.name, found.values.dtype) == ("x", np.float32)
-        assert found.hop_seconds == pytest.approx(0.0125, rel=1e-12)
+        assert found.hop_seconds == 0.0125
 
 
 def test_htks_compression_and_checksum(tmp_path):
@@ -284,7 +290,7 @@ def test_htks_own_files(shared):
     for name, width in widths.items():
         (found,) = read_arrays(shared(f"oracles/htk/test.wav.{name}"))
         assert found.values.shape == (142, width)
-        assert found.hop_seconds == pytest.approx(0.01, rel=1e-12)
+        assert found.hop_seconds == 0.01
         assert found.name == f"test.wav.{name[:-2]}"
 
 
@@ -293,6 +299,8 @@ def test_htk_comes_back_bit_by_bit(tmp_path):
     assert write_arrays(tmp_path / "all", arrays, "htk") == 2
     assert (tmp_path / "all/s1/a.wav.htk").read_bytes() == htk(FRAMES)
     assert recognize(tmp_path / "all") == "htk folder"
+    (tmp_path / "all/.hidden").mkdir()
+    (tmp_path / "all/.hidden/x").write_bytes(b"not HTK's")
     same(read(tmp_path / "all"), {"b": FRAMES[:1], "s1/a.wav": FRAMES})
     assert write_arrays(tmp_path / "one.mfc", arrays[:1], "htk") == 1
     same(read(tmp_path / "one.mfc"), {"one": FRAMES})
@@ -347,10 +355,36 @@ def test_headers_of_numpys_are_not_believed(tmp_path):
         read(tmp_path / "bomb.npz")
 
 
+def test_recordings_without_frames_are_kept_by_name(tmp_path):
+    empty = ForeignArray("none", np.empty((0, 0), np.float32))
+    path = tmp_path / "x.h5"
+    assert write_foreign_store(path, [empty, ForeignArray("a", FRAMES)], "x", 1, 8000) == 2
+    with FeatureStore(path) as store:
+        assert [store.status(name).status for name in store.ids] == ["no speech", "ok"]
+        assert store.front_end == ForeignFrontEnd("x", 5, 1.0, 8000)
+        assert store.seconds("a") == 7
+        np.testing.assert_array_equal(store.read(["a"])[0], FRAMES)
+    for arrays, message in (
+        ([empty], "x: no recording in it has a frame"),
+        ([ForeignArray("a", FRAMES[0])], "a: frames must be a matrix, got a vector"),
+        ([ForeignArray("a", FRAMES)] * 2, "a: stands there twice"),
+        ([ForeignArray("a", FRAMES), ForeignArray("b", FRAMES[:, 1:])], "b: has 4 columns"),
+        ([ForeignArray("a", np.full((1, 2), 1e300))], "too large for single precision"),
+        ([ForeignArray("a", FRAMES, 1.0), ForeignArray("b", FRAMES, 2.0)], "its hop is 2 s"),
+    ):
+        with pytest.raises(FormatError, match=message):
+            write_foreign_store(tmp_path / "y.h5", arrays, "x", 1, 8000)
+    assert not (tmp_path / "y.h5").exists()
+    with pytest.raises(OptionError, match="origin must be a name in words"):
+        ForeignFrontEnd(" ", 5, 1.0, 8000)
+
+
 def test_frames_are_matrices_of_one_width(tmp_path):
     path = kaldi_archive(tmp_path / "x.ark", {"a": FRAMES, "v": FRAMES[0]})
     with pytest.raises(FormatError, match="v must be a matrix, frames by rows, got a vector"):
         read_frames(path)
     with pytest.raises(DataError, match="'a b' cannot be a key of Kaldi's: it must be one word"):
         write_archive(path, [ForeignArray("a b", FRAMES)])
+    with pytest.raises(DataError, match="'a' stands there twice"):
+        write_archive(path, [ForeignArray("a", FRAMES)] * 2)
     assert recognize(path) == "kaldi archive"

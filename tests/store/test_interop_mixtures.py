@@ -272,17 +272,19 @@ def test_alizes_mixtures(tmp_path, order):
         read(path)
 
 
-def test_alizes_full_mixtures(tmp_path):
-    gmm = full()
-    for given_too in (False, True):
-        content = struct.pack("<II", 3, 4) + W.tobytes()
-        for mean, covariance in zip(M, gmm.covariances, strict=True):
-            det = np.linalg.det(covariance)
-            content += struct.pack("<dd", (det * (2 * np.pi) ** 4) ** -0.5, det)
-            content += bytes([given_too]) + (covariance.tobytes() if given_too else b"")
-            content += np.linalg.inv(covariance).tobytes() + mean.tobytes()
-        (tmp_path / "f").write_bytes(content)
-        np.testing.assert_allclose(read(tmp_path / "f").covariances, gmm.covariances, rtol=1e-9)
+@pytest.mark.parametrize(("n_dims", "given_too"), [(4, False), (4, True), (2, False)])
+def test_alizes_full_mixtures(tmp_path, n_dims, given_too):
+    """With 2 dimensions a full one has the size of a diagonal one with covariances."""
+    whole = full()
+    gmm = FullGMM(W, M[:, :n_dims], whole.covariances[:, :n_dims, :n_dims])
+    content = struct.pack("<II", 3, n_dims) + W.tobytes()
+    for mean, covariance in zip(gmm.means, gmm.covariances, strict=True):
+        det = np.linalg.det(covariance)
+        content += struct.pack("<dd", (det * (2 * np.pi) ** n_dims) ** -0.5, det)
+        content += bytes([given_too]) + (covariance.tobytes() if given_too else b"")
+        content += np.linalg.inv(covariance).tobytes() + mean.tobytes()
+    (tmp_path / "f").write_bytes(content)
+    np.testing.assert_allclose(read(tmp_path / "f").covariances, gmm.covariances, rtol=1e-9)
 
 
 def sidekit_file(path, prefix="", **changed):
@@ -434,6 +436,18 @@ def test_arrays_of_scikit_learn_in_an_npz(tmp_path):
     np.savez(path, weights=2 * W, means=M, covariances=V)
     with pytest.raises(FormatError, match="sum to 1, they sum to 2"):
         read(path)
+
+
+def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path):
+    tiny = struct.pack("<f", 1e-44)
+    content = kaldi_diagonal(W, M, V)
+    at = content.index(b"<INV_VARS>") + len(b"<INV_VARS> FM ") + 10
+    (tmp_path / "o").write_bytes(content[:at] + tiny + content[at + 4 :])
+    with pytest.raises(FormatError, match="/o: .*<GCONSTS> of component 0"):
+        read(tmp_path / "o")
+    text = MACROS.replace("<Variance> 2 4 9", "<Variance> 2 1e-320 9").replace("1.0 2.0", "1e300 2")
+    (tmp_path / "m").write_text(text)
+    assert read_mixtures(tmp_path / "m")["a b.2"].means[1, 0] == 1e300
 
 
 def test_what_cannot_be_written(tmp_path):

@@ -144,7 +144,8 @@ def _check_options(options: dict[str, Any], what: str, kind: str) -> None:
     """Refuse an option that would change nothing."""
     for name, value in options.items():
         goes_with = _GOES_WITH[name]
-        if value not in (None, False) and kind not in goes_with.get(what, ()):
+        given = value is not None and value is not False
+        if given and kind not in goes_with.get(what, ()):
             fits = " or ".join(f"{w} --to {', '.join(kinds)}" for w, kinds in goes_with.items())
             raise click.UsageError(
                 f"--{name.replace('_', '-')} goes with {fits}; here are {what} --to {kind}"

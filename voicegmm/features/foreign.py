@@ -46,6 +46,8 @@ class ForeignFrontEnd:
         at_least("n_dims", self.n_dims, 1)
         within("hop_seconds", self.hop_seconds, 1e-4, 1.0)
         within("sample_rate", self.sample_rate, LOWEST_RATE, HIGHEST_RATE)
+        # 1 and 1.0 must have one fingerprint.
+        object.__setattr__(self, "hop_seconds", float(self.hop_seconds))
 
 
 FrontEnd = PipelineOptions | ForeignFrontEnd

@@ -49,9 +49,18 @@ def _layout(content: Content) -> tuple[np.dtype[np.void], str, int, bool] | None
                     ("means", f"{order}f8", n_dims),
                 ]
                 n_doubles = n_given + n_inverse + n_dims
-                if content.size == 8 + n_components * (25 + 8 * n_doubles):
+                fits = content.size == 8 + n_components * (25 + 8 * n_doubles)
+                if fits and _given(content, 8 + 8 * n_components + 16) == bool(n_given):
                     return np.dtype(fields), order, n_components, is_full
     return None
+
+
+def _given(content: Content, at: int) -> bool:
+    """Look at the byte of the first component that says whether the covariances come next."""
+    content.seek(at)
+    found = content.peek(1) == b"\1"
+    content.seek(0)
+    return found
 
 
 def is_alize(content: Content) -> bool:

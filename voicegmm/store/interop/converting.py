@@ -68,9 +68,13 @@ def write_foreign_store(
         If the hop is not known, or is another than the arrays tell.
     """
     waiting = iter(arrays)
-    first = next(waiting, None)
-    if first is None:
-        raise FormatError("there is no recording in it")
+    start: list[ForeignArray] = []  # up to the first that has a frame
+    while not (start and start[-1].values.size):
+        following = next(waiting, None)
+        if following is None:
+            raise FormatError(f"{origin}: no recording in it has a frame")
+        start.append(following)
+    first = start[-1]
     hop = hop_seconds if first.hop_seconds is None else first.hop_seconds
     if hop is None:
         raise OptionError("hop_seconds is not told by the file; state it (--hop SECONDS)")
@@ -79,7 +83,7 @@ def write_foreign_store(
     front_end = ForeignFrontEnd(origin, first.values.shape[-1], hop, sample_rate)
     names: set[str] = set()
     with new_store(path, front_end) as writer:
-        for number, array in enumerate(chain([first], waiting), 1):
+        for number, array in enumerate(chain(start, waiting), 1):
             if array.name in names:
                 raise FormatError(f"{array.name}: stands there twice; give each its own name")
             names.add(array.name)
@@ -90,6 +94,8 @@ def write_foreign_store(
 
 
 def _frame_set(array: ForeignArray, front_end: ForeignFrontEnd) -> FrameSet | Status:
+    if not array.values.size:
+        return Status("no speech", f"{array.name}: there is no frame in it")
     if array.values.ndim != 2:
         raise FormatError(f"{array.name}: frames must be a matrix, got a vector")
     if array.hop_seconds is not None and abs(array.hop_seconds - front_end.hop_seconds) > _SAME_HOP:
@@ -97,8 +103,6 @@ def _frame_set(array: ForeignArray, front_end: ForeignFrontEnd) -> FrameSet | St
             f"{array.name}: its hop is {array.hop_seconds:g} s, those before have "
             f"{front_end.hop_seconds:g} s"
         )
-    if not len(array.values):
-        return Status("no speech", f"{array.name}: there is no frame in it")
     if array.values.shape[1] != front_end.n_dims:
         raise FormatError(
             f"{array.name}: has {array.values.shape[1]} columns, those before {front_end.n_dims}"

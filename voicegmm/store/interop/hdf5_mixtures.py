@@ -148,7 +148,8 @@ def _verify_constants(
 
 def _terms(gmm: DiagonalGMM) -> tuple[Float64Array, Float64Array]:
     """Give SIDEKIT's `a`, m' Sigma^-1 m - 2 log(w c), and the size of what it is a sum of."""
-    energy = (gmm.means**2 / gmm.variances_by_dim()).sum(1)
+    with np.errstate(over="ignore"):
+        energy = (gmm.means**2 / gmm.variances_by_dim()).sum(1)
     log_dets = log_determinants(gmm)
     with np.errstate(divide="ignore"):
         logs = np.log(gmm.weights)

@@ -31,7 +31,7 @@ _KINDS = (
 )  # fmt: skip
 _QUALIFIERS = "ENDACZK0VT"  # from bit 6 on
 _MODULUS = 36_897
-_UNIT_SECONDS = 1e-7
+_UNITS_PER_SECOND = 10_000_000  # the period stands in 100 ns
 
 
 def kind_name(kind: int) -> str:
@@ -89,7 +89,7 @@ def read_htk(path: str | os.PathLike[str], name: str = "") -> Iterator[ForeignAr
             (stated,) = content.unpack(">H", "the checksum")
             if stated != int.from_bytes(payload, "big") % _MODULUS:
                 raise content.error("damaged: the rows do not fit their checksum", content.size - 2)
-        hop = period * _UNIT_SECONDS
+        hop = period / _UNITS_PER_SECOND
         values = _decoded(content, payload, n_bytes, kind)
         yield checked(ForeignArray(name or content.path.stem, values, hop), path)
 
@@ -107,7 +107,8 @@ def _decoded(content: Content, payload: bytes, n_bytes: int, kind: int) -> Float
             raise content.error("a scale of the compression is 0", _HEADER_BYTES)
         shorts = np.frombuffer(payload, ">i2", offset=8 * width).reshape(-1, width)
         # x = (short + B) / A (HTK Book, section 5.10.1), in single precision as HTK.
-        return np.asarray((shorts.astype(np.float32) + offset) / scale, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # `checked` refuses what comes of it
+            return np.asarray((shorts.astype(np.float32) + offset) / scale, np.float32)
     if size == 2:
         shorts = np.frombuffer(payload, ">i2").reshape(-1, width)
         return shorts.astype(np.float32) / np.float32(32_767)
@@ -121,7 +122,8 @@ def read_htk_folder(path: str | os.PathLike[str]) -> Iterator[ForeignArray]:
     over.
     """
     root = Path(path)
-    files = sorted(file for file in root.rglob("[!.]*") if file.is_file())
+    found = sorted(file for file in root.rglob("*") if file.is_file())
+    files = [f for f in found if not any(p.startswith(".") for p in f.relative_to(root).parts)]
     if not files:
         raise FormatError(f"{root}: the folder holds no file")
     for file in files:
@@ -150,8 +152,8 @@ def write_htk(
     OptionError
         If the hop cannot be told.
     """
-    within("hop_seconds", hop_seconds, _UNIT_SECONDS, 100.0)
-    period = round(hop_seconds / _UNIT_SECONDS)
+    within("hop_seconds", hop_seconds, 1 / _UNITS_PER_SECOND, 100.0)
+    period = round(hop_seconds * _UNITS_PER_SECOND)
     with np.errstate(over="ignore"):
         values = np.asarray(array.values).astype(">f4")
     if values.ndim != 2 or not values.size or values.shape[1] > 16_383:
@@ -227,6 +229,6 @@ def _hop(array: ForeignArray, stated: float | None) -> float:
     hop = stated if array.hop_seconds is None else array.hop_seconds
     if hop is None:
         raise OptionError(f"hop_seconds of {array.name} is not known; state it (--hop SECONDS)")
-    if stated is not None and abs(hop - stated) > _UNIT_SECONDS:
+    if stated is not None and abs(hop - stated) > 1 / _UNITS_PER_SECOND:
         raise OptionError(f"hop_seconds of {array.name} is {hop:g}, and {stated:g} was stated")
     return hop

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _TOKEN = re.compile(r"""~\w|"[^"]*"|'[^']*'|<[^<>]*>|[^\s<>"'~]+""")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_TOLERANCE = 1e-3  # HTK writes seven digits of each variance
+_TOLERANCE = 1e-4  # a dimension: HTK writes seven digits of each variance
 _MOST_VALUES = 100_000  # numbers of a vector
 _OTHER_COVARIANCES = ("fullc", "lltc", "xformc", "invdiagc")
 _NOT_READ = ("invcovar", "lltcovar", "xform", "dprob", "tmix", "inputxform", "parentxform")

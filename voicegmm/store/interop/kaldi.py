@@ -83,23 +83,27 @@ def _compressed(content: Content, kind: str) -> Float32Array:
     low, span, n_rows, n_columns = content.unpack("<ffii", "the header of a compressed matrix")
     if min(n_rows, n_columns) < 0:
         raise content.error("the size of a compressed matrix is damaged", at)
+    codes = np.dtype("<u2") if kind == "CM2" else np.dtype("u1")
+    marks = content.array("<u2", 4 * n_columns if kind == "CM" else 0, "its quantiles")
+    values = content.array(codes, n_rows * n_columns, "a compressed matrix").astype(np.float32)
+    if not values.size:
+        return np.empty((0, n_columns), np.float32)
     low, span = np.float32(low), np.float32(span)
-    if kind != "CM":
-        dtype = np.dtype("<u2") if kind == "CM2" else np.dtype("u1")
-        step = np.float32(np.float64(span) / np.iinfo(dtype).max)
-        values = content.array(dtype, n_rows * n_columns, "a compressed matrix")
-        return (low + values.astype(np.float32) * step).reshape(n_rows, n_columns)
-    if not n_columns:
-        return np.empty((0, 0), np.float32)
-    marks = content.array("<u2", 4 * n_columns, "the quantiles of a compressed matrix")
-    values = content.array("u1", n_rows * n_columns, "a compressed matrix")
-    quantiles = low + span * np.float32(1.52590218966964e-05) * marks.astype(np.float32)
-    p0, p25, p75, p100 = quantiles.reshape(n_columns, 4, 1).transpose(1, 0, 2)
-    code = values.reshape(n_columns, n_rows).astype(np.float32)
-    lower = p0 + (p25 - p0) * code * (1 / 64)
-    middle = p25 + (p75 - p25) * (code - 64) * (1 / 128)
-    upper = p75 + (p100 - p75) * (code - 192) * (1 / 63)
-    decoded = np.where(code <= 64, lower, np.where(code <= 192, middle, upper))
+    with np.errstate(over="ignore", invalid="ignore"):  # `checked` refuses what comes of it
+        if kind != "CM":
+            step = np.float32(np.float64(span) / np.iinfo(codes).max)
+            return np.asarray(low + values * step, np.float32).reshape(n_rows, n_columns)
+        quantiles = low + span * np.float32(1.52590218966964e-05) * marks.astype(np.float32)
+        return _between(quantiles.reshape(n_columns, 4, 1), values.reshape(n_columns, n_rows))
+
+
+def _between(quantiles: Float32Array, codes: Float32Array) -> Float32Array:
+    """Turn the codes of each column into values between its quantiles."""
+    p0, p25, p75, p100 = quantiles.transpose(1, 0, 2)
+    lower = p0 + (p25 - p0) * codes * (1 / 64)
+    middle = p25 + (p75 - p25) * (codes - 64) * (1 / 128)
+    upper = p75 + (p100 - p75) * (codes - 192) * (1 / 63)
+    decoded = np.where(codes <= 64, lower, np.where(codes <= 192, middle, upper))
     return np.ascontiguousarray(decoded.T, np.float32)
 
 
@@ -176,6 +180,11 @@ class TextReader:
         if len({len(row) for row in rows}) > 1:
             raise self.error("the rows of a matrix must have as many numbers each")
         return np.array(rows, np.float64)
+
+    def end_line(self) -> None:
+        """Refuse what still stands in the line."""
+        if self._words:
+            raise self.error(f"the line must end with ], got {self._words[-1][:40]!r}")
 
     def vector(self) -> FloatArray:
         """Read numbers in a row."""

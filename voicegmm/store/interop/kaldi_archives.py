@@ -64,7 +64,10 @@ def _entry(content: Content) -> FloatArray:
         return read_any(content)
     if not content.peek(256).lstrip(b" \t").startswith(b"["):
         raise content.error("neither binary nor text of Kaldi's")
-    return TextReader(content).array()
+    reader = TextReader(content)
+    values = reader.array()
+    reader.end_line()
+    return values
 
 
 def read_script(path: str | os.PathLike[str]) -> Iterator[ForeignArray]:
@@ -176,16 +179,20 @@ def write_archive(
     Raises
     ------
     DataError
-        If a name cannot be a key: it is empty, or holds a space.
+        If a name cannot be a key: it is empty, or holds a space, or stands there twice.
     """
     if script:
         check_writable(script)
     entries = []
+    keys: set[str] = set()
     with whole_file(path) as temporary, temporary.open("wb") as file:
         for array in arrays:
             key = array.name
             if not key or key.split() != [key]:
                 raise DataError(f"{key!r} cannot be a key of Kaldi's: it must be one word")
+            if key in keys:
+                raise DataError(f"{key!r} stands there twice")
+            keys.add(key)
             file.write(f"{key} ".encode())
             entries.append(f"{key} {os.fspath(path)}:{file.tell()}\n")
             values = np.asarray(array.values)

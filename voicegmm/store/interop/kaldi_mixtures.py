@@ -153,14 +153,16 @@ def _mixture(
     constants: FloatArray | None,
     complain: Complaint,
 ) -> DiagonalGMM | FullGMM:
+    natural = natural.astype(np.float64)
     spreads = inverses(precisions, "inverse variances", complain)
-    if spreads.ndim == 3:
-        means = np.einsum("kij,kj->ki", spreads, natural.astype(np.float64))
-        gmm: DiagonalGMM | FullGMM = full(weights, means, spreads, complain)
-    else:
-        gmm = diagonal(weights, natural.astype(np.float64) * spreads, spreads, complain)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+        if spreads.ndim == 3:
+            means = np.einsum("kij,kj->ki", spreads, natural)
+            gmm: DiagonalGMM | FullGMM = full(weights, means, spreads, complain)
+        else:
+            gmm = diagonal(weights, natural * spreads, spreads, complain)
+        expected, size = _constants(gmm, natural)
     if constants is not None:
-        expected, size = _constants(gmm, natural.astype(np.float64))
         verify(constants, expected, _TOLERANCE * size, "<GCONSTS>", complain)
     return gmm
 
@@ -238,6 +240,6 @@ def full_covariances(gmm: Mixture) -> Float64Array:
 def _single(values: FloatArray, what: str) -> FloatArray:
     with np.errstate(over="ignore"):
         found = np.asarray(values).astype(np.float32)
-    if np.isinf(found).any() and not np.isinf(values).any():
+    if (np.isinf(found) & ~np.isinf(values)).any():
         raise DataError(f"{what} is too large for single precision, which Kaldi keeps")
     return found

@@ -56,7 +56,8 @@ def full(
     weights: npt.ArrayLike, means: npt.ArrayLike, covariances: FloatArray, complain: Complaint
 ) -> FullGMM:
     """Make a mixture of full covariances of what a file says; see `diagonal`."""
-    even = (covariances + np.swapaxes(covariances, -1, -2)) / 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        even = (covariances + np.swapaxes(covariances, -1, -2)) / 2
     try:
         return FullGMM(shares(weights, complain), np.asarray(means, np.float64), even)
     except DataError as error:
@@ -71,9 +72,11 @@ def inverses(matrices: FloatArray, name: str, complain: Complaint) -> Float64Arr
     if array.ndim < 3:
         if not (array > 0).all():
             raise complain(f"{name} must be positive")
-        return np.asarray(1 / array, np.float64)
+        with np.errstate(over="ignore"):  # what is not finite is refused with the mixture
+            return np.asarray(1 / array, np.float64)
     try:
-        return np.asarray(np.linalg.inv(array), np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(np.linalg.inv(array), np.float64)
     except np.linalg.LinAlgError:
         raise complain(f"{name} must be matrices that have an inverse") from None
 

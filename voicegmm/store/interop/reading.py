@@ -53,7 +53,7 @@ def read_arrays(path: _Path) -> Iterator[ForeignArray]:
     Raises
     ------
     FormatError
-        If it is none of these, or damaged.
+        If it is none of these, or damaged, or two have one name.
     """
     kind = recognize_start(path)
     if kind not in _ARRAYS:
@@ -62,7 +62,16 @@ def read_arrays(path: _Path) -> Iterator[ForeignArray]:
             f"{path}: {found}; frames are read from Kaldi's archives and scp lists, HTK's "
             "parameter files, .npy and .npz"
         )
-    return _ARRAYS[kind](path)
+    return _each_once(_ARRAYS[kind](path), path)
+
+
+def _each_once(arrays: Iterator[ForeignArray], path: _Path) -> Iterator[ForeignArray]:
+    names: set[str] = set()
+    for array in arrays:
+        if array.name in names:
+            raise FormatError(f"{path}: {array.name} stands there twice; which is meant?")
+        names.add(array.name)
+        yield array
 
 
 def read_frames(path: _Path) -> dict[str, FloatArray]:
