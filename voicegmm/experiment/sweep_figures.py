@@ -78,7 +78,8 @@ def measured(point: Measurement) -> dict[str, Any] | None:
 
 
 def _stage(point: Measurement) -> Stage:
-    inputs = {SCORES[point.on]: content_hash(point.folder / SCORES[point.on])}
+    read = [SCORES[point.on], *(["results.json"] if point.on == "trials" else [])]
+    inputs = {name: content_hash(point.folder / name) for name in read}
     if point.baseline:
         inputs["baseline"] = content_hash(point.baseline[1] / SCORES[point.on])
     options = {"evaluation": point.evaluation, "ratios": point.ratios}
