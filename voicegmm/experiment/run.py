@@ -75,13 +75,8 @@ def run_recipe(
     VoicegmmError
         Anything that the user can mend, before long work where it can be known before.
     """
-    check_data(data)
-    with run_folder(out, shared) as folder, _logged(out):
-        log.info(
-            "voicegmm %s: %s on %s, %d workers", __version__, loaded.recipe.name, data, n_workers
-        )
-        with _engine(loaded.recipe.compute, out):
-            _stages(loaded, data, folder, n_workers, progress, include_audio)
+    with _at_work(loaded, data, out, n_workers, shared) as folder:
+        _stages(loaded, data, folder, n_workers, progress, include_audio)
         return RunResult(out, read_results(folder))
 
 
@@ -103,13 +98,28 @@ def run_stages(
     loaded, data, out, n_workers, progress, shared
         As for `run_recipe`.
     """
-    check_data(data)
-    with (
-        run_folder(out, shared, last_stage=last_stage) as folder,
-        _logged(out),
-        suppress(LastStageDone),
-    ):
+    at_work = _at_work(loaded, data, out, n_workers, shared, last_stage)
+    with at_work as folder, suppress(LastStageDone):
         _stages(loaded, data, folder, n_workers, progress, include_audio=False)
+
+
+@contextmanager
+def _at_work(
+    loaded: LoadedRecipe,
+    data: Path,
+    out: Path,
+    n_workers: int,
+    shared: Path | None,
+    last_stage: str = "",
+) -> Iterator[RunFolder]:
+    """Hold a run folder, with its log and the engine that the recipe asks for."""
+    check_data(data)
+    with run_folder(out, shared, last_stage=last_stage) as folder, _logged(out):
+        log.info(
+            "voicegmm %s: %s on %s, %d workers", __version__, loaded.recipe.name, data, n_workers
+        )
+        with _engine(loaded.recipe.compute, out):
+            yield folder
 
 
 def plan_recipe(
