@@ -14,6 +14,7 @@ from voicegmm._base.errors import InUseError
 from voicegmm._base.files import write_text
 from voicegmm.experiment import code as looked_up
 from voicegmm.experiment.code import code_of
+from voicegmm.experiment.environment import PeakMemory
 from voicegmm.experiment.locks import held
 from voicegmm.experiment.stages import Stage, run_folder
 from voicegmm.experiment.steps.background import train
@@ -254,3 +255,13 @@ def test_a_lock_of_another_host_is_not_taken_over(tmp_path, monkeypatch):
     monkeypatch.setattr(platform, "node", lambda: "elsewhere")
     with held(tmp_path):
         pass
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="Linux tells it")
+def test_the_memory_of_a_stage_is_its_own():
+    with PeakMemory() as large:
+        len(b"x" * 100_000_000)
+    with PeakMemory() as small:
+        pass
+    assert small.megabytes > 10
+    assert large.megabytes - small.megabytes > 80
