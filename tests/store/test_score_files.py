@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicegmm._base.errors import DataError, FormatError, ListError, OptionError
@@ -174,7 +174,12 @@ def test_what_is_written_reads_back(tmp_path, kind):
         np.testing.assert_array_equal(again.llrs, again.scores)
 
 
-@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=8), st.sampled_from(SCORE_FILES))
+# BOSARIS once: another process reads it, which takes a tenth of a second.
+@example([1e300, -0.1, 1 / 3, 5e-324], "bosaris")
+@given(
+    st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=8),
+    st.sampled_from([kind for kind in SCORE_FILES if kind != "bosaris"]),
+)
 def test_numbers_read_back_to_the_same_bits(tmp_path_factory, scores, kind):
     path = tmp_path_factory.mktemp("s") / "s"
     trials = Trials.of([("m", f"t{i}", -1) for i in range(len(scores))])
@@ -303,7 +308,7 @@ def test_a_matrix_that_is_cut_short_is_refused(tmp_path):
     path = tmp_path / "s.h5"
     write_score_file(path, small_table(), "bosaris")
     whole = path.read_bytes()
-    for length in range(0, len(whole), max(1, len(whole) // 8)):
+    for length in range(0, len(whole), max(1, len(whole) // 3)):
         path.write_bytes(whole[:length])
         with pytest.raises((FormatError, ListError)):
             read_score_file(path)

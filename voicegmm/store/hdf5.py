@@ -24,6 +24,7 @@ from voicegmm.store.receiving import Received, receive
 from voicegmm.store.sealing import (
     SEAL_BYTES,
     SEAL_START,
+    Seal,
     check_seal,
     seal_of,
     write_sealed,
@@ -190,11 +191,10 @@ def received(path: str | os.PathLike[str]) -> Received:
         If it is damaged, or holds what is refused, or reading it takes too long or too much memory.
     """
     path = Path(path)
-    if _start_of(path).startswith(SEAL_START):
-        with path.open("rb") as file:
-            check_seal(file, path)
-        return receive(path, "sealed")
-    return _old(path)
+    if not is_sealed(path):
+        return _old(path)
+    _checked(path)
+    return receive(path, "sealed")
 
 
 @contextmanager
@@ -235,11 +235,7 @@ def stored_digest(path: str | os.PathLike[str], check: bool = False) -> str:
     """
     if isinstance(path, Received) and path.image.startswith(SEAL_START):
         return check_seal(BytesIO(path.image), path, whole=check).sha256
-    path = Path(path)
-    if not is_sealed(path):
-        return ""
-    with path.open("rb") as file:
-        return check_seal(file, path, whole=check).sha256
+    return _checked(Path(path), check)[0].sha256 if is_sealed(path) else ""
 
 
 def decrypted(path: str | os.PathLike[str], passphrase: str) -> Received:
@@ -319,17 +315,16 @@ def _opened(path: str | os.PathLike[str]) -> h5py.File:
     if isinstance(path, Received):
         return _opened_image(path)
     path = Path(path)
-    if not _start_of(path).startswith(SEAL_START):
-        return _opened_image(_old(path))
     while True:
-        with path.open("rb") as content:
-            check_seal(content, path)
-            checked = os.fstat(content.fileno())
+        if not is_sealed(path):
+            return _opened_image(_old(path))
+        _, checked = _checked(path)
         try:
             file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+            same = os.path.samestat(checked, path.stat())
         except OSError as error:
             raise FormatError(f"{path}: damaged: {error}") from error
-        if os.path.samestat(checked, path.stat()):
+        if same:
             break
         file.close()  # another one has taken its place meanwhile
     try:
@@ -338,6 +333,15 @@ def _opened(path: str | os.PathLike[str]) -> h5py.File:
         file.close()
         raise FormatError(f"{path}: refused: {error}") from error
     return file
+
+
+def _checked(path: Path, whole: bool = False) -> tuple[Seal, os.stat_result]:
+    """Check a file's seal; give it, and which file it was."""
+    try:
+        with path.open("rb") as file:
+            return check_seal(file, path, whole), os.fstat(file.fileno())
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _old(path: Path) -> Received:

@@ -164,9 +164,14 @@ def main() -> None:
     out.flush()
 
 
+def most_content(size: int, kind: FileKind) -> int:
+    """Give how many bytes a file can hold at most, by its size."""
+    return min(_MOST_INFLATION * size, MOST_FOREIGN) if kind == "foreign" else size
+
+
 def _limit(size: int, kind: FileKind, seconds: float) -> None:
     """Leave this process what it takes to read such a file, and no more."""
-    content = min(_MOST_INFLATION * size, MOST_FOREIGN) if kind == "foreign" else size
+    content = most_content(size, kind)
     memory = Path("/proc/self/statm")
     taken = 0
     if memory.exists():

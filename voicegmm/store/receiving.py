@@ -75,7 +75,7 @@ def receive(path: str | os.PathLike[str], kind: FileKind = "sealed") -> Received
         raise FormatError(
             f"{path}: too large to be read with care, which takes {_MOST_BYTES // 10**6} MB at most"
         )
-    seconds = _SECONDS + size / _BYTES_PER_SECOND
+    seconds = _SECONDS + parsing.most_content(size, kind) / _BYTES_PER_SECOND
     command = [sys.executable, "-I", parsing.__file__, str(path.resolve()), kind, str(seconds)]
     # No threads, whose stacks would count as memory, and no filters of other libraries.
     environment = os.environ | {
@@ -151,7 +151,7 @@ def _assembled(path: Path, stream: IO[bytes], size: int, kind: FileKind) -> byte
 
 def _records(stream: IO[bytes], size: int, kind: FileKind) -> Iterator[tuple[_Record, bytes]]:
     """Read what the process hands over; what it says is believed no more than the file."""
-    room = parsing.MOST_FOREIGN if kind == "foreign" else _MOST_TEXT * size + _MOST_LINE
+    room = _MOST_TEXT * parsing.most_content(size, kind) + _MOST_LINE
     while True:
         line = stream.readline(_MOST_LINE)
         if not line.endswith(b"\n"):
