@@ -138,6 +138,8 @@ def test_frames_go_round(theirs, store, typed, tmp_path):
         (("nothing", "x"), 1, "nothing: no such file"),
         (("f.ark", "f.ark", "--to", "kaldi"), 1, "is read by this command; write to another"),
         (("f.ark", "no/x", "--to", "kaldi"), 1, "does not exist; make it first"),
+        (("f.ark", "x", "--to", "kaldi", "--scp", "x"), 1, "x is read by this command"),
+        (("f.ark", "x", "--to", "npz", "--hop", 0), 2, "--hop goes with frames --to voicegmm, htk"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(theirs, typed, monkeypatch, arguments, code, message):

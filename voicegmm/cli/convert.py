@@ -119,6 +119,8 @@ def convert(
         )
     _check_options(options, what, kind)
     check_output(written, source, options["key"], options["features"])
+    if options["scp"]:
+        check_output(options["scp"], source, written)
     with _as_private_as(source):
         if what == "scores":
             _scores(source, written, kind, options)

@@ -83,10 +83,10 @@ class _Text:
         return self._text.expect(*expected)
 
     def vector(self) -> FloatArray:
-        return self._text.vector().astype(np.float32)
+        return _rounded(self._text.vector())
 
     def matrix(self) -> FloatArray:
-        return self._text.matrix().astype(np.float32)
+        return _rounded(self._text.matrix())
 
     def packed(self, n_dims: int) -> FloatArray:
         triangle = self.vector()
@@ -237,9 +237,14 @@ def full_covariances(gmm: Mixture) -> Float64Array:
     return np.tile(shared, (gmm.n_components, 1, 1))
 
 
-def _single(values: FloatArray, what: str) -> FloatArray:
+def _rounded(values: FloatArray) -> FloatArray:
+    """Round to single precision; what is too large for it becomes infinite."""
     with np.errstate(over="ignore"):
-        found = np.asarray(values).astype(np.float32)
+        return np.asarray(values).astype(np.float32)
+
+
+def _single(values: FloatArray, what: str) -> FloatArray:
+    found = _rounded(values)
     if (np.isinf(found) & ~np.isinf(values)).any():
         raise DataError(f"{what} is too large for single precision, which Kaldi keeps")
     return found

@@ -23,7 +23,7 @@ MIXTURES = ("kaldi mixture", "htk models", "alize", "bob", "sidekit", "npz mixtu
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _ENTRY = re.compile(rb"[^\s\0]+[ \t](\0B|[ \t]*\[)")
-_SCRIPT = re.compile(rb"\S+[ \t]+\S[^\n]*(:\d+(\[[\d:,]+\])?|\.(ark|mat|vec)|\|)[ \t\r]*(\n|$)")
+_SCRIPT = re.compile(rb"\S+[ \t]+(\S+(:\d+(\[[\d:,]+\])?|\.(ark|mat|vec))|[^\n]*\|)[ \t\r]*(\n|$)")
 
 
 def recognize(path: str | os.PathLike[str]) -> str:
