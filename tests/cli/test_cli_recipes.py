@@ -7,7 +7,9 @@ import tomllib
 import pytest
 
 from voicegmm._base.version import __version__
-from voicegmm.experiment import load_recipe
+from voicegmm.cli.run import print_run
+from voicegmm.experiment import RunResult, load_recipe
+from voicegmm.experiment.stages import NEW
 
 
 @pytest.mark.parametrize(
@@ -91,3 +93,23 @@ def test_the_log_level_says_how_much_is_told(typed, voices, tmp_path, monkeypatc
     # The log of the run holds the same, whatever is told.
     assert " WARNING w\n" in (tmp_path / "c/run.log").read_text()
     assert logging.getLogger("voicegmm").level == logging.NOTSET
+
+
+def test_a_run_says_what_ran_again_and_why(capsys, tmp_path):
+    def stage(seconds, reason, skipped=False):
+        return {"seconds": seconds, "skipped": skipped, "reason": reason}
+
+    stages = {
+        "features": stage(60.0, "options, inputs and code are what they were", skipped=True),
+        "background model": stage(2.0, "options: ubm.n_components 16 -> 32"),
+        "report": stage(1.0, NEW),
+    }
+    counts = dict.fromkeys(
+        ("n_targets", "n_nontargets", "n_failed_targets", "n_failed_nontargets"), 0
+    )
+    results = {**counts, "metrics": {}, "warnings": [], "stages": stages}
+    print_run(RunResult(tmp_path, results), as_json=False)
+    assert capsys.readouterr().out.splitlines()[1:-1] == [
+        "3 s of work (features: unchanged, from an earlier run)",
+        "  background model ran again: options: ubm.n_components 16 -> 32",
+    ]

@@ -105,15 +105,20 @@ def print_plan(folder: Path, plan: "Sequence[Decision]", as_json: bool) -> None:
 def print_run(done: Any, as_json: bool) -> None:
     """Print what a run gave: figures, and where everything is."""
     from voicegmm.experiment import FILES
+    from voicegmm.experiment.stages import NEW
 
     if as_json:
         print_json({"folder": str(done.folder), **done.results})
         return
     print_figures(done.results)
-    seconds = sum(stage["seconds"] for stage in done.results["stages"].values())
-    skipped = [name for name, stage in done.results["stages"].items() if stage["skipped"]]
+    stages = done.results["stages"]
+    seconds = sum(stage["seconds"] for stage in stages.values() if not stage["skipped"])
+    skipped = [name for name, stage in stages.items() if stage["skipped"]]
     note = f" ({', '.join(skipped)}: unchanged, from an earlier run)" if skipped else ""
     click.echo(f"{seconds:.0f} s of work{note}")
+    for name, stage in stages.items():
+        if not stage["skipped"] and stage["reason"] != NEW:
+            click.echo(f"  {name} ran again: {stage['reason']}")
     for name, what in FILES.items():
         if (done.folder / name).exists():
             click.echo(f"  {done.folder / name}: {what}")

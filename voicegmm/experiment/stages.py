@@ -23,6 +23,8 @@ from voicegmm.experiment.locks import alone, held
 log = logging.getLogger(__name__)
 
 RECORDS = "stages.json"
+NEW = "it was not done here yet"
+"""The reason of what runs for the first time."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ class RunFolder:
 
     def _decided(self, stage: Stage) -> Decision:
         known = self.records.get(stage.name)
-        action, reason = "run", "it was not done here yet"
+        action, reason = "run", NEW
         if known:
             reason = "; ".join(_changes(stage, known))
             if not reason and not known.finished:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voicegmm._base.files import write_text
+from voicegmm._base.files import content_hash, write_text
 from voicegmm._base.options import fingerprint, to_mapping
 from voicegmm._base.progress import Progress
 from voicegmm.corpus import Protocol
@@ -40,6 +40,9 @@ FILES = {
     "run.log": "what happened when",
 }
 """What each file of a run folder is."""
+
+_SHOWN = ("features.h5", "ubm.h5", "scores.tsv", "results.json")  # by the report
+_HERE = Path(__file__).parent
 
 
 @dataclass
@@ -269,8 +272,8 @@ def report_stage(
         report,
         {"recipe": recipe, "include_audio": include_audio},
         {
-            name: folder.content(name)
-            for name in ("features.h5", "ubm.h5", "scores.tsv", "results.json")
+            **{name: folder.content(name) for name in _SHOWN},
+            **{path.name: content_hash(path) for path in sorted(_HERE.glob("report.*.j2"))},
         },
         ("report.html",),
     )
