@@ -113,3 +113,17 @@ def test_a_run_says_what_ran_again_and_why(capsys, tmp_path):
         "3 s of work (features: unchanged, from an earlier run)",
         "  background model ran again: options: ubm.n_components 16 -> 32",
     ]
+
+
+def test_a_prepare_file_lies_beside_the_recipe_that_names_it(typed, tmp_path):
+    (tmp_path / "base").mkdir()
+    base, mine = tmp_path / "base/recipe.toml", tmp_path / "mine.toml"
+    base.write_text('extends = "demo"\nname = "b"\n[data]\nprepare = "prepare.py"\n')
+    mine.write_text('extends = "base/recipe.toml"\nname = "m"\n')
+    assert load_recipe(str(mine)).folder == base.parent
+    code, _, err = typed("config", "check", mine)
+    assert (code, "base/prepare.py: no such file; data.prepare names a file" in err) == (1, True)
+    (base.parent / "prepare.py").touch()
+    assert typed("config", "check", mine)[0] == 0
+    mine.write_text('extends = "base/recipe.toml"\nname = "m"\n[data]\nprepare = "own.py"\n')
+    assert load_recipe(str(mine)).folder == tmp_path
