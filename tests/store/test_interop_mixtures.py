@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from foreign_files import alize, kaldi_diagonal, small_mixture
+from foreign_files import alize, kaldi_diagonal, kaldi_matrix, kaldi_vector, small_mixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,17 +138,29 @@ def test_kaldis_full_mixture(tmp_path):
 
 
 def test_kaldis_own_numbers(shared, tmp_path):
-    """A mixture that Kaldi trained, with the log-likelihoods it gave to frames."""
+    """Two mixtures as Kaldi kept them, its own constants among them, and what it made of frames."""
     with np.load(shared("oracles/kaldi/em_k64.npz")) as oracle:
-        names = [f"m0.{name}" for name in ("weights", "means", "vars")]
-        if not set(names) <= set(oracle.files):
-            names = sorted(n for n in oracle.files if re.fullmatch(r"m0\.(w\w*|m\w*|v\w*)", n))
-            names = [next(n for n in names if n[3] == letter) for letter in "wmv"]
-        weights, means, variances = (oracle[name] for name in names)
-        frames, stated = oracle["feats"][:500], oracle["m0.frame_loglik"][:500]
-    gmm = DiagonalGMM(weights / weights.sum(), means, variances)
-    write_mixture(tmp_path / "m0", gmm, "kaldi")
-    np.testing.assert_allclose(log_density(read(tmp_path / "m0"), frames), stated, rtol=2e-5)
+        held = {name: oracle[name] for name in oracle.files if name.startswith(("m0.", "m1"))}
+        frames = oracle["feats"][:500]
+    for model in ("m0", "m1_full"):
+        parts = [b"\0B<DiagGMM> "]
+        for name in ("gconsts", "weights", "means_invvars", "inv_vars"):
+            values = held[f"{model}.{name}"].astype(np.float32)
+            write = kaldi_matrix if values.ndim == 2 else kaldi_vector
+            parts.append(f"<{name.upper()}> ".encode() + write(values))
+        (tmp_path / model).write_bytes(b"".join([*parts, b"</DiagGMM> "]))
+        gmm = read(tmp_path / model)
+        np.testing.assert_allclose(gmm.variances, held[f"{model}.vars"], rtol=1e-6)
+        np.testing.assert_allclose(gmm.means, held[f"{model}.means"], rtol=1e-5, atol=1e-5)
+        write_mixture(tmp_path / "again", gmm, "kaldi")
+        content = (tmp_path / "again").read_bytes()
+        assert content[content.index(b"<MEANS_INVVARS>") :] == b"".join(
+            [*parts[3:], b"</DiagGMM> "]
+        )
+        constants = np.frombuffer(content, "<f4", 64, content.index(b"<GCONSTS>") + 18)
+        np.testing.assert_allclose(constants, held[f"{model}.gconsts"], rtol=1e-5)
+    stated = held["m0.frame_loglik"][:500]
+    np.testing.assert_allclose(log_density(read(tmp_path / "m0"), frames), stated, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
