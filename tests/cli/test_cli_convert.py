@@ -100,6 +100,17 @@ def test_frames_of_elsewhere_never_meet_ours(theirs, store, typed, tmp_path):
     assert not (tmp_path / "x.h5").exists()
 
 
+def test_a_mixture_on_frames_that_ours_are_too(typed, tmp_path):
+    """With --config the word of the user is taken that a front end of ours makes the same."""
+    gmm = DiagonalGMM([1.0], np.zeros((1, 60)), np.ones((1, 60)))
+    write_mixture(tmp_path / "m.h5", gmm, "bob")
+    arguments = (tmp_path / "m.h5", tmp_path / "ubm.h5", "--config", "voicegmm-16k")
+    assert typed("convert", *arguments)[0] == 0
+    found = load_background(tmp_path / "ubm.h5")
+    assert found.front_end == PipelineOptions()
+    assert found.options.program == "bob"
+
+
 def test_frames_go_round(theirs, store, typed, tmp_path):
     expected = frames_of(store)
     assert next(iter(expected)) == "ann/0"
