@@ -271,6 +271,8 @@ def test_alizes_mixtures(tmp_path, order):
     gmm = read(path)
     np.testing.assert_allclose(gmm.means, M, rtol=1e-15)
     np.testing.assert_allclose(gmm.variances, V, rtol=1e-15)
+    (tmp_path / "narrow").write_bytes(alize(W, M[:, :1], V[:, :1], order))
+    np.testing.assert_allclose(read(tmp_path / "narrow").variances, V[:, :1], rtol=1e-15)
     # The determinant is the second number of a component, 8 bytes behind its constant.
     place = 8 + 8 * 3 + 8
     for at, name in ((place, "determinant"), (place - 8, "constant")):

@@ -40,19 +40,26 @@ def _layout(content: Content) -> tuple[np.dtype[np.void], str, int, bool] | None
             continue
         for n_inverse, is_full in ((n_dims, False), (n_dims**2, True)):
             for n_given in (0, n_inverse):
-                fields: list[tuple[str, str] | tuple[str, str, int]] = [
-                    ("constant", f"{order}f8"),
-                    ("determinant", f"{order}f8"),
-                    ("given", "u1"),
-                    ("covariances", f"{order}f8", n_given),
-                    ("inverses", f"{order}f8", n_inverse),
-                    ("means", f"{order}f8", n_dims),
-                ]
                 n_doubles = n_given + n_inverse + n_dims
                 fits = content.size == 8 + n_components * (25 + 8 * n_doubles)
                 if fits and _given(content, 8 + 8 * n_components + 16) == bool(n_given):
-                    return np.dtype(fields), order, n_components, is_full
+                    record = _record(f"{order}f8", n_given, n_inverse, n_dims)
+                    return record, order, n_components, is_full
     return None
+
+
+def _record(double: str, n_given: int, n_inverse: int, n_dims: int) -> np.dtype[np.void]:
+    """Give the layout of a component."""
+    return np.dtype(
+        [
+            ("constant", double),
+            ("determinant", double),
+            ("given", "u1"),
+            ("covariances", double, (n_given,)),
+            ("inverses", double, (n_inverse,)),
+            ("means", double, (n_dims,)),
+        ]
+    )
 
 
 def _given(content: Content, at: int) -> bool:
