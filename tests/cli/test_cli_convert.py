@@ -29,6 +29,7 @@ def theirs(tmp_path_factory):
         for n in range(3)
     ]
     write_archive(folder / "f.ark", arrays, script=folder / "f.scp")
+    write_archive(folder / "v.ark", [ForeignArray("v", np.ones(3, np.float32))])
     lines = [f"{name}\t{name}/{n}" for name in SPEAKERS for n in (0, 1)]
     (folder / "enrol.tsv").write_text("\n".join(["model\tfile", *lines]) + "\n")
     pairs = [(a, b) for a in SPEAKERS for b in SPEAKERS]
@@ -147,6 +148,7 @@ def test_frames_go_round(theirs, store, typed, tmp_path):
         (("final.dubm", "x", "--to", "sidekit", "--hop", 1), 2, "--hop goes with frames --to voi"),
         (("final.dubm", "x", "--to", "npz", "--part", "y"), 1, "none is called 'y'; it holds"),
         (("nothing", "x"), 1, "nothing: no such file"),
+        (("v.ark", "x.h5", "--hop", 1, "--rate", 8000), 1, "v.ark: v: frames must be a matrix"),
         (("f.ark", "f.ark", "--to", "kaldi"), 1, "is read by this command; write to another"),
         (("f.ark", "no/x", "--to", "kaldi"), 1, "does not exist; make it first"),
         (("f.ark", "x", "--to", "kaldi", "--scp", "x"), 1, "x is read by this command"),

@@ -5,7 +5,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,11 +28,19 @@ class ForeignArray:
         Finite.
     hop_seconds : float, optional
         From one frame to the next, where the file tells.
+    source : str
+        The file, for errors; empty where there is none.
     """
 
     name: str
     values: FloatArray
     hop_seconds: float | None = None
+    source: str = ""
+
+    @property
+    def place(self) -> str:
+        """File and name, as an error says them."""
+        return f"{self.source}: {self.name}" if self.source else self.name
 
 
 class Content:
@@ -146,4 +154,4 @@ def checked(array: ForeignArray, path: str | os.PathLike[str]) -> ForeignArray:
     values = array.values
     if values.ndim not in (1, 2) or values.dtype.kind != "f" or not np.isfinite(values).all():
         raise FormatError(f"{path}: {array.name} must be a matrix or a vector of finite floats")
-    return array
+    return replace(array, source=os.fspath(path))

@@ -85,7 +85,7 @@ def write_foreign_store(
     with new_store(path, front_end) as writer:
         for number, array in enumerate(chain(start, waiting), 1):
             if array.name in names:
-                raise FormatError(f"{array.name}: stands there twice; give each its own name")
+                raise FormatError(f"{array.place}: stands there twice; give each its own name")
             names.add(array.name)
             writer.add(array.name, _frame_set(array, front_end))
             if progress:
@@ -95,22 +95,22 @@ def write_foreign_store(
 
 def _frame_set(array: ForeignArray, front_end: ForeignFrontEnd) -> FrameSet | Status:
     if not array.values.size:
-        return Status("no speech", f"{array.name}: there is no frame in it")
+        return Status("no speech", f"{array.place}: there is no frame in it")
     if array.values.ndim != 2:
-        raise FormatError(f"{array.name}: frames must be a matrix, got a vector")
+        raise FormatError(f"{array.place}: frames must be a matrix, got a vector")
     if array.hop_seconds is not None and abs(array.hop_seconds - front_end.hop_seconds) > _SAME_HOP:
         raise FormatError(
-            f"{array.name}: its hop is {array.hop_seconds:g} s, those before have "
+            f"{array.place}: its hop is {array.hop_seconds:g} s, those before have "
             f"{front_end.hop_seconds:g} s"
         )
     if array.values.shape[1] != front_end.n_dims:
         raise FormatError(
-            f"{array.name}: has {array.values.shape[1]} columns, those before {front_end.n_dims}"
+            f"{array.place}: has {array.values.shape[1]} columns, those before {front_end.n_dims}"
         )
     with np.errstate(over="ignore"):
         frames = array.values.astype(np.float32)
     if not np.isfinite(frames).all():
-        raise FormatError(f"{array.name}: a number is too large for single precision")
+        raise FormatError(f"{array.place}: a number is too large for single precision")
     count = len(frames)
     return FrameSet(
         frames,

@@ -157,9 +157,9 @@ def write_htk(
     with np.errstate(over="ignore"):
         values = np.asarray(array.values).astype(">f4")
     if values.ndim != 2 or not values.size or values.shape[1] > 16_383:
-        raise DataError(f"{array.name}: HTK's files hold 1 to 16383 columns, got {values.shape}")
+        raise DataError(f"{array.place}: HTK's files hold 1 to 16383 columns, got {values.shape}")
     if not np.isfinite(values).all():
-        raise DataError(f"{array.name}: a number is too large for single precision")
+        raise DataError(f"{array.place}: a number is too large for single precision")
     header = struct.pack(_HEADER, len(values), period, 4 * values.shape[1], kind)
     with whole_file(path) as temporary:
         temporary.write_bytes(header + values.tobytes())
@@ -228,7 +228,7 @@ def write_htk_recordings(
 def _hop(array: ForeignArray, stated: float | None) -> float:
     hop = stated if array.hop_seconds is None else array.hop_seconds
     if hop is None:
-        raise OptionError(f"hop_seconds of {array.name} is not known; state it (--hop SECONDS)")
+        raise OptionError(f"hop_seconds of {array.place} is not known; state it (--hop SECONDS)")
     if stated is not None and abs(hop - stated) > 1 / _UNITS_PER_SECOND:
-        raise OptionError(f"hop_seconds of {array.name} is {hop:g}, and {stated:g} was stated")
+        raise OptionError(f"hop_seconds of {array.place} is {hop:g}, and {stated:g} was stated")
     return hop

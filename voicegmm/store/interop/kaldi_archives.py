@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def read_script(path: str | os.PathLike[str]) -> Iterator[ForeignArray]:
                 found = checked(ForeignArray(name, _entry(archive)), file)
             except FormatError as error:
                 raise FormatError(f"{path}: {name}: {error}") from None
-            yield ForeignArray(name, _cut(found.values, part, name, path))
+            yield replace(found, values=_cut(found.values, part, name, path))
 
 
 def _entries(path: str | os.PathLike[str]) -> Iterator[tuple[str, Path, int, str]]:
