@@ -56,9 +56,8 @@ def check_structure(file: h5py.File, kind: FileKind) -> list[str]:
     ValueError
         Naming the object.
     """
-    size = Path(file.filename).stat().st_size if file.driver != "core" else file.id.get_filesize()
     found: list[str] = []
-    room = MOST_FOREIGN if kind == "foreign" else size
+    room = most_content(Path(file.filename).stat().st_size, kind)
     for path in _hard_links(file.id):
         found.append(path)
         if len(found) > _MOST_OBJECTS:
