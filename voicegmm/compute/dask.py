@@ -95,20 +95,28 @@ class Cluster:
         return n_threads
 
     def _check_workers(self) -> None:
-        """Refuse workers that would do something else."""
+        """Refuse workers that would do something else, and a scheduler that knows nothing of it."""
+        found: dict[str, Any] = {}
         try:
-            found: Mapping[str, Any] = self._client.run(versions, on_error="return")
+            # It unpacks what it hands on.
+            found["the Dask scheduler"] = self._client.run_on_scheduler(versions)
+        except Exception as error:  # whatever it came to there
+            found["the Dask scheduler"] = error
+        try:
+            each: Mapping[str, Any] = self._client.run(versions, on_error="return")
         except (OSError, TimeoutError) as error:
             raise self._gone() from error
+        workers = {f"the worker {name}": there for name, there in each.items()}
         doubts: list[str] = []
-        for worker, there in found.items():
+        for who, there in (found | workers).items():
             if isinstance(there, BaseException):
                 raise MismatchError(
-                    f"the worker {worker} cannot load voicegmm {versions()['voicegmm']} "
+                    f"{who} cannot load voicegmm {versions()['voicegmm']} "
                     f"({type(there).__name__}: {there}): install the same on all machines"
                 ) from there
-            doubts += check_versions(versions(), there, f"the worker {worker}")
-        log.info("%d Dask workers at %s", len(found), self._scheduler)
+            told = check_versions(versions(), there, who)
+            doubts += told if who in workers else []  # the scheduler computes nothing
+        log.info("%d Dask workers at %s", len(workers), self._scheduler)
         for doubt in doubts:
             log.warning("%s", doubt)
 

@@ -90,8 +90,8 @@ def check_versions(here: Mapping[str, str], there: Mapping[str, str], who: str) 
                 "same on all machines"
             )
     return [
-        f"{who} has {name} {there.get(name)}, and here it is {here[name]}: results may differ by "
-        "1e-6 from those of one machine"
+        f"{who} has {name} {there.get(name)}, and here it is {here[name]}: scores may differ by "
+        "1e-6 of their size from those of one machine"
         for name in here
         if here[name] != there.get(name)
     ]
