@@ -139,7 +139,9 @@ def test_another_version_of_voicegmm_is_refused(options, tmp_path, monkeypatch):
     versions.cache_clear()
     try:
         with (
-            pytest.raises(MismatchError, match=r"the Dask scheduler has voicegmm .* here it is 99\.0"),
+            pytest.raises(
+                MismatchError, match=r"the Dask scheduler has voicegmm .* here it is 99\.0"
+            ),
             engine(options, tmp_path),
         ):
             pass
