@@ -1,11 +1,11 @@
-"""The compiled inner loops of the power spectra: each instruction works on `LANES` frames at once.
+"""The compiled inner loops of power spectra and energies, for many frames at once.
 
-A Fourier transform of one frame shuffles numbers about; of many frames side by side, with the same
-sample of all in a row, it has nothing to shuffle and its loops no rest. The transform is Pease's
-(J. ACM 15(2), 1968): decimation in frequency with constant geometry, so that each pass reads and
-writes at the same places and one loop serves them all. Frames of real numbers are transformed as
-half as many complex ones (even samples real, odd ones imaginary; Cooley, Lewis & Welch, J. Sound
-Vib. 12(3), 1970, section 5).
+A Fourier transform of one frame shuffles its numbers about; of `LANES` frames side by side, with
+the same sample of all in a row, it has nothing to shuffle and its loops no rest. The transform is
+Pease's (J. ACM 15(2), 1968): decimation in frequency with constant geometry, so that each pass
+reads and writes at the same places and one loop serves them all. Frames of real numbers are
+transformed as half as many complex ones (even samples real, odd ones imaginary; Cooley, Lewis &
+Welch, J. Sound Vib. 12(3), 1970, section 5).
 
 Rows of `LANES` numbers stand in four legs, a pass reading one row of each; real parts stand before
 imaginary ones. That legs are a constant apart, whatever the length of the transform, is what lets
@@ -18,7 +18,7 @@ time on a machine.
 import numba
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, IntArray
+from voicegmm._base.arrays import Float32Array, Float64Array, IntArray
 from voicegmm.compute.compiling import compiled
 from voicegmm.features.power_spectra import IMAGINARY, LANES, LEG
 
@@ -198,3 +198,36 @@ def power_spectra(
                 _pass_of_four(a, b, n_leg, turns, number)
             a, b = b, a
         _powers(a, places, halves, first, power)
+
+
+@compiled(
+    numba.void(_ROW, numba.int64, numba.int64, numba.float64[:, ::1]),
+    "reassoc",  # sums run in lanes
+    "nsz",
+)
+def hop_moments(samples: Float32Array, n_hop: int, n_rest: int, out: Float64Array) -> None:
+    """Sum the samples of each hop, and their squares, in double precision about the first of all.
+
+    Parameters
+    ----------
+    samples : (n_hops * n_hop,) float32 array
+    n_hop, n_rest : int
+        ``n_rest < n_hop``.
+    out : (n_hops, 4) float64 array
+        Becomes the sum and the sum of squares of the first `n_rest` samples, then of all.
+    """
+    origin = np.float64(samples[0])
+    for hop in range(len(out)):
+        part = samples[hop * n_hop : (hop + 1) * n_hop]
+        total, squares = 0.0, 0.0
+        for n in range(n_rest):
+            x = np.float64(part[n]) - origin
+            total += x
+            squares += x * x
+        out[hop, 0], out[hop, 1] = total, squares
+        total, squares = 0.0, 0.0
+        for n in range(n_rest, n_hop):
+            x = np.float64(part[n]) - origin
+            total += x
+            squares += x * x
+        out[hop, 2], out[hop, 3] = out[hop, 0] + total, out[hop, 1] + squares

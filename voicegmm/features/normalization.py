@@ -120,7 +120,7 @@ def slide(frames: Float32Array, options: NormalizationOptions, rows: slice) -> F
 
 
 def _over_the_whole(frames: Float32Array, variance: bool) -> Float32Array:
-    from voicegmm.features.moments_kernel import column_moments, rescale  # compiled
+    from voicegmm.features.column_kernel import column_moments, rescale  # compiled
 
     frames = np.ascontiguousarray(frames)
     # About a frame: of equal ones all differences are exactly zero.

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 
 from voicegmm._base.arrays import Float32Array, FloatArray, IntArray, frozen
 from voicegmm.features.plan import Plan, precision
@@ -69,6 +68,8 @@ class _OneByOne:
         n = stretch.n_frames
         if n > len(self._room):
             self._make_room(n)
+        import scipy.fft
+
         filled = stretch.weighted(self._windows, out=self._room[:n])
         return power(scipy.fft.rfft(filled, axis=1), self._power[:n], self._spare[:n])
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from voicegmm._base.arrays import FloatArray
 from voicegmm.features.plan import Plan, precision, prepare
@@ -108,6 +107,8 @@ def spectrum(
     -------
     (n_frames, n_fft // 2 + 1) float array
     """
+    import scipy.fft
+
     options = options or StaticOptions()
     frames = np.asarray(windowed_frames, dtype=precision(options))
     result = power(scipy.fft.rfft(frames, n=prepare(options, sample_rate).n_fft, axis=1), out)

@@ -155,14 +155,15 @@ class Stretch:
         -------
         (n_frames,) float64 array
         """
-        from voicegmm.features.moments_kernel import hop_moments  # compiled: loaded only now
+        from voicegmm.features.kernel import hop_moments  # compiled: loaded only now
 
         plan, n = self._plan, self.n_frames
         if not n:
             return np.zeros(0)
         n_whole, n_rest = divmod(plan.n_window, plan.n_hop)
         moments = np.empty((len(self._samples) // plan.n_hop, 4))
-        hop_moments(self._samples, plan.n_hop, n_rest, moments)
+        samples = self._samples.astype(np.float32, copy=False)
+        hop_moments(samples, plan.n_hop, n_rest, moments)
         # The mean of squares less the square of the mean: in double precision, and about one of
         # the samples, so that an offset costs no digits.
         sums = moments[n_whole:, :2].copy()

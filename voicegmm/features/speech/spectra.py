@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from voicegmm._base.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from voicegmm._base.checks import within
@@ -138,6 +137,8 @@ def block_spectra(
     padding: str,
 ) -> Spectra:
     """Compute `frame_spectra` of a signal that is given in blocks, as often as it is asked for."""
+    import scipy.fft
+
     window = analysis_window("hann", n_window)
     weights = (window * INT16_SCALE).astype(np.float32)
 
