@@ -177,6 +177,14 @@ def test_traps_are_refused_under_a_good_seal(model, trap):
         load(model)
 
 
+def test_traps_are_refused_in_what_was_encrypted(model):
+    with altered(model) as file:
+        file["x"] = h5py.SoftLink("/ubm")
+    plain = receiving.Received(model, model.read_bytes())  # as `decrypted` gives it
+    with pytest.raises(FormatError, match=r"model\.h5: refused: /x is a link"):
+        load(plain)
+
+
 OTHERS = ("filter", "type", "empty", "attribute")
 """What may stand in the file of another program; what cannot be read is passed over there."""
 

@@ -313,7 +313,10 @@ def _start_of(path: Path) -> bytes:
 
 def _opened(path: str | os.PathLike[str]) -> h5py.File:
     if isinstance(path, Received):
-        return _opened_image(path)
+        file = _opened_image(path)
+        if path.image.startswith(SEAL_START):  # as it was written, not put together anew
+            _refuse_traps(file, path.path, len(path.image))
+        return file
     path = Path(path)
     while True:
         if not is_sealed(path):
@@ -327,12 +330,16 @@ def _opened(path: str | os.PathLike[str]) -> h5py.File:
         if same:
             break
         file.close()  # another one has taken its place meanwhile
+    _refuse_traps(file, path, checked.st_size)
+    return file
+
+
+def _refuse_traps(file: h5py.File, path: Path, size: int) -> None:
     try:
-        check_structure(file, "sealed")
+        check_structure(file, "sealed", size)
     except (ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
         file.close()
         raise FormatError(f"{path}: refused: {error}") from error
-    return file
 
 
 def _checked(path: Path, whole: bool = False) -> tuple[Seal, os.stat_result]:

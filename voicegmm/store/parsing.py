@@ -31,7 +31,7 @@ _PLAIN = {h5py.h5z.FILTER_FLETCHER32}
 _COMPRESSED = _PLAIN | {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
 
 
-def check_structure(file: h5py.File, kind: FileKind) -> list[str]:
+def check_structure(file: h5py.File, kind: FileKind, size: int) -> list[str]:
     """Refuse what a file of voices has no use for and a trap is made of.
 
     Links to other places and files, contents in other files, virtual data sets, filters of other
@@ -45,6 +45,8 @@ def check_structure(file: h5py.File, kind: FileKind) -> list[str]:
         Sealed files hold numbers alone, uncompressed, and texts as attributes; old ones hold
         variable-length texts as well; foreign ones may be compressed by deflate, and hold types
         that nobody asks for, which are passed over.
+    size : int
+        Of the file, in bytes.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def check_structure(file: h5py.File, kind: FileKind) -> list[str]:
         Naming the object.
     """
     found: list[str] = []
-    room = most_content(Path(file.filename).stat().st_size, kind)
+    room = most_content(size, kind)
     for path in _hard_links(file.id):
         found.append(path)
         if len(found) > _MOST_OBJECTS:
@@ -151,9 +153,10 @@ def main() -> None:
     kind: FileKind = cast(FileKind, sys.argv[2])
     out = sys.stdout.buffer
     try:
-        _limit(Path(path).stat().st_size, kind, seconds)
+        size = Path(path).stat().st_size
+        _limit(size, kind, seconds)
         with h5py.File(path, "r") as file:
-            for place in check_structure(file, kind):
+            for place in check_structure(file, kind, size):
                 _send(out, file, place, kind)
         _record(out, "end")
     except MemoryError:
