@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, log2
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 from uuid import uuid4
 
@@ -204,12 +203,7 @@ class ShortListCollector:
     def __enter__(self) -> "ShortListCollector":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
