@@ -229,6 +229,7 @@ def in_shell(command, **more):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_is_one_clear_error(voices, bank, tmp_path):
     store = tmp_path / "f.h5"
     full = in_shell(f"ulimit -f 2000; voicegmm features extract {voices}/wavs -o {store}")

@@ -327,6 +327,7 @@ def test_one_model_alone_gives_no_intervals(typed, tmp_path):
     assert typed("evaluate", path, "--key", key)[1] == text
 
 
+@pytest.mark.slow
 def test_players_are_put_in_when_asked_for(typed, tmp_path):
     (scores,) = written(tmp_path, ["a.tsv"], 1, n_speakers=3)
     code, _, err = typed("evaluate", scores, "--include-audio", tmp_path)

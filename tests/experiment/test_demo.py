@@ -4,6 +4,7 @@ from voicegmm.experiment.demo import run_demo
 from voicegmm.synthesis import CorpusOptions
 
 
+@pytest.mark.slow
 def test_the_demo_makes_its_own_voices(tmp_path):
     corpus = CorpusOptions(
         n_speakers=4,

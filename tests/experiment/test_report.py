@@ -401,6 +401,7 @@ def test_what_went_in_stands_with_its_fingerprint(run):
     assert list(inputs_of(other)) == list(inputs_of(table)) == [("Trials", "144", marks[0])]
 
 
+@pytest.mark.slow
 def test_systems_stand_side_by_side(tmp_path):
     table, other = make_table(n_tests=36), make_table(n_tests=36)
     other = replace(other, scores=-other.scores, llrs=-other.llrs)

@@ -94,6 +94,7 @@ def test_the_shortest_recordings(seconds):
     recording(talk(seconds), options)
 
 
+@pytest.mark.slow
 def test_the_same_file_twice(tmp_path):
     figure = recording(talk(0.5), title="a <b> $x$")
     svg = to_svg(figure)

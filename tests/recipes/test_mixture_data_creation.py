@@ -33,6 +33,7 @@ def check(figures):
         assert row["to_real"] < 0.6 * row["unconditional_to_real"]
 
 
+@pytest.mark.slow
 def test_samples_pass_for_real_vowels(capsys, tmp_path):
     check(figures_of(capsys, tmp_path, "--voices", "500"))
 

@@ -34,6 +34,7 @@ def check(figures):
     return found
 
 
+@pytest.mark.slow
 def test_the_mixture_fills_best_and_leaves_out_well(capsys, tmp_path):
     figures = figures_of(capsys, tmp_path, "--voices", "200", "--speakers", "6", "--calls", "5")
     assert check(figures)["lost bands left out"] > 0.6

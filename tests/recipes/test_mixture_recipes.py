@@ -93,6 +93,7 @@ def test_a_background_model_helps_to_name_phones_and_voices(capsys, tmp_path):
     assert 0.9 < figures["kept_by_3"] <= figures["kept_by_5"] <= 1
 
 
+@pytest.mark.slow
 def test_voice_features_in_small(capsys, tmp_path):
     small = ("--components", "8", "--background", "4", "--few", "2", "--speakers", "4")
     figures = figures_of("voice_features", capsys, tmp_path, *small)

@@ -67,6 +67,7 @@ def check_formants(errors, medians):
     assert ours["mean_hertz"][2] < plain["mean_hertz"][2]
 
 
+@pytest.mark.slow
 def test_formants_are_followed(capsys, tmp_path):
     figures = figures_of("formants", capsys, tmp_path, "--voices", "1", "--seed", "2")
     check_formants(figures["errors"], (40, 80, 120))

@@ -323,6 +323,7 @@ def test_what_was_kept_is_what_was_given(tmp_path):
         assert getattr(back, name) == getattr(frames, name)
 
 
+@pytest.mark.slow
 def test_killed_without_warning(paths, tmp_path):
     """A process that is killed in the middle, from the command line."""
     _, whole = uninterrupted(paths, tmp_path)

@@ -174,6 +174,7 @@ def test_auto_is_dense_for_small_models(tmp_path, fast_everywhere, caplog):
     assert "EM is dense: 4 components" in caplog.text
 
 
+@pytest.mark.slow
 def test_processes_read_the_store_themselves(tmp_path):
     options = UbmOptions(4, em=EmOptions(2, tolerance=0))
     with FeatureStore(write_store(tmp_path / "f.h5", 15_000)) as frames:
