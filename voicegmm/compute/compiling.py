@@ -8,12 +8,14 @@ import numba
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def compiled(signature: object, *fastmath: str) -> Callable[[F], F]:
+def compiled(signature: object, *fastmath: str, exact: bool = False) -> Callable[[F], F]:
     """Compile now, for one signature, and keep the machine code for later processes.
 
-    Where there is no folder that it can be kept in, each process compiles for itself.
+    Where there is no folder that it can be kept in, each process compiles for itself. With `exact`
+    products are rounded before they are added, as numpy's are; without, fused to sums where the
+    processor can.
     """
-    flags = {"contract", *fastmath}
+    flags = False if exact else {"contract", *fastmath}
 
     def compile_function(function: F, cache: bool = True) -> F:
         try:

@@ -11,8 +11,9 @@ Rows of `LANES` numbers stand in four legs, a pass reading one row of each; real
 imaginary ones. That legs are a constant apart, whatever the length of the transform, is what lets
 the compiler see that its reads and writes do not meet.
 
-Importing this module compiles it, or loads what an earlier process compiled: two seconds the first
-time on a machine.
+They round as numpy does, operation by operation, and give the bits of the same steps in numpy
+(`voicegmm.features.power_spectra`), which small jobs take: importing this module compiles it, or
+loads what an earlier process compiled, two seconds the first time on a machine.
 """
 
 import numba
@@ -20,7 +21,8 @@ import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, IntArray
 from voicegmm.compute.compiling import compiled
-from voicegmm.features.power_spectra import IMAGINARY, LANES, LEG
+from voicegmm.features.power_spectra import IMAGINARY, LEG
+from voicegmm.features.stretch import LANES
 
 # Indices without a sign need no look whether they count from the end.
 _L, _LEG, _I = np.uint64(LANES), np.uint64(LEG), np.uint64(IMAGINARY)
@@ -34,7 +36,10 @@ _TURNS = numba.types.Array(numba.float32, 3, "C", readonly=True)
 _PLACES = numba.types.Array(numba.int64, 1, "C", readonly=True)
 
 
-@compiled(numba.void(_ROWS, _ROW, _ROW, _FROZEN, numba.float32, numba.int64, numba.int64, _ROW))
+@compiled(
+    numba.void(_ROWS, _ROW, _ROW, _FROZEN, numba.float32, numba.int64, numba.int64, _ROW),
+    exact=True,
+)
 def _weigh(
     hops: Float32Array,
     means: Float32Array,
@@ -71,7 +76,7 @@ def _weigh(
         out[lane] = starts[np.uint64(first) + lane] * window[0]
 
 
-@compiled(numba.void(_ROW, _ROW, numba.int64, _TURNS))
+@compiled(numba.void(_ROW, _ROW, numba.int64, _TURNS), exact=True)
 def _pass_of_two(a: Float32Array, b: Float32Array, n_leg: int, turns: Float32Array) -> None:
     """Take transforms of two rows that are half of all apart."""
     half = n_leg // 2
@@ -89,7 +94,7 @@ def _pass_of_two(a: Float32Array, b: Float32Array, n_leg: int, turns: Float32Arr
             b[o + _L], b[o + _L + _I] = dr * c - di * s, dr * s + di * c
 
 
-@compiled(numba.void(_ROW, _ROW, numba.int64, _TURNS, numba.int64))
+@compiled(numba.void(_ROW, _ROW, numba.int64, _TURNS, numba.int64), exact=True)
 def _pass_of_four(
     a: Float32Array, b: Float32Array, n_leg: int, turns: Float32Array, number: int
 ) -> None:
@@ -120,7 +125,7 @@ def _pass_of_four(
             b[o + _THREE * _L], b[o + _THREE * _L + _I] = xr * c3 - xi * s3, xr * s3 + xi * c3
 
 
-@compiled(numba.void(_ROW, _PLACES, _PAIRS, numba.int64, _ROWS))
+@compiled(numba.void(_ROW, _PLACES, _PAIRS, numba.int64, _ROWS), exact=True)
 def _powers(
     a: Float32Array, places: IntArray, halves: Float32Array, first: int, power: Float32Array
 ) -> None:
@@ -143,7 +148,8 @@ def _powers(
 @compiled(
     numba.void(
         _ROWS, _ROW, _ROW, _FROZEN, numba.float32, _TURNS, _PLACES, _PAIRS, _ROW, _ROW, _ROWS
-    )
+    ),
+    exact=True,
 )
 def power_spectra(
     hops: Float32Array,
@@ -200,34 +206,20 @@ def power_spectra(
         _powers(a, places, halves, first, power)
 
 
-@compiled(
-    numba.void(_ROW, numba.int64, numba.int64, numba.float64[:, ::1]),
-    "reassoc",  # sums run in lanes
-    "nsz",
-)
-def hop_moments(samples: Float32Array, n_hop: int, n_rest: int, out: Float64Array) -> None:
-    """Sum the samples of each hop, and their squares, in double precision about the first of all.
-
-    Parameters
-    ----------
-    samples : (n_hops * n_hop,) float32 array
-    n_hop, n_rest : int
-        ``n_rest < n_hop``.
-    out : (n_hops, 4) float64 array
-        Becomes the sum and the sum of squares of the first `n_rest` samples, then of all.
-    """
-    origin = np.float64(samples[0])
-    for hop in range(len(out)):
-        part = samples[hop * n_hop : (hop + 1) * n_hop]
-        total, squares = 0.0, 0.0
-        for n in range(n_rest):
-            x = np.float64(part[n]) - origin
-            total += x
-            squares += x * x
-        out[hop, 0], out[hop, 1] = total, squares
-        total, squares = 0.0, 0.0
-        for n in range(n_rest, n_hop):
-            x = np.float64(part[n]) - origin
-            total += x
-            squares += x * x
-        out[hop, 2], out[hop, 3] = out[hop, 0] + total, out[hop, 1] + squares
+@compiled(numba.void(_ROWS, numba.int64, numba.float64[:, ::1]), exact=True)
+def hop_moments(hops: Float32Array, n_rest: int, out: Float64Array) -> None:
+    """Do what `voicegmm.features.stretch.hop_moments` does."""
+    n_hop, n_columns = hops.shape
+    origin = np.float64(hops[0, 0])
+    total, squares = out[2], out[3]
+    for column in range(n_columns):
+        total[column], squares[column] = 0.0, 0.0
+    for n in range(n_hop):
+        if n == n_rest:
+            for column in range(n_columns):
+                out[0, column], out[1, column] = total[column], squares[column]
+        row = hops[n]
+        for column in range(n_columns):
+            x = np.float64(row[column]) - origin
+            total[column] += x
+            squares[column] += x * x

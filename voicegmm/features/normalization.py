@@ -6,7 +6,7 @@ import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import at_least, finite_frames, one_of, within
-from voicegmm.features.blocks import blocks
+from voicegmm.features.blocks import blocks, deviations
 from voicegmm.features.warping import decorrelate, warp
 
 WARPING = ("warping", "gaussianization")
@@ -120,19 +120,19 @@ def slide(frames: Float32Array, options: NormalizationOptions, rows: slice) -> F
 
 
 def _over_the_whole(frames: Float32Array, variance: bool) -> Float32Array:
-    from voicegmm.features.column_kernel import column_moments, rescale  # compiled
-
-    frames = np.ascontiguousarray(frames)
     # About a frame: of equal ones all differences are exactly zero.
     origin = frames[0].astype(np.float64)
-    moments = np.zeros((2, frames.shape[1]))
-    column_moments(frames, origin, moments)
-    mean, squares = moments / len(frames)
-    scale = np.ones(frames.shape[1])
+    total, squares = np.zeros((2, frames.shape[1]))
+    for _, part in deviations(frames, origin):
+        total += part.sum(axis=0)
+        squares += np.square(part, out=part).sum(axis=0)
+    mean = total / len(frames)
+    scale: float | Float64Array = 1.0
     if variance:
-        scale = 1 / np.sqrt(np.maximum(squares - mean**2, _VARIANCE_FLOOR))
+        scale = 1 / np.sqrt(np.maximum(squares / len(frames) - mean**2, _VARIANCE_FLOOR))
     result = np.empty_like(frames)
-    rescale(frames, origin + mean, scale, result)
+    for rows, part in deviations(frames, origin + mean):
+        np.multiply(part, scale, out=result[rows], casting="same_kind")
     return result
 
 

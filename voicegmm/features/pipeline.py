@@ -17,8 +17,9 @@ from voicegmm.audio.framing import first_sample
 from voicegmm.audio.reading import Recording
 from voicegmm.audio.resampling import resample
 from voicegmm.audio.signal import HIGHEST_RATE, LOWEST_RATE, Signal
-from voicegmm.features.analysis import Analyzer, analyze, check_filtering
+from voicegmm.features.analysis import analyze, check_filtering
 from voicegmm.features.deltas import DeltaOptions, with_deltas
+from voicegmm.features.loading import load
 from voicegmm.features.normalization import NormalizationOptions, normalize
 from voicegmm.features.pitch import PitchOptions, pitch
 from voicegmm.features.plan import prepare
@@ -206,7 +207,7 @@ class Pipeline:
 
     def load(self) -> None:
         """Load what the first recording would wait for: workers that are forked then share it."""
-        Analyzer(self.options.sample_rate, self.options.static, self.options.rasta)
+        load()
 
     def extract_file(
         self,

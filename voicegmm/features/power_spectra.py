@@ -6,12 +6,12 @@ from functools import lru_cache
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, FloatArray, IntArray, frozen
+from voicegmm.features.loading import compiled_for
 from voicegmm.features.plan import Plan, precision
 from voicegmm.features.spectral import power
 from voicegmm.features.static_options import StaticOptions
-from voicegmm.features.stretch import Stretch
+from voicegmm.features.stretch import LANES, Stretch
 
-LANES = 32  # frames side by side
 SHORTEST, LONGEST = 32, 8192  # transforms that the compiled loops know, in samples
 # They work on rows of `LANES` numbers, in four legs for real and four for imaginary parts. From one
 # leg to the next are so many numbers: 16 more than its rows, for the cache's sake.
@@ -35,24 +35,89 @@ class _SideBySide:
     """In float32, for transforms of a power of two."""
 
     def __init__(self, plan: Plan, options: StaticOptions) -> None:
-        from voicegmm.features import kernel  # compiled, and so loaded only now
-
-        self._transform, self._plan, self._options = kernel.power_spectra, plan, options
-        self._tables = _turns(plan.n_fft), _places(plan.n_fft), _halves(plan.n_fft)
+        self._plan, self._options = plan, options
         self._scratch = np.zeros((2, 2 * IMAGINARY), np.float32)
         self._power = np.empty((plan.n_fft // 2 + 1, 0), np.float32)
 
     def __call__(self, stretch: Stretch) -> FloatArray:
-        plan, n_columns = self._plan, -(-stretch.n_frames // LANES) * LANES
-        if self._power.shape[1] != n_columns:
-            self._power = np.empty((plan.n_fft // 2 + 1, n_columns), np.float32)
-        hops, means, starts = stretch.side_by_side(n_columns)
+        n_fft = self._plan.n_fft
+        hops, means, starts = stretch.side_by_side()
+        if self._power.shape[1] != len(means):
+            self._power = np.empty((n_fft // 2 + 1, len(means)), np.float32)
         emphasis = np.float32(self._options.preemphasis)
-        scratch, out = self._scratch, self._power
-        self._transform(
-            hops, means, starts, plan.window, emphasis, *self._tables, scratch[0], scratch[1], out
-        )
+        tables = _turns(n_fft), _places(n_fft), _halves(n_fft)
+        kernel = compiled_for(stretch.n_frames)
+        if kernel is None:
+            frames = _weighed(hops, means, starts, self._plan.window, emphasis)
+            _transformed(frames, tables[0], _rows(n_fft), tables[2], self._power)
+        else:
+            given = hops, means, starts, self._plan.window, emphasis
+            kernel.power_spectra(*given, *tables, *self._scratch, self._power)
         return self._power[:, : stretch.n_frames].T
+
+
+def _weighed(
+    hops: Float32Array,
+    means: Float32Array,
+    starts: Float32Array,
+    window: Float32Array,
+    emphasis: np.float32,
+) -> Float32Array:
+    """Emphasize and weigh frames, in columns: (len(window), n_frames)."""
+    n_hop, n_window, n_frames = len(hops), len(window), len(means)
+    frames = np.empty((n_window, n_frames), np.float32)
+    for column, first in enumerate(range(0, n_window, n_hop)):
+        part = frames[first : first + n_hop]
+        part[:] = hops[: len(part), column : column + n_frames]
+    frames[1:] -= emphasis * frames[:-1]
+    frames[1:] -= means
+    frames[0] = starts
+    frames *= window[:, None]
+    return frames
+
+
+def _transformed(
+    frames: Float32Array,
+    turns: Float32Array,
+    rows: IntArray,
+    halves: Float32Array,
+    power: Float32Array,
+) -> None:
+    """Compute the power spectra of frames in columns: `voicegmm.features.kernel` in numpy."""
+    n, n_frames = len(rows) - 1, frames.shape[1]
+    re, im = np.zeros((2, n, n_frames), np.float32)
+    re[: len(frames[::2])], im[: len(frames[1::2])] = frames[::2], frames[1::2]
+    for radix, turn in zip(_radices(n), turns, strict=True):
+        to_re, to_im = np.empty_like(re), np.empty_like(im)
+        legs = np.split(re, radix), np.split(im, radix)
+        for leg, (x, y) in enumerate(_PASSES[radix](*legs)):
+            if leg:
+                c, s = turn[: n // radix, 2 * leg - 2 : 2 * leg].T[:, :, None]
+                x, y = x * c - y * s, x * s + y * c
+            to_re[leg::radix], to_im[leg::radix] = x, y
+        re, im = to_re, to_im
+    xr, xi, yr, yi = re[rows], im[rows], re[rows[::-1]], im[rows[::-1]]
+    c, s = halves.T[:, :, None]
+    re = (xr + yr) + (c * (xi + yi) + s * (xr - yr))
+    im = (xi - yi) + (s * (xi + yi) - c * (xr - yr))
+    np.multiply(np.float32(0.25), re * re + im * im, out=power)
+
+
+_Rows = list[Float32Array]
+_Pairs = list[tuple[Float32Array, Float32Array]]
+
+
+def _of_two(re: _Rows, im: _Rows) -> _Pairs:
+    return [(re[0] + re[1], im[0] + im[1]), (re[0] - re[1], im[0] - im[1])]
+
+
+def _of_four(re: _Rows, im: _Rows) -> _Pairs:
+    pr, pi, qr, qi = re[0] + re[2], im[0] + im[2], re[0] - re[2], im[0] - im[2]
+    rr, ri, tr, ti = re[1] + re[3], im[1] + im[3], re[1] - re[3], im[1] - im[3]
+    return [(pr + rr, pi + ri), (qr + ti, qi - tr), (pr - rr, pi - ri), (qr - ti, qi + tr)]
+
+
+_PASSES = {2: _of_two, 4: _of_four}
 
 
 class _OneByOne:
@@ -103,8 +168,8 @@ def _turns(n_fft: int) -> Float32Array:
 
 
 @lru_cache(maxsize=8)
-def _places(n_fft: int) -> IntArray:
-    """Compute where each frequency stands after the passes: its digits in reverse order.
+def _rows(n_fft: int) -> IntArray:
+    """Compute the row of each frequency after the passes: its digits in reverse order.
 
     The first comes once more behind the last: frequencies go round.
     """
@@ -113,7 +178,13 @@ def _places(n_fft: int) -> IntArray:
     for radix in _radices(n):
         left, digit = np.divmod(left, radix)
         row = row * radix + digit
-    leg, within = np.divmod(row, n // 4)
+    return frozen(row, np.int64)
+
+
+@lru_cache(maxsize=8)
+def _places(n_fft: int) -> IntArray:
+    """Compute where the compiled loops have each frequency."""
+    leg, within = np.divmod(_rows(n_fft), n_fft // 8)
     return frozen(leg * LEG + within * LANES, np.int64)
 
 

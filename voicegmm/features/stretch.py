@@ -6,14 +6,16 @@ from functools import cached_property
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, FloatArray
+from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray
 from voicegmm._base.errors import DataError
 from voicegmm.audio.framing import FrameCutter
 from voicegmm.audio.signal import check_finite, in_blocks
+from voicegmm.features.loading import compiled_for
 from voicegmm.features.plan import Plan, precision
 from voicegmm.features.static_options import EPSILON, INT16_SCALE, StaticOptions
 
 STRETCH_FRAMES = 256  # few enough that what is computed from them stays in the cache
+LANES = 32  # frames stand side by side in multiples of so many
 _PIECE = 1 << 19  # samples that are checked and cut at once
 # Beyond this a power spectrum might not fit into float32.
 _LOUDEST = 1e6
@@ -101,33 +103,33 @@ class Stretch:
         out[len(together) * n_rows :] *= windows[0]
         return out
 
-    def side_by_side(self, n_columns: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def side_by_side(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Give the samples beneath the frames hop after hop, in columns, and what each frame needs.
-
-        Parameters
-        ----------
-        n_columns : int
-            As many as there are frames, or more: of zeros.
 
         Returns
         -------
         hops : (n_hop, n_columns + n_window // n_hop) float array
-            Not emphasized, their means still in them.
+            Not emphasized, their means still in them. There are as many columns as frames, and
+            more, of zeros, up to a multiple of 32.
         means : (n_columns,) float array
             What is to be taken out of each frame after emphasis.
         starts : (n_columns,) float array
             The first samples of the frames, emphasized, without their means.
         """
-        plan, n = self._plan, self.n_frames
-        c = self._samples.dtype.type(self._options.preemphasis)
-        n_hops = len(self._samples) // plan.n_hop
-        hops = np.empty((plan.n_hop, n_columns + n_hops - n), self._samples.dtype)
-        hops[:, :n_hops] = self._samples.reshape(n_hops, plan.n_hop).T
-        hops[:, n_hops:] = 0
-        of_frames = np.zeros((2, n_columns), self._samples.dtype)
+        n, c = self.n_frames, self._samples.dtype.type(self._options.preemphasis)
+        of_frames = np.zeros((2, -(-n // LANES) * LANES), self._samples.dtype)
         of_frames[0, :n] = (1 - c) * self._means
         of_frames[1, :n] = self._starts(c)
-        return hops, of_frames[0], of_frames[1]
+        return self._hops, of_frames[0], of_frames[1]
+
+    @cached_property
+    def _hops(self) -> FloatArray:
+        n_hop, n = self._plan.n_hop, self.n_frames
+        n_hops = len(self._samples) // n_hop
+        hops = np.empty((n_hop, n_hops - n + -(-n // LANES) * LANES), self._samples.dtype)
+        hops[:, :n_hops] = self._samples.reshape(n_hops, n_hop).T
+        hops[:, n_hops:] = 0
+        return hops
 
     def _starts(self, c: np.floating) -> FloatArray:
         """Emphasize the first sample of each frame."""
@@ -155,22 +157,21 @@ class Stretch:
         -------
         (n_frames,) float64 array
         """
-        from voicegmm.features.kernel import hop_moments  # compiled: loaded only now
-
         plan, n = self._plan, self.n_frames
         if not n:
             return np.zeros(0)
         n_whole, n_rest = divmod(plan.n_window, plan.n_hop)
-        moments = np.empty((len(self._samples) // plan.n_hop, 4))
-        samples = self._samples.astype(np.float32, copy=False)
-        hop_moments(samples, plan.n_hop, n_rest, moments)
+        hops = self._hops.astype(np.float32, copy=False)
+        moments = np.empty((4, hops.shape[1]))
+        job = compiled_for(n)
+        (job.hop_moments if job else hop_moments)(hops, n_rest, moments)
         # The mean of squares less the square of the mean: in double precision, and about one of
         # the samples, so that an offset costs no digits.
-        sums = moments[n_whole:, :2].copy()
+        sums, squares = moments[:2, n_whole : n_whole + n]
         for start in range(n_whole):
-            sums += moments[start : start + n, 2:]
-        energy = sums[:, 1] - sums[:, 0] ** 2 / plan.n_window
-        return np.asarray(np.log(np.maximum(energy, EPSILON)))
+            sums = sums + moments[2, start : start + n]
+            squares = squares + moments[3, start : start + n]
+        return np.asarray(np.log(np.maximum(squares - sums**2 / plan.n_window, EPSILON)))
 
     def _cut(self, samples: FloatArray) -> FloatArray:
         """Cut samples as long as those beneath these frames into frames, without copying them."""
@@ -190,6 +191,27 @@ class Stretch:
             for start in range(n_whole):
                 sums += of_hops[start : start + n]
         return sums
+
+
+def hop_moments(hops: Float32Array, n_rest: int, out: Float64Array) -> None:
+    """Sum the samples of each hop, and their squares, in double precision about the first of all.
+
+    Parameters
+    ----------
+    hops : (n_hop, n_columns) float32 array
+        A hop in each column.
+    n_rest : int
+        Less than `n_hop`.
+    out : (4, n_columns) float64 array
+        Becomes the sum and the sum of squares of the first `n_rest` samples, then of all.
+    """
+    about = hops.astype(np.float64)
+    about -= about[0, 0]
+    np.add.reduce(about[:n_rest], axis=0, out=out[0])
+    np.add.reduce(about, axis=0, out=out[2])
+    np.square(about, out=about)
+    np.add.reduce(about[:n_rest], axis=0, out=out[1])
+    np.add.reduce(about, axis=0, out=out[3])
 
 
 class FrameFeed:
