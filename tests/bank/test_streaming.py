@@ -158,6 +158,7 @@ def test_what_cannot_be_heard_is_refused_and_changes_nothing(bank, speech):
         bank.verifier("Nobody")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_what_was_heard(bank, speech):
     verifier = bank.verifier("v003")
     verifier.push(speech)

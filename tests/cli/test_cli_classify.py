@@ -78,6 +78,7 @@ def test_strangers_get_their_sex(typed, classes, voices):
     assert "closed set: a voice that is none of female, male gets one of these names too" in out
 
 
+@pytest.mark.slow
 def test_other_recordings_measure_it(typed, classes, voices, folder, tmp_path):
     for speaker in sorted((voices / "wavs").glob("b*"))[:6]:
         sex = "female" if int(speaker.name[1:]) % 2 else "male"

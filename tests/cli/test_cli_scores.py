@@ -277,6 +277,7 @@ def test_compare_in_json(typed, tmp_path):
     assert [found["first"], found["second"]] == values
 
 
+@pytest.mark.slow
 def test_convert_and_evaluate_give_the_same_figures_in_every_kind(typed, tmp_path):
     (scores,) = written(tmp_path, ["a.tsv"], 1)
     few = ("--replicates", 0, "--json")

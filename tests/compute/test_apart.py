@@ -37,6 +37,7 @@ def test_each_item_has_its_process_and_its_outcome():
     assert "exit code 3" in found["leave"].error
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_no_other_with_it():
     found = dict(map_apart(_do, ["die", "fine"]))
     assert "killed by signal 9" in found["die"].error

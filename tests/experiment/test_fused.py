@@ -55,6 +55,7 @@ def done(recipe, voices, tmp_path_factory):
         return run_recipe(load_recipe(str(recipe)), voices, out, n_workers=2)
 
 
+@pytest.mark.slow
 def test_the_fused_score_is_what_the_fusion_makes_of_the_systems(done):
     fusion = load_fusion(done.folder / "fusion.h5")
     assert fusion.systems == ("wide", "mean")
@@ -69,6 +70,7 @@ def test_the_fused_score_is_what_the_fusion_makes_of_the_systems(done):
     assert not np.allclose(tables[0].scores, tables[1].scores)
 
 
+@pytest.mark.slow
 def test_the_fusion_is_learned_from_background_speakers_alone(done, voices):
     background = set((voices / "lists" / "ubm.txt").read_text().split("\n"))
     for folder in (done.folder, done.folder / "systems" / "wide", done.folder / "systems" / "mean"):
@@ -79,6 +81,7 @@ def test_the_fusion_is_learned_from_background_speakers_alone(done, voices):
     assert fusion.n_targets + fusion.n_nontargets == len(learned_from)
 
 
+@pytest.mark.slow
 def test_results_and_report_tell_of_each_system(done):
     results = json.loads((done.folder / "results.json").read_text())
     assert list(results["systems"]) == ["wide", "mean"]
@@ -100,6 +103,7 @@ def test_results_and_report_tell_of_each_system(done):
     assert config["systems"]["mean"]["features"]["normalization"]["method"] == "mean"
 
 
+@pytest.mark.slow
 def test_recordings_that_no_system_could_use_are_told_once(done, tmp_path):
     results = {}
     for name in ("wide", "mean"):

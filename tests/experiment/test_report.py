@@ -297,6 +297,7 @@ def test_uncalibrated_scores_are_called_so(hostile):
     assert "Bayes threshold" not in page.text
 
 
+@pytest.mark.slow
 def test_same_inputs_give_the_same_bytes(run):
     first = (run / "report.html").read_bytes()
     stages = json.loads((run / "stages.json").read_text("utf-8"))
@@ -306,6 +307,7 @@ def test_same_inputs_give_the_same_bytes(run):
     assert (run / "report.html").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_score_table_alone_gives_the_same_page_without_the_run(tmp_path):
     table = make_table()
     write_score_report(tmp_path / "r.html", table, figures_of(table, 0), "scores.tsv")

@@ -47,6 +47,7 @@ def test_a_run_leaves_everything_in_its_folder(done):
     assert config["ubm"]["n_components"] == 16
 
 
+@pytest.mark.slow
 def test_another_run_with_other_workers_gives_the_same_bytes(done, no_figures, voices, tmp_path):
     again = run_recipe(load_recipe("demo", SETTINGS), voices, tmp_path / "r", n_workers=1)
     for name in ("scores.tsv", "results.json", "ubm.h5", "speakers.h5", "calibration.json"):
@@ -216,6 +217,7 @@ def test_lists_that_cannot_do_are_refused_before_any_work(
     assert not (tmp_path / "out/features.h5").exists()
 
 
+@pytest.mark.slow
 def test_a_recipe_with_a_prepare_file(voices, no_figures, tmp_path, capsys):
     (tmp_path / "prepare.py").write_text(
         "import shutil\n"

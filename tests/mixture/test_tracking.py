@@ -305,6 +305,7 @@ def test_a_frame_without_points_leaves_all_where_they_were_expected():
 # ----------------------------------------------------------------------------------- forecasts
 
 
+@pytest.mark.slow
 def test_forecasts_come_true_as_often_as_their_covariance_says():
     # A walk drawn from the very model: squared errors over their expectation average to 1.
     options = replace(OPTIONS, motion=MotionOptions(acceleration_std=0.1, speed_std=0.5))

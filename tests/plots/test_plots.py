@@ -166,6 +166,7 @@ def test_det_marks_stay_inside_for_systems_without_errors_or_without_use():
         plots.to_svg(figure)
 
 
+@pytest.mark.slow
 def test_det_labels_do_not_touch():
     for d in (0.5, 3, 8, 20, 40):
         figure = plots.det({"x": system(d, 3000)})

@@ -39,6 +39,7 @@ def test_what_the_readme_says_of_mixtures_runs_as_shown():
     assert names["more"].shape == (100, 2)
 
 
+@pytest.mark.slow
 def test_soft_clusters_beat_k_means_and_know_their_errors(capsys, tmp_path):
     figures = figures_of("soft_clustering", capsys, tmp_path, "--customers", "800")
     assert figures["ari_mixture"] > figures["ari_kmeans"] + 0.2

@@ -172,6 +172,7 @@ assert "clipped" in summary.notes["ö 4.wav"]
 """
 
 
+@pytest.mark.slow
 def test_forks_die_are_stopped_go_on_and_give_the_same_bytes(paths, tmp_path):
     _, whole = uninterrupted(paths, tmp_path)
     out, folder = tmp_path / "f.h5", tmp_path / "wavs"
