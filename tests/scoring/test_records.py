@@ -31,8 +31,8 @@ from voicegmm.scoring import (
     score_recording,
     score_trials,
 )
+from voicegmm.scoring.background import digest_of
 from voicegmm.scoring.frames import distinct, distinct_by_speaker
-from voicegmm.scoring.models import digest_of
 from voicegmm.store import load_voices, save_voices
 
 NOON = "2026-01-31T12:00:00Z"

@@ -38,9 +38,9 @@ from voicegmm.scoring import (
     train_background,
     usable,
 )
+from voicegmm.scoring.background import training_of
 from voicegmm.scoring.frames import contents_of, distinct
 from voicegmm.scoring.identification import rate_of
-from voicegmm.scoring.models import training_of
 from voicegmm.scoring.records import checked_time
 from voicegmm.store import FeatureStore, extract_to_store
 

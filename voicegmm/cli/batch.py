@@ -212,8 +212,8 @@ def adapt(
     from voicegmm._base.reasons import together
     from voicegmm.corpus import read_models, read_speakers
     from voicegmm.scoring import Calibrated, SpeakerOptions, calibrate, make_voices
+    from voicegmm.scoring.background import training_of
     from voicegmm.scoring.frames import check_files
-    from voicegmm.scoring.models import training_of
     from voicegmm.store import FeatureStore, load_background, save_voices
 
     check_output(out, ubm, store, enrollments, background)

@@ -163,8 +163,8 @@ class Stretch:
         n_whole, n_rest = divmod(plan.n_window, plan.n_hop)
         hops = self._hops.astype(np.float32, copy=False)
         moments = np.empty((4, hops.shape[1]))
-        job = compiled_for(n)
-        (job.hop_moments if job else hop_moments)(hops, n_rest, moments)
+        loops = compiled_for(n)
+        (loops.hop_moments if loops else hop_moments)(hops, n_rest, moments)
         # The mean of squares less the square of the mean: in double precision, and about one of
         # the samples, so that an offset costs no digits.
         sums, squares = moments[:2, n_whole : n_whole + n]

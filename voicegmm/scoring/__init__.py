@@ -7,6 +7,12 @@ from voicegmm.scoring.alignment import (
     fused_held_out,
     learn_fusion_of,
 )
+from voicegmm.scoring.background import (
+    BackgroundModel,
+    ForeignTraining,
+    UbmOptions,
+    train_background,
+)
 from voicegmm.scoring.calibration import (
     Calibration,
     CalibrationOptions,
@@ -65,14 +71,7 @@ from voicegmm.scoring.identification import (
 from voicegmm.scoring.kernels import supervector_kernel
 from voicegmm.scoring.linear import linear_scores
 from voicegmm.scoring.long_lists import ScoredList, score_long_list
-from voicegmm.scoring.models import (
-    BackgroundModel,
-    ForeignTraining,
-    SpeakerModels,
-    UbmOptions,
-    enroll,
-    train_background,
-)
+from voicegmm.scoring.models import SpeakerModels, enroll
 from voicegmm.scoring.normalization import (
     CohortScores,
     ScoreNormalizationOptions,

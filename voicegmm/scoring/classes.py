@@ -23,8 +23,8 @@ from voicegmm.mixture import (
     collector,
     log_density,
 )
+from voicegmm.scoring.background import UbmOptions, digest_of, train_background
 from voicegmm.scoring.frames import FrameLibrary, check_front_end, usable
-from voicegmm.scoring.models import UbmOptions, digest_of, train_background
 
 
 @dataclass(frozen=True)

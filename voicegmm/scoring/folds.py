@@ -27,10 +27,11 @@ from voicegmm._base.errors import DataError
 from voicegmm.corpus import Enrollment, Trials
 from voicegmm.metrics import empirical_bounds
 from voicegmm.mixture import MapOptions
+from voicegmm.scoring.background import UbmOptions, train_background
 from voicegmm.scoring.calibration import Calibration, CalibrationOptions, train_calibration
 from voicegmm.scoring.cohort import cohort_size, make_cohort
 from voicegmm.scoring.frames import OK, FrameLibrary, distinct_by_speaker
-from voicegmm.scoring.models import SpeakerModels, UbmOptions, enroll, train_background
+from voicegmm.scoring.models import SpeakerModels, enroll
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.trials import score_trials

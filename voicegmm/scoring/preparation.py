@@ -8,11 +8,12 @@ from voicegmm._base.checks import at_least
 from voicegmm._base.errors import DataError
 from voicegmm.corpus import Enrollment
 from voicegmm.mixture import MapOptions
+from voicegmm.scoring.background import BackgroundModel, UbmOptions
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.cohort import cohort_size, make_cohort
 from voicegmm.scoring.folds import FoldOptions, rehearse
 from voicegmm.scoring.frames import FrameLibrary, contents_of, usable
-from voicegmm.scoring.models import BackgroundModel, UbmOptions, enroll
+from voicegmm.scoring.models import enroll
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.voices import Voices

@@ -19,9 +19,10 @@ from voicegmm.corpus import Trials
 from voicegmm.features import FrontEnd
 from voicegmm.mixture import DiagonalGMM, MapOptions
 from voicegmm.mixture.collection import workers_for
+from voicegmm.scoring.background import BackgroundModel
 from voicegmm.scoring.frames import FrameLibrary
 from voicegmm.scoring.methods import Job, Scorer, ready
-from voicegmm.scoring.models import BackgroundModel, SpeakerModels
+from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.supervectors import Test
 

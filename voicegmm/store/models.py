@@ -27,7 +27,7 @@ from voicegmm.scoring import (
     UbmOptions,
     Voices,
 )
-from voicegmm.scoring.models import digest_of
+from voicegmm.scoring.background import digest_of
 from voicegmm.scoring.records import Removal
 from voicegmm.store.hdf5 import (
     damage_named,

@@ -7,7 +7,7 @@ import numpy as np
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json
 from voicegmm.mixture import Statistics
-from voicegmm.scoring.models import digest_of
+from voicegmm.scoring.background import digest_of
 from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_array
 
 STATISTICS_FORMAT, STATISTICS_VERSION = "voicegmm/statistics", 2  # the first: all are sealed

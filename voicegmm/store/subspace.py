@@ -10,7 +10,7 @@ from voicegmm._base.arrays import FloatArray
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json
 from voicegmm.mixture import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
-from voicegmm.scoring.models import digest_of
+from voicegmm.scoring.background import digest_of
 from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_array
 from voicegmm.store.models import read_options
 from voicegmm.subspace import (
