@@ -1,12 +1,12 @@
 """The recipes' prepare.py: one protocol from both layouts, and what they refuse."""
 
 import csv
-import importlib.util
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recipe_scripts import RECIPES, prepared
 
 from voicegmm._base.errors import ListError
 from voicegmm.corpus import (
@@ -20,22 +20,6 @@ from voicegmm.corpus import (
     speaker_of,
 )
 from voicegmm.experiment import load_recipe
-
-RECIPES = Path(__file__).parents[2] / "recipes"
-
-
-def load(corpus):
-    place = RECIPES / corpus / "prepare.py"
-    specification = importlib.util.spec_from_file_location(f"prepare_{corpus}", place)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def prepared(corpus, data, lists):
-    lists.mkdir(exist_ok=True)
-    load(corpus).prepare(data, lists)
-    return lists
 
 
 def touch(path):

@@ -1,13 +1,12 @@
 """The recipes of public corpora, on tiny trees of the right shape."""
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from recipe_scripts import RECIPES, load, prepared
 from small_corpora import (
     an4,
     asvspoof2019,
@@ -30,22 +29,8 @@ from voicegmm.corpus import (
 )
 from voicegmm.experiment import load_recipe, run_recipe
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 CORPORA = {"voxceleb1": voxceleb1, "librispeech": librispeech, "voxforge": voxforge, "an4": an4,
            "asvspoof2019": asvspoof2019}  # fmt: skip
-
-
-def load(corpus, name="prepare"):
-    specification = importlib.util.spec_from_file_location(name, RECIPES / corpus / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def prepared(corpus, data, lists):
-    lists.mkdir(exist_ok=True)
-    load(corpus).prepare(data, lists)
-    return lists
 
 
 def pairs(trials):

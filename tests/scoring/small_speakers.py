@@ -2,9 +2,17 @@
 
 import numpy as np
 
-from voicegmm.features import PipelineOptions
+from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import DiagonalGMM, MapOptions, accumulate, adapt, sample
 from voicegmm.scoring import BackgroundModel, SpeakerModels
+
+
+def frame_set(frames, weights=None):
+    """Give frames in a row, all of weight 1 unless told otherwise."""
+    n = len(frames)
+    weights = np.ones(n) if weights is None else weights
+    numbers = np.asarray(frames, np.float32), np.asarray(weights, np.float32)
+    return FrameSet(*numbers, np.arange(n, dtype=np.int32), n, 0.01)
 
 
 def draw_gmm(rng, n_components=6, n_dims=4, far=50.0):

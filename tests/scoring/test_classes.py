@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from small_speakers import draw_gmm, joint_by_loops
+from small_speakers import draw_gmm, frame_set, joint_by_loops
 
 from voicegmm._base.errors import DataError, MismatchError, OptionError
 from voicegmm.corpus import ClassRecordings
-from voicegmm.features import DeltaOptions, FrameSet, PipelineOptions, StaticOptions
+from voicegmm.features import DeltaOptions, PipelineOptions, StaticOptions
 from voicegmm.mixture import MapOptions
 from voicegmm.scoring import (
     ClassModel,
@@ -24,15 +24,6 @@ from voicegmm.scoring import (
 )
 
 FRONT_END = PipelineOptions(static=StaticOptions(n_cepstra=4), deltas=DeltaOptions(order=0))
-
-
-def frame_set(frames, weights=None):
-    n = len(frames)
-    weights = np.ones(n) if weights is None else weights
-    return FrameSet(
-        np.asarray(frames, np.float32), np.asarray(weights, np.float32),
-        np.arange(n, dtype=np.int32), n, 0.01,
-    )  # fmt: skip
 
 
 def library(n_speakers=6, n_takes=3, apart=1.0, shared_speakers=False, seed=0):

@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import small_speakers
+from small_speakers import frame_set
 
 from voicegmm._base.errors import ListError
 from voicegmm.corpus import (
@@ -16,7 +17,7 @@ from voicegmm.corpus import (
     split_trials,
     write_trials,
 )
-from voicegmm.features import FrameSet, PipelineOptions
+from voicegmm.features import PipelineOptions
 from voicegmm.mixture import sample
 from voicegmm.scoring import (
     Calibration,
@@ -33,13 +34,6 @@ from voicegmm.scoring import (
 )
 from voicegmm.store import ScoreJournal
 from voicegmm.store import score_journal as journals
-
-
-def frame_set(frames):
-    n = len(frames)
-    return FrameSet(
-        frames.astype(np.float32), np.ones(n, np.float32), np.arange(n, dtype=np.int32), n, 0.01
-    )
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from forging import altered
 from hypothesis import given
 from hypothesis import strategies as st
+from small_speakers import frame_set
 
 from voicegmm._base.errors import MismatchError, OptionError
 from voicegmm.bank import VoiceBank
@@ -15,7 +16,7 @@ from voicegmm.cli.main import voicegmm as command
 from voicegmm.corpus import Trials
 from voicegmm.corpus.trials import write_trials
 from voicegmm.experiment import load_recipe, run_recipe
-from voicegmm.features import FrameSet, Pipeline, PipelineOptions
+from voicegmm.features import Pipeline, PipelineOptions
 from voicegmm.mixture import (
     EmOptions,
     InitialOptions,
@@ -43,12 +44,6 @@ from voicegmm.store import load_voices, new_store, save_voices
 
 ALL = [ScoringOptions(method) for method in METHODS]
 IDS = list(METHODS)
-
-
-def frame_set(frames, weights=None):
-    n = len(frames)
-    weights = np.ones(n, np.float32) if weights is None else weights.astype(np.float32)
-    return FrameSet(frames.astype(np.float32), weights, np.arange(n, dtype=np.int32), n, 0.01)
 
 
 @pytest.fixture(scope="module")

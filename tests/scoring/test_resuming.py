@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import small_speakers
+from small_speakers import frame_set
 
 from voicegmm._base.errors import InUseError, VoicegmmError
 from voicegmm.corpus import Trials
 from voicegmm.corpus.trials import write_trials
-from voicegmm.features import FrameSet, Pipeline, PipelineOptions
+from voicegmm.features import Pipeline, PipelineOptions
 from voicegmm.mixture import density, sample
 from voicegmm.scoring import (
     MemoryFrames,
@@ -29,12 +30,6 @@ from voicegmm.scoring import (
 from voicegmm.scoring.options import METHODS
 from voicegmm.store import ScoreJournal, new_store, save_voices
 from voicegmm.store import score_journal as journals
-
-
-def frame_set(frames):
-    n = len(frames)
-    places = np.arange(n, dtype=np.int32)
-    return FrameSet(frames.astype(np.float32), np.ones(n, np.float32), places, n, 0.01)
 
 
 @dataclass(frozen=True, eq=False)
