@@ -7,15 +7,15 @@ from voicegmm._base.errors import OptionError
 from voicegmm.metrics.rates import OperatingPoint
 
 POINTS_OF = {
-    # The NIST Year 2008 Speaker Recognition Evaluation Plan, table 4.
+    # The NIST Year 2008 Speaker Recognition Evaluation Plan.
     "sre08": (OperatingPoint(0.01, 10.0, 1.0),),
-    # The NIST Year 2010 Speaker Recognition Evaluation Plan, table 6: core and 8conv/core.
+    # The NIST Year 2010 Speaker Recognition Evaluation Plan: core and 8conv/core.
     "sre10": (OperatingPoint(0.001),),
     # The NIST Year 2012 Speaker Recognition Evaluation Plan: C_primary is their mean.
     "sre12": (OperatingPoint(0.01), OperatingPoint(0.001)),
-    # NIST 2016 Speaker Recognition Evaluation Plan, table 2; C_primary is their mean.
+    # NIST 2016 Speaker Recognition Evaluation Plan; C_primary is their mean.
     "sre16": (OperatingPoint(0.01), OperatingPoint(0.005)),
-    # NIST 2018 Speaker Recognition Evaluation Plan, table 4, and 2019 (CTS challenge), CMN2.
+    # NIST 2018 Speaker Recognition Evaluation Plan, and 2019 (CTS challenge), CMN2.
     "sre18-cmn2": (OperatingPoint(0.01), OperatingPoint(0.005)),
     "sre19-cmn2": (OperatingPoint(0.01), OperatingPoint(0.005)),
     # The same plans: sound of video (VAST), and the audio-visual part of 2019.
