@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from voicegmm._base.errors import DataError
 from voicegmm.mixture import (
     DiagonalGMM,
-    MapOptions,
     Statistics,
     accumulate,
     density,
@@ -17,7 +16,7 @@ from voicegmm.mixture import (
     sample,
 )
 from voicegmm.scoring import ScoringOptions, linear_scores, log_likelihood_ratios
-from voicegmm.scoring.supervectors import SupervectorProducts
+from voicegmm.scoring.first_order import FirstOrder
 
 F32 = np.dtype(np.float32)
 
@@ -114,20 +113,19 @@ def test_the_compiled_statistics_are_those_of_numpy(seed, n_components, n_dims):
     gmm = small_speakers.draw_gmm(rng, n_components, n_dims)
     frames = sample(gmm, 50, rng)[0].astype(np.float32)
     weights = rng.uniform(0.1, 1, 50)
-    arguments = (gmm, gmm.means[None].astype("f4"), np.ones((1, n_components)), MapOptions())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(density, "FUSED_FROM", 0)
-        fast = SupervectorProducts.of(*arguments, "linear", F32, 1)
+        fast = FirstOrder.of(gmm, F32, 1)
     assert fast.kernel is not None
-    counts, centered, n_frames = fast._first_order(frames, weights)
-    unit = fast.projection.scale / np.sqrt(gmm.variances)
+    counts, centered, n_frames = fast(frames, weights)
+    unit = fast.scale / np.sqrt(gmm.variances)
     exact = accumulate(gmm, frames.astype(float), weights)
     wanted = (exact.first - exact.counts[:, None] * gmm.means) / np.sqrt(gmm.variances)
     np.testing.assert_allclose(counts, exact.counts, atol=2e-4)
     np.testing.assert_allclose(centered * unit, wanted, atol=2e-3)
     assert n_frames == pytest.approx(weights.sum())
-    plain = SupervectorProducts.of(*arguments, "linear", F32, 1)
-    np.testing.assert_allclose(plain._first_order(frames, weights)[1] * unit, wanted, atol=2e-3)
+    plain = FirstOrder.of(gmm, F32, 1)
+    np.testing.assert_allclose(plain(frames, weights)[1] * unit, wanted, atol=2e-3)
 
 
 def test_frames_that_single_precision_cannot_hold(monkeypatch):

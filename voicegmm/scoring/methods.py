@@ -10,9 +10,10 @@ from voicegmm._base.arrays import Float64Array, IntArray
 from voicegmm.compute import ordered_map
 from voicegmm.mixture import MeanShifts
 from voicegmm.scoring import top_components
+from voicegmm.scoring.first_order import Test
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
-from voicegmm.scoring.supervectors import Batch, SupervectorProducts, Test
+from voicegmm.scoring.supervectors import Batch, SupervectorProducts
 from voicegmm.scoring.top_components import TopShifts
 
 Ratios = Callable[[Sequence[Test], IntArray], Float64Array]

@@ -20,11 +20,11 @@ from voicegmm.features import FrontEnd
 from voicegmm.mixture import DiagonalGMM, MapOptions
 from voicegmm.mixture.collection import workers_for
 from voicegmm.scoring.background import BackgroundModel
+from voicegmm.scoring.first_order import Test
 from voicegmm.scoring.frames import FrameLibrary
 from voicegmm.scoring.methods import Job, Scorer, ready
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions
-from voicegmm.scoring.supervectors import Test
 
 
 class ScoreKeeper(Protocol):

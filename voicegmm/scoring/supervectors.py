@@ -13,29 +13,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
-from voicegmm._base.checks import finite_frames
-from voicegmm._base.errors import DataError
+from voicegmm._base.arrays import Float32Array, Float64Array, IntArray
 from voicegmm.compute import keep_freed_memory, ordered_map
 from voicegmm.mixture import DiagonalGMM, MapOptions, Statistics, adapt, first_from_means
-from voicegmm.mixture.density import (
-    BLOCK,
-    Projection,
-    blocks,
-    in_double,
-    joint_block,
-    responsibilities,
-)
-from voicegmm.mixture.ratios import ready_for
-from voicegmm.mixture.statistics import checked_weights
-
-Test = tuple[FloatArray, FloatArray | None]
-"""Frames, (n_frames, n_dims), and their weights (None: all 1)."""
+from voicegmm.mixture.density import blocks
+from voicegmm.scoring.first_order import FirstOrder, Test
 
 _BATCH = 2**23  # numbers in the vectors that are multiplied at once: the models are read for them
 _MODELS, _NUMBERS = 1024, 2**22  # models, and numbers in them, multiplied at a time
@@ -71,8 +57,8 @@ class SupervectorProducts:
     ----------
     gmm : DiagonalGMM
         The background model.
-    projection : Projection
-        To base 2 where `kernel` is given.
+    first_order : FirstOrder
+        The background model made ready.
     means : (n_models, n_components, n_dims) float32 array
         Of the models.
     method : {"linear", "symmetric", "kl", "bhattacharyya"}
@@ -80,17 +66,14 @@ class SupervectorProducts:
         How a test becomes a model, but with "linear".
     heard : (n_models, n_components, n_dims) float32 array, optional
         The models' own speech: f - n m, per frame; with "symmetric".
-    kernel : module, optional
-        The compiled loops, where the job is worth them.
     """
 
     gmm: DiagonalGMM
-    projection: Projection
+    first_order: FirstOrder
     means: Float32Array
     method: str
     adaptation: MapOptions
     heard: Float32Array | None
-    kernel: ModuleType | None
     spare: list[Float32Array] = field(default_factory=list)  # buffers that no worker uses
 
     @staticmethod
@@ -120,7 +103,6 @@ class SupervectorProducts:
             The size of the whole job, as that of a pass over so many frames: decides whether the
             compiled loops are worth their loading.
         """
-        projection, kernel, _ = ready_for(gmm, dtype, n_frames)
         heard = np.empty_like(means) if method == "symmetric" else None
         if heard is not None:
             for row, (model, count) in enumerate(zip(means, counts, strict=True)):
@@ -129,12 +111,11 @@ class SupervectorProducts:
                 heard[row] = rest / max(float(count.sum()), np.finfo(float).tiny)
         return SupervectorProducts(
             gmm,
-            projection,
+            FirstOrder.of(gmm, dtype, n_frames),
             means,
             method,
             adaptation,
             heard,
-            kernel,
         )
 
     @property
@@ -201,7 +182,7 @@ class SupervectorProducts:
     ) -> Float32Array:
         """Write the vectors of tests to their place: the one the method says, and its reverse."""
         for number, test in enumerate(tests, some.start):
-            counts, centered, n_frames = self._first_order(*read(test))
+            counts, centered, n_frames = self.first_order(*read(test))
             if self.method != "linear":
                 vectors[-1, number] = self._adapted(counts, centered, n_frames)
             if self.method in ("linear", "symmetric"):
@@ -248,89 +229,17 @@ class SupervectorProducts:
         self.spare.append(buffer)
         return np.asarray(product)
 
-    def _first_order(
-        self, frames: FloatArray, frame_weights: FloatArray | None
-    ) -> tuple[Float64Array, Float64Array, float]:
-        """Give a test's n, f - n m in units of `projection`, and number of frames."""
-        frames = finite_frames(frames, self.gmm.n_dims)
-        weights = checked_weights(frame_weights, len(frames))
-        n_frames = float(len(frames)) if weights is None else float(weights.sum())
-        if not n_frames > 0:
-            raise DataError("a test must have one frame at least, this one has none")
-        sums = self._compiled(frames, weights)
-        if sums is None:
-            sums = self._plain(frames, weights)
-        counts, centered = sums
-        centered -= counts[:, None] * self._prior
-        return counts, centered, n_frames
-
-    @cached_property
-    def _scale(self) -> Float64Array:
-        return self.projection.scale.astype(np.float64)
-
-    @cached_property
-    def _prior(self) -> Float64Array:
-        """Give the background's means in units of `projection`."""
-        return np.asarray((self.gmm.means - self.projection.shift) / self._scale)
-
     @cached_property
     def _precisions(self) -> Float64Array:
-        """Give 1 / v, times the unit of `projection`."""
-        return np.asarray(self._scale / self.gmm.variances)
-
-    def _plain(
-        self, frames: FloatArray, weights: Float64Array | None
-    ) -> tuple[Float64Array, Float64Array]:
-        """Sum posteriors, and posteriors times z, by numpy."""
-        gmm, projection = self.gmm, self.projection
-        if self.kernel is not None:  # frames that single precision does not hold
-            frames, projection = frames.astype(np.float64), in_double(gmm, projection)
-        counts, first = np.zeros(gmm.n_components), np.zeros(gmm.means.shape)
-        for block in blocks(len(frames)):
-            expanded, joint = joint_block(gmm, frames[block], projection)
-            posteriors, sums, _ = responsibilities(joint, out=joint)
-            share = (1 if weights is None else weights[block]) / sums
-            z = expanded[:, : gmm.n_dims] * share[:, None].astype(expanded.dtype)
-            counts += share @ posteriors
-            first += (z.T @ posteriors).T
-        return counts, first
-
-    def _compiled(
-        self, frames: FloatArray, weights: Float64Array | None
-    ) -> tuple[Float64Array, Float64Array] | None:
-        """Do the same by compiled loops; None where they cannot."""
-        kernel, projection = self.kernel, self.projection
-        if kernel is None or frames.dtype != np.float32:
-            return None
-        n_rows, n_components = projection.matrix.shape
-        size = min(len(frames), BLOCK)
-        expanded = np.empty((size, n_rows), np.float32)
-        joint = np.empty((size, n_components), np.float32)
-        weight = np.ones(len(frames), np.float32)
-        if weights is not None:
-            weight[:] = weights
-        counts, first = np.zeros(n_components), np.zeros(self.gmm.means.shape)
-        chosen = np.empty(n_components + 1, np.int32)
-        inverse = 1 / projection.scale
-        with np.errstate(over="ignore", invalid="ignore"):
-            for block in blocks(len(frames)):
-                x, y = expanded[: block.stop - block.start], joint[: block.stop - block.start]
-                part = np.ascontiguousarray(frames[block])
-                kernel.expand(part, projection.shift, inverse, x)
-                np.matmul(x, projection.matrix, out=y)
-                n, f = np.zeros(counts.shape, np.float32), np.zeros(first.shape, np.float32)
-                if kernel.first_order(y, y.view(np.int32), weight[block], x, chosen, n, f):
-                    return None
-                counts += n
-                first += f
-        return counts, first
+        """Give 1 / v, times the unit of `first_order`."""
+        return np.asarray(self.first_order.scale / self.gmm.variances)
 
     def _adapted(
         self, counts: Float64Array, centered: Float64Array, n_frames: float
     ) -> Float64Array:
         """Give the offsets of a model of the test over the variances; by "kl" times the weights."""
         gmm = self.gmm
-        first = centered * self._scale + counts[:, None] * gmm.means
+        first = centered * self.first_order.scale + counts[:, None] * gmm.means
         second = np.broadcast_to(np.nan, first.shape)  # of no use: only means are adapted
         statistics = Statistics(counts, first, second, np.nan, n_frames)
         offsets = (adapt(gmm, statistics, self.adaptation).means - gmm.means) / gmm.variances
