@@ -19,7 +19,7 @@ import numpy as np
 from voicegmm.features import FrameSet, Pipeline
 from voicegmm.mixture import Statistics
 from voicegmm.store import FeatureStore, load, new_store, received, save, verify
-from voicegmm.store.hdf5 import stored_digest
+from voicegmm.store.hdf5 import stored_seal
 
 _FRAMES = 3000  # of a recording
 
@@ -53,7 +53,7 @@ def _measured(folder: Path, hours: float, repeats: int) -> dict[str, float]:
 
     found = {"write": _least(write, repeats)}
     found["store_megabytes"] = path.stat().st_size / 1e6
-    found["seal"] = _least(lambda: stored_digest(path), repeats)
+    found["seal"] = _least(lambda: stored_seal(path), repeats)
     found["open"] = _least(lambda: FeatureStore(path).close(), repeats)
     found["open_and_read"] = _least(read, repeats)
     found["verify"] = _least(lambda: verify(path), repeats)

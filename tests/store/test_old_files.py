@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voicegmm._base.errors import FormatError
 from voicegmm.features import DeltaOptions, PipelineOptions, StaticOptions
-from voicegmm.store import FeatureStore, TrainingCheckpoint, describe, load, save
+from voicegmm.store import FeatureStore, TrainingCheckpoint, describe, load, save, verify
 from voicegmm.store.hdf5 import is_sealed
 
 DATA = Path(__file__).with_name("data")
@@ -69,6 +70,26 @@ def test_frames_of_version_1_are_read(old):
         assert store.front_end == PipelineOptions(
             static=StaticOptions(n_cepstra=4), deltas=DeltaOptions(order=0)
         )
+
+
+@pytest.mark.parametrize("name", ["features.h5", "large.h5"])
+def test_frames_of_version_2_are_read(tmp_path, name):
+    """The second was written as if it were large: its seal has a structure and a table."""
+    with zipfile.ZipFile(DATA / "version_2.zip") as archive:
+        path = Path(archive.extract(name, tmp_path))
+    assert (b"structure" in path.read_bytes()[:512]) == (name == "large.h5")
+    with FeatureStore(path) as store:
+        # Typed from what the version that wrote the file read.
+        first = [0.18905338644981384, -0.5227484703063965, -0.41306355595588684, -2.44146728515625]
+        assert store.read(["ö 1.wav"])[0][0].tolist() == first
+        assert store.status("c.wav").status == "too_short"
+        assert not store.digested
+    assert verify(path)[-1] == "8 frames fit their checksums and are finite"
+    content = bytearray(path.read_bytes())
+    content[600] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="damaged"):
+        FeatureStore(path)
 
 
 @pytest.mark.slow

@@ -17,13 +17,14 @@ from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion
 from voicegmm.store.growing import Entry, about_growing
-from voicegmm.store.hdf5 import at_hand, damage_named, open_file, stored_digest
+from voicegmm.store.hdf5 import at_hand, damage_named, open_file, stored_seal
 from voicegmm.store.journal import FORMAT as EXTRACTION_FORMAT
 from voicegmm.store.journal import JournalEntry
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
 from voicegmm.store.receiving import Received
 from voicegmm.store.score_journal import FORMAT as SCORING_FORMAT
 from voicegmm.store.score_journal import ScoreEntry
+from voicegmm.store.sealing import Seal
 from voicegmm.store.statistics import STATISTICS_FORMAT, load_statistics
 from voicegmm.store.subspace import (
     BACK_END_FORMAT,
@@ -71,7 +72,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "fingerprint": str(file.attrs["fingerprint"]),
             "parent": str(file.attrs["parent"]),
             "options": msgspec.json.decode(file.attrs["options"]),
-            "sha256": stored_digest(path),
+            "sha256": seal.sha256 if (seal := stored_seal(path)) else "",
         }
     content = _CONTENTS[kind](path) if kind in _CONTENTS else {}
     return header | content
@@ -99,12 +100,7 @@ def verify(path: str | os.PathLike[str]) -> list[str]:
     path = at_hand(path)
     with open_file(path) as file:
         kind = str(file.attrs["format"])
-    digest = stored_digest(path, check=True)
-    told = [
-        f"the SHA-256 of the whole file fits: {digest}"
-        if digest
-        else "no digest: written by an earlier version; some damage would not be seen"
-    ]
+    told = [_digest_told(stored_seal(path, check=True))]
     if kind not in _CONTENTS:
         raise FormatError(f"{path}: holds {kind}, which this voicegmm does not know; upgrade it")
     if kind == FEATURES_FORMAT:
@@ -113,12 +109,21 @@ def verify(path: str | os.PathLike[str]) -> list[str]:
     return [*told, f"the content fits the fingerprint {file_fingerprint(path)}"]
 
 
+def _digest_told(seal: Seal | None) -> str:
+    if seal is None:
+        return "no digest: written by an earlier version; some damage would not be seen"
+    if seal.kind == 1:
+        return f"the SHA-256 of the whole file fits: {seal.sha256}"
+    return f"the SHA-256 of all but the frames fits: {seal.sha256}"
+
+
 def _verified_features(path: str | os.PathLike[str]) -> list[str]:
     with FeatureStore(path) as store:
         n_frames = store.check_rows()
+        held_to = "digests" if store.digested else "checksums"
         return [
             f"the front end fits the fingerprint {store.fingerprint}",
-            f"{n_frames} frames fit their checksums and are finite",
+            f"{n_frames} frames fit their {held_to} and are finite",
         ]
 
 

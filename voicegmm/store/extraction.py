@@ -28,6 +28,7 @@ from voicegmm.features.pipeline import Segments
 from voicegmm.scoring import MemoryFrames, Status, failure_of
 from voicegmm.store.features import new_store
 from voicegmm.store.journal import ExtractionJournal, KeptFrames, append_entry
+from voicegmm.store.rows import Digested
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -169,7 +170,7 @@ def _extracted_and_left(
 
 def _all_left(
     journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording]
-) -> Generator[FrameSet | Status, None, None]:
+) -> Generator[Digested | Status, None, None]:
     """Extract recordings by the workers of a cluster, and keep them.
 
     Files that grow are not for several machines at once, so the workers do not write to the
@@ -187,9 +188,9 @@ def _all_left(
                 content = left.read_bytes()
                 for recording, result in zip(batch, results, strict=True):
                     if isinstance(result, KeptFrames):
-                        frames = result.within(content, left)
-                        journal.add(recording.file, recording.stamp, frames)
-                        yield frames
+                        found = result.within(content, left)
+                        journal.add(recording.file, recording.stamp, found.frames)
+                        yield found
                     else:
                         yield result
                 left.unlink()
@@ -199,7 +200,7 @@ def _all_left(
 
 def _all_kept(
     journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording], n_workers: int
-) -> Generator[FrameSet | Status, None, None]:
+) -> Generator[Digested | Status, None, None]:
     """Extract recordings and keep them, by the kind of workers that is faster for so much sound."""
     keep_freed_memory()
     if engine_in_force().workers == "dask":
@@ -219,8 +220,9 @@ def _all_kept(
         results = (result for batch in done for result in batch)
         for recording, result in zip(recordings, results, strict=True):
             if isinstance(result, FrameSet):
-                journal.add(recording.file, recording.stamp, result)
-            yield journal.take(result) if isinstance(result, KeptFrames) else result
+                yield Digested(result, journal.add(recording.file, recording.stamp, result))
+            else:
+                yield journal.take(result) if isinstance(result, KeptFrames) else result
 
 
 def _each(function: Callable[[T], R], items: list[T]) -> list[R]:
@@ -251,7 +253,7 @@ def _batches(recordings: list[_Recording], n_bytes: int) -> Iterator[list[_Recor
 
 def _finished(
     journal: ExtractionJournal, pipeline: Pipeline, recordings: list[_Recording], n_workers: int
-) -> Generator[tuple[FrameSet | Status, bool], None, None]:
+) -> Generator[tuple[Digested | Status, bool], None, None]:
     """Give what each recording gives, and whether it had been done before."""
     held = {r.file for r in recordings if journal.holds(r.file, r.stamp)}
     rest = [r for r in recordings if r.file not in held]
@@ -260,11 +262,11 @@ def _finished(
             if recording.file not in held:
                 yield next(new), False
                 continue
-            frames = journal.frames_of(recording.file, recording.stamp)
-            if frames is not None:
-                yield frames, True
+            kept = journal.frames_of(recording.file, recording.stamp)
+            if kept is not None:
+                yield kept, True
             else:  # Damaged in the journal: then once more, here.
-                yield from ((f, False) for f in _all_kept(journal, pipeline, [recording], 1))
+                yield from ((r, False) for r in _all_kept(journal, pipeline, [recording], 1))
 
 
 def extract_to_store(
@@ -338,10 +340,11 @@ def extract_to_store(
             if isinstance(result, Status):
                 failures[file] = result
             else:
-                n_frames += len(result.frames)
-                seconds += result.speech_seconds
-                if result.notes:
-                    notes[file] = "; ".join(result.notes)
+                frames = result.frames
+                n_frames += len(frames.frames)
+                seconds += frames.speech_seconds
+                if frames.notes:
+                    notes[file] = "; ".join(frames.notes)
             if progress:
                 progress(number)
         if paths and len(failures) == len(paths):

@@ -37,17 +37,19 @@ from voicegmm.store.hdf5 import (
 )
 from voicegmm.store.large_files import LargeFile, new_large_file
 from voicegmm.store.receiving import Received
+from voicegmm.store.rows import DIGEST_BYTES, ROW_TYPES, Digested, digest_of_rows, digested
 from voicegmm.store.sealing import SEAL_BYTES, Extent
 
 FORMAT = "voicegmm/features"
-VERSION = 2
+VERSION = 3
 # Small chunks: a checksum is taken of a whole chunk, however little of it is read.
 _CHUNK_ROWS = 512
 _COLUMN_ROWS = 16 * _CHUNK_ROWS
-ROWS = ("frames", "weights", "positions")
+ROWS = tuple(ROW_TYPES)
 """Data sets with one row a frame: nearly all of a store."""
 # Rows that wait for each other: a call of HDF5 takes half a millisecond, however little it writes.
 _WRITE_ROWS = _COLUMN_ROWS
+_DIGESTED_FROM = 3  # the version whose files hold the digest of each recording's rows
 
 
 class FeatureWriter:
@@ -75,8 +77,9 @@ class FeatureWriter:
         self._notes: list[str] = []
         self._totals: list[int] = []
         self._contents: list[str] = []
+        self._digests: list[bytes] = []
 
-    def add(self, file: str, result: FrameSet | Status) -> None:
+    def add(self, file: str, result: FrameSet | Digested | Status) -> None:
         """Append a recording's frames, or the reason why it gave none."""
         self._ids.append(file)
         if isinstance(result, Status):
@@ -84,14 +87,18 @@ class FeatureWriter:
             self._notes.append("")
             self._totals.append(0)
             self._contents.append("")
+            self._digests.append(digest_of_rows([]))
             self._offsets.append(self._offsets[-1])
             return
+        known = result if isinstance(result, Digested) else digested(result)
+        frames = known.frames
         self._statuses.append(Status())
-        self._notes.append("; ".join(result.notes))
-        self._totals.append(result.n_total)
-        self._contents.append(result.content)
-        self._offsets.append(self._offsets[-1] + len(result.frames))
-        self._waiting.append(result)
+        self._notes.append("; ".join(frames.notes))
+        self._totals.append(frames.n_total)
+        self._contents.append(frames.content)
+        self._digests.append(known.sha256)
+        self._offsets.append(self._offsets[-1] + len(frames.frames))
+        self._waiting.append(frames)
         if self._offsets[-1] - self._n_written >= _WRITE_ROWS:
             self._write()
 
@@ -121,6 +128,7 @@ class FeatureWriter:
         write_strings(file, "contents", self._contents)
         file["offsets"] = np.array(self._offsets, np.int64)
         file["n_total"] = np.array(self._totals, np.int64)
+        file["digests"] = np.frombuffer(b"".join(self._digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
@@ -247,6 +255,8 @@ class FeatureStore:
     labels : str
         Fingerprint of the segments that said where there is speech; empty if none did.
     n_dims : int
+    digested : bool
+        Whether each recording's rows have a digest; those of early versions have none.
 
     Raises
     ------
@@ -300,6 +310,10 @@ class FeatureStore:
         self._statuses = [Status(*pair) for pair in zip(statuses, reasons, strict=True)]
         self._offsets = offsets
         self._contents = contents
+        self.digested = int(file.attrs["format_version"]) >= _DIGESTED_FROM
+        self._digests = np.empty((0, DIGEST_BYTES), np.uint8)
+        if self.digested:
+            self._digests = read_array(file, "digests", (n_files, DIGEST_BYTES), np.uint8)
         self._place = {name: place for place, name in enumerate(self.ids)}
         self._weighted = any(
             (weights[start : start + 1_000_000] != 1).any() for start in range(0, n_rows, 1_000_000)
@@ -387,21 +401,35 @@ class FeatureStore:
         Raises
         ------
         FormatError
-            If a checksum does not fit, or a row holds what no row can.
+            If a checksum or digest does not fit, or a row holds what no row can.
         """
-        n_rows = int(self._offsets[-1])
-        for start in range(0, n_rows, _COLUMN_ROWS):
-            stop = min(start + _COLUMN_ROWS, n_rows)
-            with self._reading() as opened:
-                rows = {name: opened[name][start:stop] for name in ROWS}
-            weights = rows["weights"]
-            good = np.isfinite(rows["frames"]).all() and (weights >= 0).all()
-            if not (good and (weights <= 1).all() and (rows["positions"] >= 0).all()):
+        first = 0
+        for end in range(1, len(self.ids) + 1):
+            n_rows = self._offsets[end] - self._offsets[first]
+            if n_rows >= _COLUMN_ROWS or end == len(self.ids):
+                self._check_recordings(first, end)
+                first = end
+        return int(self._offsets[-1])
+
+    def _check_recordings(self, first: int, end: int) -> None:
+        start, stop = self._offsets[first], self._offsets[end]
+        with self._reading() as opened:
+            rows = {name: opened[name][start:stop] for name in ROWS}
+        weights = rows["weights"]
+        good = np.isfinite(rows["frames"]).all() and (weights >= 0).all()
+        if not (good and (weights <= 1).all() and (rows["positions"] >= 0).all()):
+            raise FormatError(
+                f"{self.path}: damaged: rows {start} to {stop} hold a NaN, an infinity or a "
+                "weight outside [0, 1]"
+            )
+        for place in range(first, end if self.digested else first):
+            low, high = self._offsets[place : place + 2] - start
+            digest = digest_of_rows(rows[name][low:high].data for name in ROWS)
+            if digest != self._digests[place].tobytes():
                 raise FormatError(
-                    f"{self.path}: damaged: rows {start} to {stop} hold a NaN, an infinity or a "
-                    "weight outside [0, 1]"
+                    f"{self.path}: damaged: the frames of {self.ids[place]} do not fit their "
+                    "digest; copy or make the file again"
                 )
-        return n_rows
 
     def positions(self, file: str) -> IntArray:
         """Give the number that each kept frame had in its recording."""

@@ -218,15 +218,15 @@ def at_hand(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     return received(path) if _distrusted or not is_sealed(path) else path
 
 
-def stored_digest(path: str | os.PathLike[str], check: bool = False) -> str:
-    """Give the SHA-256 that a file was sealed with, in hex; empty where it has no seal.
+def stored_seal(path: str | os.PathLike[str], check: bool = False) -> Seal | None:
+    """Give the seal of a file, which fits it; None where it has none.
 
     Parameters
     ----------
     path : path
         Of one of our files.
     check : bool
-        Whether to read the whole file and compare.
+        Whether to read the whole file, as far as a seal of the first kind tells of it.
 
     Raises
     ------
@@ -234,8 +234,8 @@ def stored_digest(path: str | os.PathLike[str], check: bool = False) -> str:
         If it does not fit.
     """
     if isinstance(path, Received) and path.image.startswith(SEAL_START):
-        return check_seal(BytesIO(path.image), path, whole=check).sha256
-    return _checked(Path(path), check)[0].sha256 if is_sealed(path) else ""
+        return check_seal(BytesIO(path.image), path, whole=check)
+    return _checked(Path(path), check)[0] if is_sealed(path) else None
 
 
 def decrypted(path: str | os.PathLike[str], passphrase: str) -> Received:

@@ -1,7 +1,6 @@
 """The recordings that an extraction has finished, kept on disk until all of them are."""
 
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +10,10 @@ import numpy as np
 from voicegmm._base.errors import FormatError, VoicegmmError, WorkerError
 from voicegmm.features import FrameSet
 from voicegmm.store.growing import GrowingFile, append, entry_line
+from voicegmm.store.rows import ROW_TYPES, Digested, bytes_of_rows, digest_of_rows
 
-FORMAT, VERSION = "voicegmm/extraction", 2
-_FRAMES, _WEIGHTS, _POSITIONS = np.dtype("<f4"), np.dtype("<f4"), np.dtype("<i4")
+FORMAT, VERSION = "voicegmm/extraction", 3
+_FRAME, _WEIGHT, _POSITION = ROW_TYPES.values()
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,19 @@ class JournalEntry:
     hop_seconds: float
     source: str
     notes: tuple[str, ...]
-    checksum: int
+    sha256: str
     content: str = ""
 
     @property
     def n_bytes(self) -> int:
         """Of its numbers."""
-        per_frame = self.n_dims * _FRAMES.itemsize + _WEIGHTS.itemsize + _POSITIONS.itemsize
-        return self.n_frames * per_frame
+        return self.n_frames * (
+            self.n_dims * _FRAME.itemsize + _WEIGHT.itemsize + _POSITION.itemsize
+        )
+
+    def fits(self, content: bytes) -> bool:
+        """Whether bytes are those that were written."""
+        return digest_of_rows([content]).hex() == self.sha256
 
 
 @dataclass(frozen=True)
@@ -45,23 +50,24 @@ class KeptFrames:
     at: int
     entry: JournalEntry
 
-    def read(self, content: bytes) -> FrameSet:
+    def read(self, content: bytes) -> Digested:
         """Make the frames of those bytes."""
         entry = self.entry
         n, n_values = entry.n_frames, entry.n_frames * entry.n_dims
-        weights_at = n_values * _FRAMES.itemsize
-        return FrameSet(
-            np.frombuffer(content, _FRAMES, n_values).reshape(n, entry.n_dims),
-            np.frombuffer(content, _WEIGHTS, n, weights_at),
-            np.frombuffer(content, _POSITIONS, n, weights_at + n * _WEIGHTS.itemsize),
+        weights_at = n_values * _FRAME.itemsize
+        frames = FrameSet(
+            np.frombuffer(content, _FRAME, n_values).reshape(n, entry.n_dims),
+            np.frombuffer(content, _WEIGHT, n, weights_at),
+            np.frombuffer(content, _POSITION, n, weights_at + n * _WEIGHT.itemsize),
             entry.n_total,
             entry.hop_seconds,
             entry.source,
             entry.notes,
             entry.content,
         )
+        return Digested(frames, bytes.fromhex(entry.sha256))
 
-    def within(self, content: bytes, path: Path) -> FrameSet:
+    def within(self, content: bytes, path: Path) -> Digested:
         """Make the frames of what stands in a file, whose content is given.
 
         Raises
@@ -70,7 +76,7 @@ class KeptFrames:
             If it is damaged.
         """
         numbers = content[self.at : self.at + self.entry.n_bytes]
-        if len(numbers) != self.entry.n_bytes or zlib.crc32(numbers) != self.entry.checksum:
+        if not self.entry.fits(numbers):
             raise FormatError(f"{path}: damaged on its way from a worker; run the command again")
         return self.read(numbers)
 
@@ -114,7 +120,7 @@ class ExtractionJournal:
         kept = self._places.get(file)
         return kept is not None and kept.entry.stamp == stamp
 
-    def frames_of(self, file: str, stamp: str) -> FrameSet | None:
+    def frames_of(self, file: str, stamp: str) -> Digested | None:
         """Give the frames of a recording that was finished, or None; safe to call from threads.
 
         Parameters
@@ -128,19 +134,20 @@ class ExtractionJournal:
             return None
         kept = self._places[file]
         content = self._file.content(kept.at, kept.entry)
-        return kept.read(content) if zlib.crc32(content) == kept.entry.checksum else None
+        return kept.read(content) if kept.entry.fits(content) else None
 
-    def add(self, file: str, stamp: str, frames: FrameSet) -> None:
-        """Keep the frames of a recording.
+    def add(self, file: str, stamp: str, frames: FrameSet) -> bytes:
+        """Keep the frames of a recording, and give the SHA-256 of their rows.
 
         Raises
         ------
         VoicegmmError
             If they cannot be written.
         """
-        self._places[file] = _appended(self._handle, self.path, file, stamp, frames)
+        kept = self._places[file] = _appended(self._handle, self.path, file, stamp, frames)
+        return bytes.fromhex(kept.entry.sha256)
 
-    def take(self, kept: KeptFrames) -> FrameSet:
+    def take(self, kept: KeptFrames) -> Digested:
         """Learn what another process has appended, and give it."""
         self._places[kept.entry.file] = kept
         return kept.read(self._file.content(kept.at, kept.entry))
@@ -176,17 +183,7 @@ def append_entry(
 
 
 def _appended(handle: int, path: Path, file: str, stamp: str, frames: FrameSet) -> KeptFrames:
-    numbers = [
-        np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8).data
-        for array, dtype in (
-            (frames.frames, _FRAMES),
-            (frames.weights, _WEIGHTS),
-            (frames.positions, _POSITIONS),
-        )
-    ]
-    checksum = 0
-    for part in numbers:
-        checksum = zlib.crc32(part, checksum)
+    numbers = bytes_of_rows(frames)
     entry = JournalEntry(
         file,
         stamp,
@@ -196,7 +193,7 @@ def _appended(handle: int, path: Path, file: str, stamp: str, frames: FrameSet) 
         frames.hop_seconds,
         frames.source,
         frames.notes,
-        checksum,
+        digest_of_rows(numbers).hex(),
         frames.content,
     )
     line = memoryview(entry_line(entry))

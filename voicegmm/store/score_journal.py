@@ -29,6 +29,10 @@ class ScoreEntry:
         """Of the scores."""
         return self.n_scores * _SCORES.itemsize
 
+    def fits(self, content: bytes) -> bool:
+        """Whether bytes are those that were written."""
+        return zlib.crc32(content) == self.checksum
+
 
 class ScoreJournal:
     """Keeps scores in the order in which they are computed, beside the table they will become.
@@ -81,7 +85,7 @@ class ScoreJournal:
         n_scores = 0
         for at, entry in entries:
             content = self._file.content(at, entry)
-            if entry.first != n_scores or zlib.crc32(content) != entry.checksum:
+            if entry.first != n_scores or not entry.fits(content):
                 break
             whole.append(content)
             n_scores += entry.n_scores

@@ -3,8 +3,8 @@
 The library takes a file at its word: single flipped bits gave wrong content without a word, endless
 loops and crashes. So the first 512 bytes of each of our files, which HDF5 leaves to its users, tell
 how long the rest is and its SHA-256, and they are checked before the library sees the file. A file
-larger than `WHOLE_UP_TO` would take too long to read at every opening: there the digest is checked
-of all but the chunks of its frames, which carry a checksum each.
+larger than `WHOLE_UP_TO` would take too long to read at every opening: there the digest is of all
+but the chunks of its frames, which carry a checksum each, and whose digests are among the rest.
 
 A seal finds damage, not malice: who changes a file can write a new seal too.
 """
@@ -21,7 +21,7 @@ import msgspec
 from voicegmm._base.errors import FormatError
 
 SEAL_BYTES = 512
-SEAL_START = b"voicegmm seal 1\n"
+SEAL_START = b"voicegmm seal "
 WHOLE_UP_TO = 64_000_000
 """Bytes: larger files are not read whole when they are opened."""
 
@@ -41,25 +41,32 @@ class Seal:
     length : int
         Of the whole file, in bytes, these 512 among them.
     sha256 : str
-        Of all bytes after these 512, in hex.
-    structure : str
-        Of `sha256`, the table and all bytes that are in none of its extents; empty for a file that
-        is checked whole.
+        Of all bytes after these 512, in hex; of a large file, of those in none of its extents.
     table : int
-        Where the table of extents begins, which ends the file; 0 for a file that is checked whole.
+        Where the table of extents begins, which ends a large file; 0 for one that is checked whole.
+    structure : str
+        Of large files of the first kind alone, whose `sha256` is of all bytes: what the `sha256` of
+        one of the second kind is, but of the text of `sha256` first.
     """
 
     length: int
     sha256: str
-    structure: str = ""
     table: int = 0
+    structure: str = ""
+
+    @property
+    def kind(self) -> int:
+        """Which kind of seal: 1, or 2 for a large file whose rows have digests of their own."""
+        return 2 if self.table and not self.structure else 1
 
     def encode(self) -> bytes:
         """Give the 512 bytes: lines of ASCII, then zeros."""
-        text = SEAL_START + f"length {self.length}\nsha256 {self.sha256}\n".encode()
-        if self.structure:
-            text += f"structure {self.structure}\ntable {self.table}\n".encode()
-        return text.ljust(SEAL_BYTES, b"\0")
+        lines = [f"{self.kind}", f"length {self.length}", f"sha256 {self.sha256}"]
+        lines += [f"structure {self.structure}"] if self.structure else []
+        lines += [f"table {self.table}"] if self.table else []
+        return SEAL_START + "\n".join([*lines, ""]).encode().ljust(
+            SEAL_BYTES - len(SEAL_START), b"\0"
+        )
 
 
 def seal_of(image: bytes) -> bytes:
@@ -82,22 +89,18 @@ def seal(path: str | os.PathLike[str], extents: Sequence[Extent] = ()) -> None:
     path : path
         The file is changed in place: this is for one that has not taken its place yet.
     extents : sequence of (int, int)
-        What carries checksums of its own and is left out of the digest that is checked when a file
-        larger than `WHOLE_UP_TO` is opened.
+        What carries checksums and digests of its own: left out of the digest of a file larger than
+        `WHOLE_UP_TO`.
     """
     with Path(path).open("r+b") as file:
         table = file.seek(0, os.SEEK_END)
-        large = table > WHOLE_UP_TO and bool(extents)
-        if large:
-            file.write(msgspec.json.encode(sorted(extents)))
+        left_out = sorted(extents) if table > WHOLE_UP_TO else []
+        if left_out:
+            file.write(msgspec.json.encode(left_out))
         length = file.tell()
-        sha256 = _digest(file, [(SEAL_BYTES, length)])
-        made = Seal(length, sha256)
-        if large:
-            rest = _between(sorted(extents), length)
-            made = Seal(length, sha256, _digest(file, rest, sha256), table)
+        sha256 = _digest(file, _between(left_out, length))
         file.seek(0)
-        file.write(made.encode())
+        file.write(Seal(length, sha256, table if left_out else 0).encode())
 
 
 def check_seal(file: BinaryIO, path: str | os.PathLike[str], whole: bool = False) -> Seal:
@@ -110,7 +113,7 @@ def check_seal(file: BinaryIO, path: str | os.PathLike[str], whole: bool = False
     path : path
         Its name, for errors.
     whole : bool
-        Whether to read a large file whole, too.
+        Whether to read a large file of the first kind whole, too.
 
     Raises
     ------
@@ -127,11 +130,13 @@ def check_seal(file: BinaryIO, path: str | os.PathLike[str], whole: bool = False
         raise FormatError(
             f"{path}: damaged: it has {length} bytes, {found.length} were written; copy it again"
         )
-    if whole or not found.structure:
-        fits = _digest(file, [(SEAL_BYTES, length)]) == found.sha256
-    if found.structure:
+    fits = True
+    if whole or not found.table:
+        fits = found.kind == 2 or _digest(file, [(SEAL_BYTES, length)]) == found.sha256
+    if found.table:
         rest = _between(_extents(file, path, found), length)
-        fits = _digest(file, rest, found.sha256) == found.structure and (not whole or fits)
+        digest = _digest(file, rest, found.sha256 if found.structure else "")
+        fits = fits and digest == (found.structure or found.sha256)
     if not fits:
         raise FormatError(
             f"{path}: damaged: the content does not fit the digest that was written with it; "
@@ -151,8 +156,8 @@ def _decode(block: bytes) -> Seal | None:
         found = Seal(
             int(words["length"]),
             words["sha256"],
-            words.get("structure", ""),
             int(words.get("table", 0)),
+            words.get("structure", ""),
         )
     except (KeyError, ValueError):
         return None
