@@ -138,7 +138,7 @@ def test_what_a_checksum_cannot_see_a_digest_does(tmp_path, monkeypatch):
 
 
 def test_small_and_large_stores_hold_the_same(large, tmp_path, monkeypatch):
-    monkeypatch.setattr(sealing, "WHOLE_UP_TO", 64_000_000)
+    monkeypatch.setattr(sealing, "WHOLE_UP_TO", 16_000_000)
     small = write_store(tmp_path / "small.h5")
     with FeatureStore(small) as one, FeatureStore(large) as other:
         np.testing.assert_array_equal(one.read(["a.wav"])[0], other.read(["a.wav"])[0])

@@ -22,7 +22,7 @@ from voicegmm._base.errors import FormatError
 
 SEAL_BYTES = 512
 SEAL_START = b"voicegmm seal "
-WHOLE_UP_TO = 64_000_000
+WHOLE_UP_TO = 16_000_000
 """Bytes: larger files are not read whole when they are opened."""
 
 Extent = tuple[int, int]
