@@ -126,6 +126,30 @@ def test_the_compiled_statistics_are_those_of_numpy(seed, n_components, n_dims):
     assert n_frames == pytest.approx(weights.sum())
     plain = FirstOrder.of(gmm, F32, 1)
     np.testing.assert_allclose(plain(frames, weights)[1] * unit, wanted, atol=2e-3)
+    factor = rng.uniform(0.5, 2, gmm.means.shape)
+    for ready in (fast, plain):
+        found = np.empty(gmm.means.shape, np.float32)
+        ready.mean_offsets(frames, weights, factor, found)
+        wanted = ready(frames, weights)[1] * factor / n_frames
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6 * np.abs(wanted).max())
+
+
+def test_long_tests_are_summed_in_blocks(monkeypatch):
+    rng, gmm, _ = draw(5)
+    monkeypatch.setattr(density, "FUSED_FROM", 0)
+    ready = FirstOrder.of(gmm, F32, 1)
+    frames = sample(gmm, 2500, rng)[0].astype(np.float32)
+    counts, centered, _ = ready(frames)
+    exact = accumulate(gmm, frames.astype(float))
+    np.testing.assert_allclose(counts, exact.counts, rtol=1e-4)
+    rest = exact.first - exact.counts[:, None] * gmm.means
+    np.testing.assert_allclose(centered * ready.scale, rest, rtol=1e-3, atol=0.05)
+    found = np.empty(gmm.means.shape, np.float32)
+    ready.mean_offsets(frames, None, np.ones(gmm.means.shape), found)
+    np.testing.assert_allclose(found, centered / 2500, rtol=1e-6)
+    frames[1500, 0] = np.nan
+    with pytest.raises(DataError, match="the first is number 1500"):
+        ready(frames)
 
 
 def test_frames_that_single_precision_cannot_hold(monkeypatch):

@@ -428,3 +428,29 @@ def first_order(
             for d in range(n_dims):
                 sums[d] += share * z[d]
     return n_bad
+
+
+@compiled("void(f4[:,::1], f4[::1], f8[:,::1], f8[:,::1], f8, f4[:,::1])")
+def centered(
+    first: Float32Array,
+    counts: Float32Array,
+    prior: Float64Array,
+    factor: Float64Array,
+    scale: float,
+    out: Float32Array,
+) -> None:
+    """Write (first - counts * prior) * factor * scale, in double precision until it is written.
+
+    Parameters
+    ----------
+    first, prior, factor : (n_components, n_dims) arrays
+    counts : (n_components,) float32 array
+    scale : float
+    out : (n_components, n_dims) float32 array
+    """
+    n_components, n_dims = first.shape
+    for k in range(n_components):
+        count = np.float64(counts[k])
+        for d in range(n_dims):
+            rest = np.float64(first[k, d]) - count * prior[k, d]
+            out[k, d] = np.float32(rest * factor[k, d] * scale)

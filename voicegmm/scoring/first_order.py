@@ -1,12 +1,12 @@
 """What tests say of the background model's means: n and f - n m, and no second moments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, FloatArray
+from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
 from voicegmm._base.errors import DataError
 from voicegmm.mixture import DiagonalGMM
@@ -41,6 +41,7 @@ class FirstOrder:
     gmm: DiagonalGMM
     projection: Projection
     kernel: ModuleType | None
+    spare: list["_Scratch"] = field(default_factory=list)  # that no thread uses
 
     @staticmethod
     def of(gmm: DiagonalGMM, dtype: np.dtype, n_frames: int) -> "FirstOrder":
@@ -81,22 +82,63 @@ class FirstOrder:
         DataError
             For a test without frames, or a frame that is not finite or of another dimension.
         """
-        frames = finite_frames(frames, self.gmm.n_dims)
+        counts, first, n_frames = self._sums(frames, frame_weights)
+        exact: Float64Array = counts.astype(np.float64)
+        return exact, np.asarray(first - exact[:, None] * self._prior, np.float64), n_frames
+
+    def mean_offsets(
+        self,
+        frames: FloatArray,
+        frame_weights: FloatArray | None,
+        factor: Float64Array,
+        out: Float32Array,
+    ) -> None:
+        """Write the centered statistics of a test, per frame, times a factor.
+
+        Parameters
+        ----------
+        frames, frame_weights
+            See `__call__`, which tells what is raised, too.
+        factor : (n_components, n_dims) float64 array
+        out : (n_components, n_dims) float32 array
+        """
+        counts, first, n_frames = self._sums(frames, frame_weights)
+        if self.kernel is not None and first.dtype == np.float32:
+            self.kernel.centered(first, counts, self._prior, factor, 1 / n_frames, out)
+            return
+        centered = first - counts[:, None] * self._prior
+        centered *= factor
+        np.multiply(centered, 1 / n_frames, out=out, casting="same_kind")
+
+    def _sums(
+        self, frames: FloatArray, frame_weights: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray, float]:
+        """Give sums of posteriors, those of posteriors times z, and of weights."""
+        fast = self._is_fast(frames)
+        if not fast:
+            frames = finite_frames(frames, self.gmm.n_dims)
         weights = checked_weights(frame_weights, len(frames))
         n_frames = float(len(frames)) if weights is None else float(weights.sum())
         if not n_frames > 0:
             raise DataError("a test must have one frame at least, this one has none")
-        sums = self._compiled(frames, weights)
-        if sums is None:
-            sums = self._plain(frames, weights)
-        counts, centered = sums
-        centered -= counts[:, None] * self._prior
-        return counts, centered, n_frames
+        sums = self._compiled(frames, weights) if fast else None
+        if sums is None:  # the loops find what is not finite, too, but do not tell what it was
+            sums = self._plain(finite_frames(frames) if fast else frames, weights)
+        return *sums, n_frames
+
+    def _is_fast(self, frames: FloatArray) -> bool:
+        """Whether frames are of the kind that the compiled loops take."""
+        known = isinstance(frames, np.ndarray) and frames.dtype == np.float32
+        return self.kernel is not None and known and frames.shape[1:] == (self.gmm.n_dims,)
 
     @cached_property
     def scale(self) -> Float64Array:
         """The units of the projection, (n_dims,)."""
         return self.projection.scale.astype(np.float64)
+
+    @cached_property
+    def _inverse_scale(self) -> Float32Array:
+        return np.asarray(1 / self.projection.scale)
 
     @cached_property
     def _prior(self) -> Float64Array:
@@ -122,30 +164,53 @@ class FirstOrder:
 
     def _compiled(
         self, frames: FloatArray, weights: Float64Array | None
-    ) -> tuple[Float64Array, Float64Array] | None:
+    ) -> tuple[FloatArray, FloatArray] | None:
         """Do the same by compiled loops; None where they cannot."""
         kernel, projection = self.kernel, self.projection
-        if kernel is None or frames.dtype != np.float32:
-            return None
-        n_rows, n_components = projection.matrix.shape
-        size = min(len(frames), BLOCK)
-        expanded = np.empty((size, n_rows), np.float32)
-        joint = np.empty((size, n_components), np.float32)
-        weight = np.ones(len(frames), np.float32)
-        if weights is not None:
-            weight[:] = weights
-        counts, first = np.zeros(n_components), np.zeros(self.gmm.means.shape)
-        chosen = np.empty(n_components + 1, np.int32)
-        inverse = 1 / projection.scale
+        assert kernel is not None
+        try:
+            scratch = self.spare.pop()
+        except IndexError:
+            scratch = _Scratch.of(*projection.matrix.shape)
+        sums: tuple[FloatArray, FloatArray] | None = None
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks(len(frames)):
-                x, y = expanded[: block.stop - block.start], joint[: block.stop - block.start]
+                size = block.stop - block.start
+                x, y = scratch.expanded[:size], scratch.joint[:size]
+                weight = scratch.ones[:size]
+                if weights is not None:
+                    weight = weights[block].astype(np.float32)
                 part = np.ascontiguousarray(frames[block])
-                kernel.expand(part, projection.shift, inverse, x)
+                kernel.expand(part, projection.shift, self._inverse_scale, x)
                 np.matmul(x, projection.matrix, out=y)
-                n, f = np.zeros(counts.shape, np.float32), np.zeros(first.shape, np.float32)
-                if kernel.first_order(y, y.view(np.int32), weight[block], x, chosen, n, f):
+                n = np.zeros(self.gmm.n_components, np.float32)
+                f = np.zeros(self.gmm.means.shape, np.float32)
+                if kernel.first_order(y, y.view(np.int32), weight, x, scratch.chosen, n, f):
                     return None
-                counts += n
-                first += f
-        return counts, first
+                # One block stays as it is; more are added in double precision.
+                sums = (n, f) if sums is None else (_added(sums[0], n), _added(sums[1], f))
+        self.spare.append(scratch)
+        return sums
+
+
+@dataclass(frozen=True, eq=False)
+class _Scratch:
+    """Memory for the blocks of a test, which a thread has for itself."""
+
+    expanded: Float32Array
+    joint: Float32Array
+    ones: Float32Array
+    chosen: IntArray
+
+    @staticmethod
+    def of(n_rows: int, n_components: int) -> "_Scratch":
+        return _Scratch(
+            np.empty((BLOCK, n_rows), np.float32),
+            np.empty((BLOCK, n_components), np.float32),
+            np.ones(BLOCK, np.float32),
+            np.empty(n_components + 1, np.int32),
+        )
+
+
+def _added(total: FloatArray, part: Float32Array) -> Float64Array:
+    return np.add(total, part, dtype=np.float64)

@@ -121,13 +121,20 @@ class MemoryFrames:
     def read(self, files: Sequence[str]) -> tuple[FloatArray, FloatArray | None]:
         """Give the frames of some recordings in a row, and their weights."""
         chosen = [self.sets[file] for file in files]
-        weights = np.concatenate([one.weights for one in chosen])
-        frames = np.concatenate([one.frames for one in chosen])
+        weights, frames = (
+            _joined([one.weights for one in chosen]),
+            _joined([one.frames for one in chosen]),
+        )
         return frames, None if (weights == 1).all() else weights
 
     def source(self, files: Sequence[str]) -> FrameSource:
         """Give some recordings in a row as a source for training."""
         return ArraySource(*self.read(files))
+
+
+def _joined(parts: Sequence[FloatArray]) -> FloatArray:
+    """Join arrays, without a copy of one that is alone."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def failure_of(error: AudioError) -> Status:

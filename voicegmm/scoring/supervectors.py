@@ -182,13 +182,13 @@ class SupervectorProducts:
     ) -> Float32Array:
         """Write the vectors of tests to their place: the one the method says, and its reverse."""
         for number, test in enumerate(tests, some.start):
+            if self.method == "linear":
+                self.first_order.mean_offsets(*read(test), self._precisions, vectors[0, number])
+                continue
             counts, centered, n_frames = self.first_order(*read(test))
-            if self.method != "linear":
-                vectors[-1, number] = self._adapted(counts, centered, n_frames)
-            if self.method in ("linear", "symmetric"):
-                centered *= self._precisions
-                vectors[0, number] = centered
-                vectors[0, number] *= 1 / n_frames
+            vectors[-1, number] = self._adapted(counts, centered, n_frames)
+            if self.method == "symmetric":
+                vectors[0, number] = centered * self._precisions / n_frames
         return vectors
 
     @cached_property
