@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zlib
 from contextlib import suppress
 
 import h5py
@@ -62,7 +63,7 @@ def flipped(content, place, bit=0):
 
 def test_every_byte_is_under_the_seal(model):
     content = model.read_bytes()
-    for place in [*range(0, 512, 5), *range(512, len(content), 397), len(content) - 1]:
+    for place in [*range(0, 512, 23), *range(512, len(content), 997), len(content) - 1]:
         model.write_bytes(flipped(content, place, place % 8))
         with pytest.raises(FormatError, match=r"model\.h5: (damaged|not an HDF5 file)"):
             load(model)
@@ -114,27 +115,70 @@ def test_of_a_large_store_the_structure_is_under_the_seal(large):
     assert told[-1] == "6000 frames fit their digests and are finite"
 
 
-def test_what_a_checksum_cannot_see_a_digest_does(tmp_path, monkeypatch):
-    """Fletcher-32 takes 16 ones for 16 zeros."""
+def test_each_block_of_a_large_store_has_its_checksum(tmp_path, monkeypatch):
+    """Fletcher-32, as HDF5 has it, would take these zeros for ones."""
     monkeypatch.setattr(sealing, "WHOLE_UP_TO", 0)
-    path = tmp_path / "zeros.h5"
-    pipeline = Pipeline()
+    path, pipeline = tmp_path / "large.h5", Pipeline()
+    frames = np.ones((700, pipeline.n_dims), np.float32)
+    frames[500, 7] = 0
     with new_store(path, pipeline) as writer:
-        for name in ("a.wav", "b.wav"):
-            frames = np.ones((600, pipeline.n_dims))
-            frames[10] = 0
-            writer.add(name, FrameSet(frames, np.ones(600), np.arange(600), 600, 0.01, name))
-    content = bytearray(path.read_bytes())
-    with path.open("rb") as file:
-        (low, *_), *_ = sealing._extents(file, path, sealing.check_seal(file, path))
-    place = low + 4 * pipeline.n_dims * 10
-    assert content[place : place + 2] == b"\0\0"
-    content[place : place + 2] = b"\xff\xff"
-    path.write_bytes(content)
+        for first, last, name in ((0, 300, "a"), (300, 700, "b")):
+            numbers = np.arange(first, last)
+            part = frames[first:last], np.linspace(0.1, 1, last - first), numbers
+            writer.add(name, FrameSet(*part, 700, 0.01, name))
+    content = path.read_bytes()
+    with h5py.File(path) as file:
+        assert file["checksums/frames"][5] == zlib.crc32(frames[640:].tobytes())
+        assert file["checksums/positions"][2] == zlib.crc32(np.arange(256, 384, dtype="<i4"))
+    place = content.index(bytes(4).join([np.float32(1).tobytes()] * 2), 512) + 4
+    path.write_bytes(content[:place] + b"\xff\xff" + content[place + 2 :])
     with FeatureStore(path) as store:
-        assert store.read(["a.wav"])[0][10].any()
-    with pytest.raises(FormatError, match=r"zeros\.h5: damaged: the frames of a\.wav do not fit"):
-        verify(path)
+        np.testing.assert_array_equal(store.read(["a"])[0], frames[:300])
+        assert store.rows([(300, 300)])[0].shape == (0, pipeline.n_dims)
+        for read in (lambda: store.read(["b"]), lambda: store.rows([(384, 385)]), store.check_rows):
+            with pytest.raises(FormatError, match=r"frames 384 to 511 do not fit their checksum"):
+                read()
+    place = content.index(np.arange(400, 403, dtype="<i4").tobytes(), 512)
+    path.write_bytes(flipped(content, place + 1, 7))
+    with FeatureStore(path) as store:
+        store.read(["a", "b"])
+        with pytest.raises(FormatError, match="positions 384 to 511 do not fit"):
+            store.positions("b")
+    place = content.index(np.linspace(0.1, 1, 300)[7:9].astype("<f4").tobytes(), 512)
+    path.write_bytes(flipped(content, place))
+    with pytest.raises(FormatError, match="weights 0 to 127 do not fit"):
+        FeatureStore(path)
+
+
+def test_frames_that_nobody_can_have_written_are_refused(tmp_path):
+    path = write_store(tmp_path / "f.h5", 50)
+    for name, value, message in (
+        ("frames", np.nan, "frames hold a NaN"),
+        ("frames", np.inf, "frames hold a NaN or an inf"),
+        ("weights", np.nan, r"a weight is outside \[0, 1\]"),
+        ("weights", 1.5, "a weight is outside"),
+        ("positions", -1, "a position is negative"),
+    ):
+        write_store(path, 50)
+        with altered(path) as file:
+            rows = file[name][...]
+            rows[60] = value
+            file[name][...] = rows
+            file[f"checksums/{name}"][0] = zlib.crc32(rows.tobytes())
+        with pytest.raises(FormatError, match=rf"f\.h5: damaged: {message}"):
+            verify(path)
+    with altered(path) as file:
+        del file["checksums"]
+    with pytest.raises(FormatError, match=r"f\.h5: damaged: .*checksums"):
+        FeatureStore(path)
+
+
+@pytest.mark.parametrize("value", ["text", np.nan, np.inf, 2.0])
+def test_a_version_is_a_whole_number(model, value):
+    with altered(model) as file:
+        file.attrs["format_version"] = value
+    with pytest.raises(FormatError, match=r"model\.h5: damaged: format_version must be an int"):
+        load(model)
 
 
 def test_small_and_large_stores_hold_the_same(large, tmp_path, monkeypatch):

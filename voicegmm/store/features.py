@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import h5py
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from voicegmm._base.arrays import Float32Array, FloatArray, IntArray
 from voicegmm._base.errors import FormatError, VoicegmmError
@@ -26,6 +27,7 @@ from voicegmm.features import (
 )
 from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
+from voicegmm.store.checksums import BLOCK_ROWS, RunningChecksums, first_damaged, n_blocks
 from voicegmm.store.hdf5 import (
     at_hand,
     damage_named,
@@ -49,7 +51,8 @@ ROWS = tuple(ROW_TYPES)
 """Data sets with one row a frame: nearly all of a store."""
 # Rows that wait for each other: a call of HDF5 takes half a millisecond, however little it writes.
 _WRITE_ROWS = _COLUMN_ROWS
-_DIGESTED_FROM = 3  # the version whose files hold the digest of each recording's rows
+# The version whose files hold the digest of each recording's rows, and checksums of all rows.
+_DIGESTED_FROM = 3
 
 
 class FeatureWriter:
@@ -64,11 +67,11 @@ class FeatureWriter:
                 "f4",
                 maxshape=(None, width),
                 chunks=(_CHUNK_ROWS, width),
-                fletcher32=True,
             ),
             "weights": _column(file, "weights", "f4"),
             "positions": _column(file, "positions", "i4"),
         }
+        self._checksums = {name: RunningChecksums() for name in ROWS}
         self._waiting: list[FrameSet] = []
         self._n_written = 0
         self._offsets = [0]
@@ -109,10 +112,11 @@ class FeatureWriter:
         self._n_written = stop
         self._large.check_room(2 * sum(r.frames.nbytes + 8 * len(r.frames) for r in waiting))
         for name, dataset in self._rows.items():
-            parts = [getattr(result, name) for result in waiting]
+            rows = _joined([getattr(result, name) for result in waiting])
+            rows = np.ascontiguousarray(rows, ROW_TYPES[name])
             dataset.resize(stop, axis=0)
-            # One long recording is not copied.
-            dataset[start:stop] = np.concatenate(parts) if len(parts) > 1 else parts[0]
+            dataset[start:stop] = rows
+            self._checksums[name].add(rows)
 
     def finish(self) -> None:
         """Write what is known only at the end."""
@@ -128,16 +132,18 @@ class FeatureWriter:
         write_strings(file, "contents", self._contents)
         file["offsets"] = np.array(self._offsets, np.int64)
         file["n_total"] = np.array(self._totals, np.int64)
+        for name, checksums in self._checksums.items():
+            file[f"checksums/{name}"] = checksums.finish()
         file["digests"] = np.frombuffer(b"".join(self._digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
     chunks = (_COLUMN_ROWS,)
-    return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=chunks, fletcher32=True)
+    return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=chunks)
 
 
 def _extents_of_rows(large: LargeFile) -> list[Extent]:
-    """Tell where the chunks of the rows lie in the file: each carries a checksum."""
+    """Tell where the chunks of the rows lie in the file: rows have checksums of their own."""
     found: list[Extent] = []
     for name in ROWS:
         dataset = large.file[name].id
@@ -301,7 +307,7 @@ class FeatureStore:
         offsets = read_array(file, "offsets", (n_files + 1,), np.int64)
         self.n_dims = self.front_end.n_dims
         n_rows = len(dataset_of(file, "frames", (None, self.n_dims), np.float32))
-        weights = dataset_of(file, "weights", (n_rows,), np.float32)
+        dataset_of(file, "weights", (n_rows,), np.float32)
         dataset_of(file, "positions", (n_rows,), np.int32)
         lengths = {len(set(self.ids)), *map(len, (statuses, reasons, self.notes, contents))}
         fits = lengths == {n_files}
@@ -312,12 +318,24 @@ class FeatureStore:
         self._contents = contents
         self.digested = int(file.attrs["format_version"]) >= _DIGESTED_FROM
         self._digests = np.empty((0, DIGEST_BYTES), np.uint8)
+        self._checksums: dict[str, IntArray] = {}
         if self.digested:
             self._digests = read_array(file, "digests", (n_files, DIGEST_BYTES), np.uint8)
+            shape = (n_blocks(n_rows),)
+            self._checksums = {n: read_array(file["checksums"], n, shape, np.uint32) for n in ROWS}
         self._place = {name: place for place, name in enumerate(self.ids)}
-        self._weighted = any(
-            (weights[start : start + 1_000_000] != 1).any() for start in range(0, n_rows, 1_000_000)
-        )
+        self._weighted = self._check_weights()
+
+    def _check_weights(self) -> bool:
+        """Refuse what no weight can be; tell whether one is not 1."""
+        weighted = False
+        n_rows = int(self._offsets[-1])
+        for start in range(0, n_rows, 1_000_000):
+            weights = self._rows("weights", start, min(start + 1_000_000, n_rows))
+            if not ((weights >= 0) & (weights <= 1)).all():
+                raise FormatError(f"{self.path}: damaged: a weight is outside [0, 1]")
+            weighted = weighted or bool((weights != 1).any())
+        return weighted
 
     def __enter__(self) -> "FeatureStore":
         return self
@@ -354,8 +372,7 @@ class FeatureStore:
         total = float(self.count(file))
         if self._weighted and total:
             place = self._place[file]
-            with self._reading() as opened:
-                rows = opened["weights"][self._offsets[place] : self._offsets[place + 1]]
+            rows = self._rows("weights", self._offsets[place], self._offsets[place + 1])
             total = float(rows.sum(dtype=np.float64))
         return total * self.front_end.hop_seconds
 
@@ -374,22 +391,40 @@ class FeatureStore:
                 ranges.append((start, stop))
         return ranges
 
-    @contextmanager
-    def _reading(self) -> Iterator[h5py.File]:
-        """Give the file to one thread; a checksum that does not fit is an error that names it."""
-        with self._lock:
-            try:
-                yield self._file
-            except OSError as error:
-                raise FormatError(f"{self.path}: damaged: {error}") from error
+    def _rows(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Give some rows of a data set; a checksum that does not fit is an error that names it."""
+        checksums = self._checksums.get(name)
+        first, last = start, stop
+        if checksums is not None:
+            first = start - start % BLOCK_ROWS
+            last = min(n_blocks(stop) * BLOCK_ROWS, int(self._offsets[-1]))
+        try:
+            with self._lock:
+                rows: npt.NDArray[Any] = self._file[name][first:last]
+        except OSError as error:
+            raise FormatError(f"{self.path}: damaged: {error}") from error
+        if checksums is not None:
+            wanted = checksums[first // BLOCK_ROWS : n_blocks(last)]
+            damaged = first_damaged(rows, wanted)
+            if damaged is not None:
+                row = first + damaged * BLOCK_ROWS
+                raise FormatError(
+                    f"{self.path}: damaged: {name} {row} to {min(row + BLOCK_ROWS, last) - 1} do "
+                    "not fit their checksum; copy or make the file again"
+                )
+        return rows[start - first : stop - first]
 
     def rows(self, ranges: Sequence[tuple[int, int]]) -> tuple[Float32Array, FloatArray | None]:
         """Give ranges of rows in a row, and their weights (None: all 1)."""
-        with self._reading() as file:
-            frames = [file["frames"][low:high] for low, high in ranges]
-            weights = [file["weights"][low:high] for low, high in ranges if self._weighted]
-        joined = np.concatenate(frames) if frames else np.empty((0, self.n_dims), np.float32)
-        return joined, np.concatenate(weights) if weights else None
+        frames = [self._rows("frames", *each) for each in ranges]
+        weights = [self._rows("weights", *each) for each in ranges if self._weighted]
+        joined = _joined(frames) if frames else np.empty((0, self.n_dims), np.float32)
+        # A sum is finite only if its terms are; one that is not may be of large terms.
+        with np.errstate(over="ignore", invalid="ignore"):
+            clean = np.isfinite(joined.sum())
+        if not clean and not np.isfinite(joined).all():
+            raise FormatError(f"{self.path}: damaged: frames hold a NaN or an infinity")
+        return joined, _joined(weights) if weights else None
 
     def read(self, files: Sequence[str]) -> tuple[FloatArray, FloatArray | None]:
         """Give the frames of some recordings in a row, and their weights (None: all 1)."""
@@ -412,16 +447,11 @@ class FeatureStore:
         return int(self._offsets[-1])
 
     def _check_recordings(self, first: int, end: int) -> None:
-        start, stop = self._offsets[first], self._offsets[end]
-        with self._reading() as opened:
-            rows = {name: opened[name][start:stop] for name in ROWS}
-        weights = rows["weights"]
-        good = np.isfinite(rows["frames"]).all() and (weights >= 0).all()
-        if not (good and (weights <= 1).all() and (rows["positions"] >= 0).all()):
-            raise FormatError(
-                f"{self.path}: damaged: rows {start} to {stop} hold a NaN, an infinity or a "
-                "weight outside [0, 1]"
-            )
+        start, stop = map(int, (self._offsets[first], self._offsets[end]))
+        self.rows([(start, stop)])  # which refuses what no frame can be
+        rows = {name: self._rows(name, start, stop) for name in ROWS}
+        if (rows["positions"] < 0).any():
+            raise FormatError(f"{self.path}: damaged: a position is negative")
         for place in range(first, end if self.digested else first):
             low, high = self._offsets[place : place + 2] - start
             digest = digest_of_rows(rows[name][low:high].data for name in ROWS)
@@ -434,14 +464,16 @@ class FeatureStore:
     def positions(self, file: str) -> IntArray:
         """Give the number that each kept frame had in its recording."""
         place = self._place[file]
-        with self._reading() as opened:
-            found: IntArray = opened["positions"][self._offsets[place] : self._offsets[place + 1]]
-        return found
+        return self._rows("positions", self._offsets[place], self._offsets[place + 1])
 
     def source(self, files: Sequence[str]) -> StoreSource:
         """Give some recordings in a row as a source for training."""
         ranges = np.array(self._ranges(files), np.int64).reshape(-1, 2)
         return StoreSource(self, ranges[:, 0], ranges[:, 1])
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)  # one long recording: no copy
 
 
 @lru_cache(maxsize=2)
