@@ -49,3 +49,8 @@ def test_they_are_described_and_damage_is_named(tmp_path):
         file["second"] = np.ones((2, 2, 3))
     with pytest.raises(FormatError, match=r"second has shape \(2, 2, 3\)"):
         load(path)
+    save(path, statistics)
+    with altered(path) as file:
+        file["counts"][0] = -1
+    with pytest.raises(FormatError, match="/counts holds a number below 0"):
+        load(path)

@@ -140,22 +140,34 @@ def open_file(path: str | os.PathLike[str], kind: str = "", newest: int = 0) -> 
     """
     file = _opened(at_hand(path))
     try:
-        found = file.attrs.get("format")
-        if not isinstance(found, str) or not found.startswith("voicegmm/"):
-            raise FormatError(f"{path}: an HDF5 file, but not one of voicegmm's")
-        if kind and found != kind:
-            raise FormatError(f"{path}: holds {found}, where {kind} was expected")
-        version = int(file.attrs.get("format_version", 0))
-        if newest and not 1 <= version <= newest:
-            raise FormatError(
-                f"{path}: version {version} of {found} cannot be read by voicegmm {__version__} "
-                f"(it knows 1 to {newest}); upgrade voicegmm"
-            )
+        with damage_named(path):
+            _check_header(file, path, kind, newest)
         yield file
     except (KeyError, OSError, TypeError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: damaged: {error}") from error
     finally:
         file.close()
+
+
+def _check_header(file: h5py.File, path: str | os.PathLike[str], kind: str, newest: int) -> None:
+    found = file.attrs.get("format")
+    if not isinstance(found, str) or not found.startswith("voicegmm/"):
+        raise FormatError(f"{path}: an HDF5 file, but not one of voicegmm's")
+    if kind and found != kind:
+        raise FormatError(f"{path}: holds {found}, where {kind} was expected")
+    version = _version_of(file)
+    if newest and not 1 <= version <= newest:
+        raise FormatError(
+            f"{path}: version {version} of {found} cannot be read by voicegmm {__version__} "
+            f"(it knows 1 to {newest}); upgrade voicegmm"
+        )
+
+
+def _version_of(file: h5py.File) -> int:
+    version = file.attrs.get("format_version", 0)
+    if not isinstance(version, int | np.integer):
+        raise ValueError(f"format_version must be an integer, got {version!r}")
+    return int(version)
 
 
 @contextmanager
@@ -354,8 +366,8 @@ def _checked(path: Path, whole: bool = False) -> tuple[Seal, os.stat_result]:
 def _old(path: Path) -> Received:
     """Read a file from before there were seals: nothing tells whether it is as it was written."""
     found = receive(path, "old")
-    with _opened_image(found) as file:
-        if int(file.attrs.get("format_version", 0)) >= FIRST_SEALED:
+    with damage_named(path), _opened_image(found) as file:
+        if _version_of(file) >= FIRST_SEALED:
             raise FormatError(f"{path}: damaged: its seal is missing")
     log.info("%s: written by an earlier voicegmm, without a digest: damage would not be seen", path)
     return found
@@ -423,20 +435,38 @@ def read_array(
     shape: Sequence[int | None],
     dtype: npt.DTypeLike,
     finite: bool = True,
+    least: float | None = None,
 ) -> npt.NDArray[Any]:
     """Read an array whose shape is known (None: any length there).
+
+    Parameters
+    ----------
+    group, name, shape, dtype
+        As of `dataset_of`.
+    finite : bool
+        Whether infinities are refused; a NaN always is.
+    least : float, optional
+        What no number may be below.
 
     Raises
     ------
     FormatError
-        If it is missing, or of another shape or kind of number, or holds a NaN, or an infinity
-        where it must be finite.
+        If it is missing, or of another shape or kind of number, or holds what it may not.
     """
     dataset = dataset_of(group, name, shape, dtype)
     array: npt.NDArray[Any] = dataset[...].astype(dtype, copy=False)
     if array.dtype.kind == "f" and (np.isnan(array).any() or (finite and np.isinf(array).any())):
         raise FormatError(f"{group.file.filename}: {dataset.name} holds a NaN or an infinity")
+    if least is not None and (array < least).any():
+        raise FormatError(f"{group.file.filename}: {dataset.name} holds a number below {least:g}")
     return array
+
+
+# What comes of content that is not what its reader takes it for.
+_OF_CONTENT = (
+    VoicegmmError, msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError,
+    ArithmeticError, RuntimeError,
+)  # fmt: skip
 
 
 class damage_named:  # noqa: N801 - reads as a clause of the with statement
@@ -451,5 +481,5 @@ class damage_named:  # noqa: N801 - reads as a clause of the with statement
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, FormatError | EncryptionError):
             return
-        if isinstance(error, VoicegmmError | msgspec.MsgspecError | ValueError | KeyError):
+        if isinstance(error, _OF_CONTENT):
             raise FormatError(f"{self._path}: damaged: {error}") from error

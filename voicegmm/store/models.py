@@ -195,8 +195,8 @@ def _read_speakers(
         background,
         ids,
         read_array(group, "means", shape, np.float32),
-        read_array(group, "counts", shape[:2], np.float64),
-        read_array(group, "seconds", shape[:1], np.float64),
+        read_array(group, "counts", shape[:2], np.float64, least=0),
+        read_array(group, "seconds", shape[:1], np.float64, least=0),
         adaptation,
         records,
     )

@@ -42,7 +42,7 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
     """
     kind, version = STATISTICS_FORMAT, STATISTICS_VERSION
     with damage_named(path), open_file(path, kind, version) as file:
-        counts = read_array(file, "counts", (None,), np.float64)
+        counts = read_array(file, "counts", (None,), np.float64, least=0)
         first = read_array(file, "first", (len(counts), None), np.float64)
         n, dims = first.shape
         found = file["second"].shape
@@ -53,7 +53,7 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
             first,
             read_array(file, "second", found, np.float64),
             float(read_array(file, "log_likelihood", (1,), np.float64)[0]),
-            float(read_array(file, "n_frames", (1,), np.float64)[0]),
+            float(read_array(file, "n_frames", (1,), np.float64, least=0)[0]),
         )
         if _fingerprint(statistics) != file.attrs["fingerprint"]:
             raise FormatError(f"{path}: damaged: the statistics do not fit their fingerprint")

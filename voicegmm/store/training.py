@@ -46,9 +46,9 @@ def read_record(group: h5py.Group) -> tuple[Iteration, ...]:
     likelihoods = read_array(group, "log_likelihood", (None,), np.float64)
     columns = {}
     for name, kind in _RAGGED.items():
-        sizes = read_array(group, f"{name}_sizes", likelihoods.shape, np.int64)
-        values = read_array(group, name, (None,), kind)
-        if (sizes < 0).any() or sizes.sum() != len(values):
+        sizes = read_array(group, f"{name}_sizes", likelihoods.shape, np.int64, least=0)
+        values = read_array(group, name, (None,), kind, least=0)
+        if sizes.sum() != len(values):
             raise FormatError(f"{group.file.filename}: damaged: {name} and its sizes do not fit")
         columns[name] = np.split(values, np.cumsum(sizes)[:-1]) if len(sizes) else []
     zeros = np.zeros(len(likelihoods))
