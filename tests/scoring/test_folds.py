@@ -51,9 +51,9 @@ def test_strangers_are_in_neither_background_nor_enrollment(monkeypatch, design)
         trained.append(set(files))
         return train_background(frames, files, *rest)
 
-    def spy_enroll(background, frames, enrollments, *rest):
+    def spy_enroll(background, frames, enrollments, *rest, **more):
         met.append({e.model: set(e.files) for e in enrollments})
-        return enroll(background, frames, enrollments, *rest)
+        return enroll(background, frames, enrollments, *rest, **more)
 
     monkeypatch.setattr(folds_module, "train_background", spy_train)
     monkeypatch.setattr(folds_module, "enroll", spy_enroll)
@@ -88,9 +88,9 @@ def test_tests_are_never_among_what_enrolled_or_trained(monkeypatch):
 
     enrolled = []
 
-    def spy(background, frames, enrollments, *rest):
+    def spy(background, frames, enrollments, *rest, **more):
         enrolled.append({file for e in enrollments for file in e.files})
-        return enroll(background, frames, enrollments, *rest)
+        return enroll(background, frames, enrollments, *rest, **more)
 
     original = folds_module.score_trials
     tried = []
@@ -210,9 +210,9 @@ def test_folds_enroll_as_in_earnest(monkeypatch):
     frames, recordings = world(12)
     sizes = []
 
-    def spy(background, frames, enrollments, *rest):
+    def spy(background, frames, enrollments, *rest, **more):
         sizes.append({len(e.files) for e in enrollments})
-        return enroll(background, frames, enrollments, *rest)
+        return enroll(background, frames, enrollments, *rest, **more)
 
     monkeypatch.setattr(folds_module, "enroll", spy)
     earnest = [Enrollment("x", ("s0/0",))]

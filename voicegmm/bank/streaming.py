@@ -23,6 +23,7 @@ from voicegmm.scoring import (
     looks_of,
 )
 from voicegmm.scoring.methods import Job, ratios
+from voicegmm.scoring.models import adapted_models
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ class StreamVerifier:
     """
 
     def __init__(self, voices: Voices, name: str) -> None:
-        models = voices.speakers.chosen([name])
+        speakers = adapted_models(voices.speakers, "a voice that is still speaking")
+        models = speakers.chosen([name])
         front_end = models.background.front_end
         self._test = _test_of(voices)
         self._stream = Stream(pipeline_of(front_end).options)

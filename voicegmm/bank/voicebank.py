@@ -16,11 +16,10 @@ from voicegmm.bank.streaming import StreamVerifier
 from voicegmm.bank.training import BankOptions, Training, train_voices
 from voicegmm.corpus.lists import checked_name
 from voicegmm.features import FrameSet, FrontEnd, pipeline_of
-from voicegmm.mixture import accumulate
+from voicegmm.mixture import accumulate_each
 from voicegmm.scoring import (
     Explanation,
     FrameLibrary,
-    SpeakerModels,
     Status,
     Voices,
     explain,
@@ -29,7 +28,7 @@ from voicegmm.scoring import (
     with_speakers,
 )
 from voicegmm.scoring.frames import check_front_end, distinct
-from voicegmm.scoring.models import records_of, too_little_speech
+from voicegmm.scoring.models import Speakers, records_of, too_little_speech
 from voicegmm.scoring.records import checked_time
 from voicegmm.scoring.removal import contents_under, without_speaker
 from voicegmm.store import (
@@ -222,14 +221,14 @@ class VoiceBank:
         speakers, front_end = self.voices.speakers, self._front_end
         check_front_end(front_end, frames.front_end, f"enrollment of {name}")
         new = _new_recordings(speakers, name, frames, frames.ids)
-        data, weights = frames.read(new)
-        statistics = accumulate(speakers.background.gmm, data, weights)
-        seconds = statistics.n_frames * front_end.hop_seconds
+        sources = [frames.source([file]) for file in new]
+        each = list(accumulate_each(speakers.background.gmm, sources))
+        seconds = sum(one.n_frames for one in each) * front_end.hop_seconds
         known = speakers.seconds[speakers.index(name)] if name in speakers.ids else 0.0
         if known + seconds < min_seconds:
             raise VoicegmmError(too_little_speech(name, known + seconds, len(new), min_seconds))
         records = records_of(frames, new, enrolled_at)
-        enrolled = speakers.with_speaker(name, statistics, seconds, records)
+        enrolled = speakers.with_recordings(name, each, seconds, records)
         return VoiceBank(with_speakers(self.voices, enrolled))
 
     def remove(self, name: str, removed_at: str = "") -> "VoiceBank":
@@ -441,7 +440,7 @@ class VoiceBank:
 
 
 def _new_recordings(
-    speakers: SpeakerModels, name: str, frames: FrameLibrary, files: Sequence[str]
+    speakers: Speakers, name: str, frames: FrameLibrary, files: Sequence[str]
 ) -> list[str]:
     """Give the recordings that a speaker was not enrolled from, each content once.
 

@@ -362,8 +362,10 @@ class _Job:
     def check(self, tests: tuple[str, ...], n_trials: int) -> None:
         """Refuse segments without features, and explanations of too many trials."""
         from voicegmm.scoring.frames import check_files
+        from voicegmm.scoring.models import adapted_models
 
         if self.explained:
+            adapted_models(self.voices.speakers, "an explanation")
             check_explanations(self.explained, n_trials)
         parts = [file for test in tests for file in self.segments.get(test, ())]
         check_files(self.frames, parts, self.segments_file)

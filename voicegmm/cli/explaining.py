@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from voicegmm.cli.console import check_output
 
 if TYPE_CHECKING:
-    from voicegmm.scoring import Explanation, FrameLibrary, ScoreTable, SpeakerModels
+    from voicegmm.scoring import Explanation, FrameLibrary, ScoreTable
+    from voicegmm.scoring.models import Speakers
 
 _TABLE, _FIGURES = ".tsv", (".png", ".svg")
 _MOST = 200  # trials that are explained at once
@@ -59,7 +60,7 @@ def check_explanations(folder: Path, n_trials: int) -> None:
 
 def explain_table(
     folder: Path,
-    models: "SpeakerModels",
+    models: "Speakers",
     frames: "FrameLibrary",
     table: "ScoreTable",
     segments: Mapping[str, tuple[str, ...]],

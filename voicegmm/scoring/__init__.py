@@ -87,6 +87,13 @@ from voicegmm.scoring.removal import without_speaker
 from voicegmm.scoring.running import RunningScore, RunningTrials, looks_of, running_trials
 from voicegmm.scoring.running_calibration import RunningCalibration, train_running_calibration
 from voicegmm.scoring.sequential import learn_sequential
+from voicegmm.scoring.subspace_speakers import SubspaceSpeakers
+from voicegmm.scoring.subspaces import (
+    Subspace,
+    SubspaceOptions,
+    check_subspace,
+    train_subspace,
+)
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
 from voicegmm.scoring.trials import score_trials
 from voicegmm.scoring.voices import (
@@ -146,6 +153,9 @@ __all__ = [
     "SpeakerModels",
     "SpeakerOptions",
     "Status",
+    "Subspace",
+    "SubspaceOptions",
+    "SubspaceSpeakers",
     "TrialQuality",
     "UbmOptions",
     "Voices",
@@ -154,6 +164,7 @@ __all__ = [
     "calibrate_held_out",
     "check_front_end",
     "check_running",
+    "check_subspace",
     "class_figures",
     "class_posteriors",
     "class_priors",
@@ -198,6 +209,7 @@ __all__ = [
     "train_class_calibration",
     "train_classes",
     "train_running_calibration",
+    "train_subspace",
     "usable",
     "with_speakers",
     "without_speaker",

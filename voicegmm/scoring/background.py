@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import FloatArray
+from voicegmm._base.arrays import FloatArray, IntArray
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import DataError, OptionError, VoicegmmError
 from voicegmm._base.options import canonical_json, fingerprint
@@ -75,7 +75,7 @@ class ForeignTraining:
     content: str
 
 
-def digest_of(text: str, *arrays: FloatArray) -> str:
+def digest_of(text: str, *arrays: FloatArray | IntArray) -> str:
     """Give the first 32 hex digits of the SHA-256 of a text and the numbers of some arrays."""
     digest = hashlib.sha256(text.encode())
     for array in arrays:

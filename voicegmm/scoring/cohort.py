@@ -11,7 +11,7 @@ from voicegmm._base.arrays import Float64Array, frozen
 from voicegmm._base.errors import DataError, MismatchError
 from voicegmm.corpus import Enrollment, Trials
 from voicegmm.scoring.frames import FrameLibrary, distinct_by_speaker
-from voicegmm.scoring.models import SpeakerModels, enroll
+from voicegmm.scoring.models import Speakers, enroll
 from voicegmm.scoring.normalization import ScoreNormalizationOptions, without_own
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.scoring.ratio import ScoreKeeper, raw_scores
@@ -23,7 +23,7 @@ class Cohort:
 
     Parameters
     ----------
-    models : SpeakerModels
+    models : Speakers
         Of the cohort's speakers, made as the enrolled ones were.
     voices : tuple of str
         Whose each recording of the cohort is; the models have heard none of them.
@@ -36,7 +36,7 @@ class Cohort:
         SHA-256 of each recording, empty where it is not known.
     """
 
-    models: SpeakerModels
+    models: Speakers
     voices: tuple[str, ...]
     of_cohort: Float64Array
     enrolled: tuple[str, ...]
@@ -67,7 +67,7 @@ class Cohort:
                 found.setdefault(content, set()).add(voice)
         return found
 
-    def without(self, speakers: SpeakerModels) -> "Cohort":
+    def without(self, speakers: Speakers) -> "Cohort":
         """Leave out who is enrolled, under the same name or from a recording of the cohort."""
         known = set(speakers.ids)
         for each in speakers.records.values():
@@ -127,7 +127,7 @@ def cohort_size(enrollments: Sequence[Enrollment], recordings: Mapping[str, Sequ
 
 
 def make_cohort(
-    speakers: SpeakerModels,
+    speakers: Speakers,
     frames: FrameLibrary,
     recordings: Mapping[str, Sequence[str]],
     n_enroll: int,
@@ -138,7 +138,7 @@ def make_cohort(
 
     Parameters
     ----------
-    speakers : SpeakerModels
+    speakers : Speakers
     frames : FrameLibrary
     recordings : mapping of str to sequence of str
         Speaker of the cohort -> recordings. Those without frames are passed over; a speaker who is
@@ -170,7 +170,14 @@ def make_cohort(
             f"not enrolled; there are {len(several)}"
         )
     enrollments = [Enrollment(name, tuple(files[:n_enroll])) for name, files in several.items()]
-    models, _ = enroll(speakers.background, frames, enrollments, speakers.adaptation, n_workers)
+    models, _ = enroll(
+        speakers.background,
+        frames,
+        enrollments,
+        speakers.adaptation,
+        n_workers,
+        subspace=speakers.subspace,
+    )
     tests = [(file,) for files in several.values() for file in files[n_enroll:]]
     voices = tuple(name for name, files in several.items() for _ in files[n_enroll:])
     of_cohort = np.full((len(models.ids), len(tests)), np.nan)
@@ -186,14 +193,12 @@ def make_cohort(
     return Cohort(models, voices, of_cohort, enrolled, of_enrolled, contents)
 
 
-def _is_enrolled(
-    name: str, files: Sequence[str], speakers: SpeakerModels, frames: FrameLibrary
-) -> bool:
+def _is_enrolled(name: str, files: Sequence[str], speakers: Speakers, frames: FrameLibrary) -> bool:
     return name in speakers.ids or any(speakers.owners(frames.content(file)) for file in files)
 
 
 def score_all(
-    models: SpeakerModels,
+    models: Speakers,
     frames: FrameLibrary,
     tests: Sequence[tuple[str, ...]],
     options: ScoringOptions,
@@ -204,7 +209,7 @@ def score_all(
 
     Parameters
     ----------
-    models : SpeakerModels
+    models : Speakers
     frames : FrameLibrary
     tests : sequence of tuple of str
         The recordings that each test is made of, all with frames.

@@ -14,7 +14,7 @@ from voicegmm.mixture import DiagonalGMM
 from voicegmm.mixture.density import blocks, joint_block, project, responsibilities
 from voicegmm.mixture.statistics import checked_weights
 from voicegmm.scoring.frames import FrameLibrary, check_front_end
-from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.models import Speakers, adapted_models
 
 _SPANS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 _MOST_SPANS = 40
@@ -89,7 +89,7 @@ class Explanation:
 
 
 def explain(
-    models: SpeakerModels,
+    speakers: Speakers,
     name: str,
     frames: FloatArray,
     positions: IntArray | None = None,
@@ -109,7 +109,8 @@ def explain(
 
     Parameters
     ----------
-    models : SpeakerModels
+    speakers : SpeakerModels
+        Those of a subspace are refused.
     name : str
     frames : (n_frames, n_dims) float array
         At least one frame.
@@ -126,9 +127,12 @@ def explain(
     ------
     ListError
         If nobody of that name is enrolled.
+    MismatchError
+        For speakers of a subspace.
     DataError
         If there are no frames, a frame is not finite, or positions or weights do not fit.
     """
+    models = adapted_models(speakers, "an explanation")
     gmm, row = models.background.gmm, models.index(name)
     data: Float64Array = finite_frames(frames, gmm.n_dims).astype(np.float64)
     weights = checked_weights(frame_weights, len(frames))
@@ -159,7 +163,7 @@ def explain(
 
 
 def explain_trial(
-    models: SpeakerModels, name: str, frames: FrameLibrary, files: Sequence[str]
+    models: Speakers, name: str, frames: FrameLibrary, files: Sequence[str]
 ) -> Explanation:
     """Take the log-likelihood ratio of a trial apart.
 

@@ -31,8 +31,9 @@ from voicegmm.scoring.background import UbmOptions, train_background
 from voicegmm.scoring.calibration import Calibration, CalibrationOptions, train_calibration
 from voicegmm.scoring.cohort import cohort_size, make_cohort
 from voicegmm.scoring.frames import OK, FrameLibrary, distinct_by_speaker
-from voicegmm.scoring.models import SpeakerModels, enroll
+from voicegmm.scoring.models import SpeakerModels, adapted_models, enroll
 from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.subspaces import SubspaceOptions, train_subspace
 from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.trials import score_trials
 from voicegmm.scoring.voices import Voices
@@ -304,6 +305,7 @@ def rehearse(
     progress: Callable[[int, int], None] | None = None,
     scoring: ScoringOptions | None = None,
     witness: Callable[[FoldTests], None] | None = None,
+    backend: SubspaceOptions | None = None,
 ) -> Rehearsal:
     """Train, enroll and score in folds that leave speakers out.
 
@@ -329,6 +331,8 @@ def rehearse(
         How recordings will be scored in earnest.
     witness : callable, optional
         Shown the models of each fold and what is tried on them, while they are there.
+    backend : SubspaceOptions, optional
+        How speakers will be modeled in earnest; by adaptation alone by default.
 
     Returns
     -------
@@ -371,6 +375,7 @@ def rehearse(
             n_workers,
             scoring or ScoringOptions(),
             witness,
+            backend or SubspaceOptions(),
         )
         if progress:
             progress(number + 1, n_folds)
@@ -400,19 +405,26 @@ def _fold_scores(
     n_workers: int,
     scoring: ScoringOptions,
     witness: Callable[[FoldTests], None] | None,
+    backend: SubspaceOptions,
 ) -> list[_Part]:
     background, _ = train_background(frames, fold.background, ubm, seed, n_workers)
+    # Subspace and cohort are of those who train the fold's background model, as in earnest.
+    heard = set(fold.background)
+    known = {name: [f for f in of if f in heard] for name, of in recordings.items()}
+    subspace = None
+    if backend.method != "map":
+        relevance = adaptation.relevance
+        subspace = train_subspace(background, frames, known, backend, relevance, seed, n_workers)
     parts = []
     for enrollments, tests in fold.groups:
-        models, _ = enroll(background, frames, enrollments, adaptation, n_workers)
+        models, _ = enroll(
+            background, frames, enrollments, adaptation, n_workers, subspace=subspace
+        )
         trials = Trials.of(
             (name, file, int(name == voice)) for file, voice in tests for name in models.ids
         )
         voices = Voices(models, scoring=scoring)
         if scoring.normalization.method != "none":
-            # The cohort is of those who train the fold's background model, as it is in earnest.
-            heard = set(fold.background)
-            known = {name: [f for f in of if f in heard] for name, of in recordings.items()}
             n_enroll = cohort_size(enrollments, known)
             cohort = make_cohort(models, frames, known, n_enroll, scoring, n_workers)
             voices = replace(voices, cohort=cohort)
@@ -421,7 +433,8 @@ def _fold_scores(
         whose = tuple(dict(tests)[file] for file in trials.tests)
         parts.append(_Part(number, trials, whose, scores, seconds, fold.strangers))
         if witness:
-            witness(FoldTests(number, models, tests, fold.strangers))
+            shown = adapted_models(models, "a running score")
+            witness(FoldTests(number, shown, tests, fold.strangers))
     return parts
 
 

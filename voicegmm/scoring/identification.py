@@ -9,7 +9,7 @@ from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.folds import Rehearsal
-from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.models import Speakers
 from voicegmm.scoring.voices import IdentificationPromise, OpenSetTests, Rate, Voices
 
 
@@ -125,7 +125,7 @@ def posteriors(llrs: npt.ArrayLike, prior: float) -> tuple[Float64Array, float]:
     return shares[:-1], float(shares[-1])
 
 
-def with_speakers(voices: Voices, speakers: SpeakerModels) -> Voices:
+def with_speakers(voices: Voices, speakers: Speakers) -> Voices:
     """Put other speakers in the place of those of some voices; what is promised is stated anew."""
     promise = voices.promise
     if promise and voices.open_set and voices.calibration:
@@ -138,9 +138,7 @@ def with_speakers(voices: Voices, speakers: SpeakerModels) -> Voices:
         same = [
             name
             for name in set(before.ids) & set(speakers.ids)
-            if np.array_equal(
-                before.means[before.index(name)], speakers.means[speakers.index(name)]
-            )
+            if before.chosen([name]).fingerprint == speakers.chosen([name]).fingerprint
         ]
         cohort = cohort.kept(same).without(speakers)
     failed = {

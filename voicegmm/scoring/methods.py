@@ -1,5 +1,6 @@
 """The methods of scoring behind one seam: models made ready once, tried on batches of tests."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,12 +8,14 @@ from typing import Protocol
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array, IntArray
+from voicegmm._base.errors import MismatchError
 from voicegmm.compute import ordered_map
 from voicegmm.mixture import MeanShifts
-from voicegmm.scoring import top_components
+from voicegmm.scoring import subspace_scores, top_components
 from voicegmm.scoring.first_order import Test
-from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.models import SpeakerModels, Speakers
 from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.subspace_speakers import SubspaceSpeakers
 from voicegmm.scoring.supervectors import Batch, SupervectorProducts
 from voicegmm.scoring.top_components import TopShifts
 
@@ -73,8 +76,35 @@ class _ByFrames:
         return ordered_map(score, batches, n_workers)
 
 
-def ready(models: SpeakerModels, options: ScoringOptions, job: Job) -> Scorer:
-    """Make models ready for a job: work that all its tests share."""
+def check_method(models: Speakers, options: ScoringOptions) -> None:
+    """Refuse a method that is not for such models.
+
+    Raises
+    ------
+    MismatchError
+        Saying which are.
+    """
+    if (options.method == "subspace") != isinstance(models, SubspaceSpeakers):
+        made = models.subspace.options.method if models.subspace else "map"
+        wanted = "'subspace'" if models.subspace else "another than 'subspace'"
+        raise MismatchError(
+            f"scoring.method must be {wanted} for speakers of the backend {made!r}, got "
+            f"{options.method!r}"
+        )
+
+
+def ready(models: Speakers, options: ScoringOptions, job: Job) -> Scorer:
+    """Make models ready for a job: work that all its tests share.
+
+    Raises
+    ------
+    MismatchError
+        For a method that is not for such models.
+    """
+    check_method(models, options)
+    if isinstance(models, SubspaceSpeakers):
+        function = subspace_scores.ready(models, job.dtype, job.n_frames)
+        return _ByFrames(function, (subspace_scores.BATCH, sys.maxsize))
     if options.method == "exact":
         return _ByFrames(ratios(models, options, job), (1, 0))
     if options.method == "top":

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, frozen
-from voicegmm._base.errors import DataError, ListError, OptionError
+from voicegmm._base.errors import DataError, MismatchError, OptionError
 from voicegmm._base.options import canonical_json
+from voicegmm.compute import tree_sum
 from voicegmm.corpus import Enrollment
 from voicegmm.mixture import (
     MapOptions,
@@ -20,18 +21,21 @@ from voicegmm.mixture import (
 )
 from voicegmm.mixture.collection import Readers
 from voicegmm.scoring.background import BackgroundModel, digest_of
+from voicegmm.scoring.enrolled import Enrolled
 from voicegmm.scoring.frames import (
     FrameLibrary,
     check_front_end,
     distinct,
 )
 from voicegmm.scoring.records import EnrolledRecording
+from voicegmm.scoring.subspace_speakers import SubspaceSpeakers
+from voicegmm.scoring.subspaces import Subspace, moments_of
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class SpeakerModels:
+class SpeakerModels(Enrolled):
     """Speakers whose means were adapted from one background model.
 
     Parameters
@@ -62,11 +66,7 @@ class SpeakerModels:
         shape = (len(self.ids), *self.background.gmm.means.shape)
         if self.means.shape != shape or self.counts.shape != shape[:2]:
             raise DataError(f"means must be {shape}, got {self.means.shape}")
-        if len(set(self.ids)) != len(self.ids):
-            raise DataError("the names of the speakers must differ")
-        unknown = set(self.records) - set(self.ids)
-        if unknown:
-            raise DataError(f"records must be of speakers, {min(unknown)!r} is none")
+        self.check_names()
         check_adaptation(self.adaptation)
         object.__setattr__(self, "means", frozen(self.means, np.float32))
         object.__setattr__(self, "counts", frozen(self.counts, np.float64))
@@ -76,33 +76,23 @@ class SpeakerModels:
     def fingerprint(self) -> str:
         """First 32 hex digits of the SHA-256 of background model, names, means and counts."""
         text = canonical_json([self.background.fingerprint, self.ids])
-        return digest_of(text, self.means, self.counts)
+        return digest_of(text, *self.numbers)
 
-    def owners(self, content: str) -> dict[str, EnrolledRecording]:
-        """Give who was enrolled from a recording of this content, and the record that tells."""
-        return self._by_content.get(content, {})
+    @property
+    def numbers(self) -> tuple[FloatArray, ...]:
+        """Give what the fingerprint tells of the speakers beside their names."""
+        return self.means, self.counts
 
-    @cached_property
-    def _by_content(self) -> dict[str, dict[str, EnrolledRecording]]:
-        found: dict[str, dict[str, EnrolledRecording]] = {}
-        for name, each in self.records.items():
-            for record in each:
-                if record.content:
-                    found.setdefault(record.content, {})[name] = record
-        return found
+    @property
+    def subspace(self) -> None:
+        """None: these speakers were adapted, and that is all."""
+        return None
 
-    def index(self, name: str) -> int:
-        """Give the row of a speaker.
-
-        Raises
-        ------
-        ListError
-            Naming the speakers that there are.
-        """
-        if name not in self.ids:
-            known = ", ".join(self.ids[:10]) + (", ..." if len(self.ids) > 10 else "")
-            raise ListError(f"{name!r} is not enrolled; enrolled are: {known or 'none'}")
-        return self.ids.index(name)
+    def nameless(self) -> "SpeakerModels":
+        """Give the same with numbers for names, and nothing that scores do not depend on."""
+        background = BackgroundModel(self.background.gmm, self.background.front_end)
+        ids = tuple(map(str, range(len(self.ids))))
+        return replace(self, background=background, ids=ids, records={})
 
     def chosen(self, names: Sequence[str]) -> "SpeakerModels":
         """Give only some of the speakers."""
@@ -114,7 +104,7 @@ class SpeakerModels:
             self.counts[rows],
             self.seconds[rows],
             self.adaptation,
-            {name: self.records[name] for name in names if name in self.records},
+            self.records_of(names),
         )
 
     def with_speaker(
@@ -154,6 +144,18 @@ class SpeakerModels:
             {**others.records, name: (*self.records.get(name, ()), *recordings)},
         )
 
+    def with_recordings(
+        self,
+        name: str,
+        statistics: Sequence[Statistics],
+        seconds: float,
+        recordings: Sequence[EnrolledRecording] = (),
+    ) -> "SpeakerModels":
+        """Do as `with_speaker`, from the statistics of each new recording, one at least."""
+        total = tree_sum(statistics)
+        assert total is not None  # one at least
+        return self.with_speaker(name, total, seconds, recordings)
+
     def statistics(self, name: str) -> tuple[Float64Array, Float64Array, float]:
         """Give a speaker's counts, first-order statistics and seconds of speech.
 
@@ -163,6 +165,26 @@ class SpeakerModels:
         prior, counts = self.background.gmm.means, self.counts[row]
         first = first_from_means(prior, counts, self.means[row], self.adaptation)
         return counts, first, float(self.seconds[row])
+
+
+Speakers = SpeakerModels | SubspaceSpeakers
+"""Enrolled speakers, by whatever they were modeled."""
+
+
+def adapted_models(speakers: Speakers, what: str) -> SpeakerModels:
+    """Refuse speakers of a subspace for what only models that were adapted can do.
+
+    Raises
+    ------
+    MismatchError
+        Saying what cannot be done, and why.
+    """
+    if isinstance(speakers, SpeakerModels):
+        return speakers
+    raise MismatchError(
+        f"{what} takes a mixture of each speaker, and these speakers are of the backend "
+        f"{speakers.subspace.options.method!r}; train them with the backend 'map'"
+    )
 
 
 def check_adaptation(adaptation: MapOptions) -> None:
@@ -219,8 +241,9 @@ def enroll(
     *,
     min_seconds: float = 0.0,
     enrolled_at: str = "",
-) -> tuple[SpeakerModels, dict[str, str]]:
-    """Make a model of each speaker, by MAP adaptation of the means.
+    subspace: Subspace | None = None,
+) -> tuple[Speakers, dict[str, str]]:
+    """Make a model of each speaker, by MAP adaptation of the means or in a subspace.
 
     Parameters
     ----------
@@ -238,10 +261,12 @@ def enroll(
         Speech that a speaker must have.
     enrolled_at : str
         For the audit record, as `EnrolledRecording` wants it.
+    subspace : Subspace, optional
+        Trained under the background model; None: adaptation is all.
 
     Returns
     -------
-    models : SpeakerModels
+    models : SpeakerModels or SubspaceSpeakers
         Of those speakers that have a usable recording, and speech enough.
     failures : dict of str to str
         The others, with the reason.
@@ -274,20 +299,25 @@ def enroll(
             names.append(name)
             speech.append(_Speech(frames, tuple(files)))
     done = (lambda number: progress(len(failures) + number)) if progress else None
-    adapted = adapt_all(background.gmm, speech, adaptation, n_workers, done)
-    models = SpeakerModels(
-        background,
-        tuple(names),
-        adapted.means,
-        adapted.counts,
-        adapted.n_frames * hop,
-        adaptation,
-        {
-            name: records_of(frames, one.files, enrolled_at)
-            for name, one in zip(names, speech, strict=True)
-        },
-    )
-    return models, failures
+    records = {
+        name: records_of(frames, one.files, enrolled_at)
+        for name, one in zip(names, speech, strict=True)
+    }
+    if subspace is None:
+        adapted = adapt_all(background.gmm, speech, adaptation, n_workers, done)
+        means, counts, seconds = adapted.means, adapted.counts, adapted.n_frames * hop
+        models = SpeakerModels(
+            background, tuple(names), means, counts, seconds, adaptation, records
+        )
+        return models, failures
+    files = [file for one in speech for file in one.files]
+    whose = [name for name, one in zip(names, speech, strict=True) for _ in one.files]
+    moments = moments_of(background, frames, files, n_workers)
+    seconds = np.array([sum(map(frames.seconds, one.files)) for one in speech])
+    if done:
+        done(len(names))
+    of = SubspaceSpeakers.of
+    return of(background, subspace, names, moments, whose, seconds, adaptation, records), failures
 
 
 def too_little_speech(name: str, seconds: float, n_recordings: int, least: float) -> str:

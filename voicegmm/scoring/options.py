@@ -7,6 +7,8 @@ from voicegmm._base.errors import OptionError
 from voicegmm.scoring.normalization import ScoreNormalizationOptions
 
 METHODS = ("exact", "top", "linear", "symmetric", "kl", "bhattacharyya")
+"""Of speakers who were adapted, each with a mixture."""
+
 _PER_FRAME = ("exact", "top", "linear")
 _RATIOS = ("exact", "top")
 
@@ -19,12 +21,13 @@ class ScoringOptions:
 
     Parameters
     ----------
-    method : {"exact", "top", "linear", "symmetric", "kl", "bhattacharyya"}
+    method : {"exact", "top", "linear", "symmetric", "kl", "bhattacharyya", "subspace"}
         "exact": the log-likelihood ratio. "top": the same from each frame's best components. Of
         the recording's statistics alone: "linear", the ratio's first-order approximation;
         "symmetric", the mean of that and its reverse, the model's speech scored on a model of the
         recording; "kl" and "bhattacharyya", kernels between the model and a model of the
-        recording.
+        recording; "subspace", what the speakers' subspace says: "linear" without the recording's
+        session, or the back end of i-vectors (see `SubspaceOptions`).
     n_top : int
         Best components of a frame, with "top", and only there; all where there are fewer.
     length_normalization : bool
@@ -40,7 +43,7 @@ class ScoringOptions:
     normalization: ScoreNormalizationOptions = field(default_factory=ScoreNormalizationOptions)
 
     def __post_init__(self) -> None:
-        one_of("method", self.method, METHODS)
+        one_of("method", self.method, (*METHODS, "subspace"))
         at_least("n_top", self.n_top, 1)
         if self.method != "top" and self.n_top != ScoringOptions.n_top:
             raise OptionError(

@@ -15,6 +15,7 @@ from voicegmm.scoring.folds import FoldOptions, rehearse
 from voicegmm.scoring.frames import FrameLibrary, contents_of, usable
 from voicegmm.scoring.models import enroll
 from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.subspaces import Subspace, SubspaceOptions, check_subspace
 from voicegmm.scoring.table import ScoreTable
 from voicegmm.scoring.voices import Voices
 
@@ -32,14 +33,17 @@ class SpeakerOptions:
     calibration : FoldOptions
     min_enroll_seconds : float
         A speaker with less speech is not enrolled; 0 or more.
+    backend : SubspaceOptions
     """
 
     adaptation: MapOptions = field(default_factory=MapOptions)
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
     calibration: FoldOptions = field(default_factory=FoldOptions)
     min_enroll_seconds: float = 1.0
+    backend: SubspaceOptions = field(default_factory=SubspaceOptions)
 
     def __post_init__(self) -> None:
+        check_subspace(self.backend, self.adaptation, self.scoring)
         at_least("min_enroll_seconds", self.min_enroll_seconds, 0)
 
 
@@ -109,6 +113,7 @@ def calibrate(
             n_workers=n_workers,
             progress=progress,
             scoring=options.scoring,
+            backend=options.backend,
         )
         calibration = rehearsal.calibration(folds.p_target, folds.map)
     except DataError as error:
@@ -127,6 +132,7 @@ def make_voices(
     n_workers: int = 1,
     progress: Callable[[int], None] | None = None,
     enrolled_at: str = "",
+    subspace: Subspace | None = None,
 ) -> Voices:
     """Enroll speakers, and give them the cohort that their scores shall be seen beside.
 
@@ -147,6 +153,8 @@ def make_voices(
         Called with the number of speakers done.
     enrolled_at : str
         For the audit record.
+    subspace : Subspace, optional
+        Trained under the background model, where `options.backend` asks for one.
 
     Returns
     -------
@@ -168,6 +176,7 @@ def make_voices(
         progress,
         min_seconds=options.min_enroll_seconds,
         enrolled_at=enrolled_at,
+        subspace=subspace,
     )
     cohort = None
     if options.scoring.normalization.method != "none":

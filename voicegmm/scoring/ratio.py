@@ -12,18 +12,15 @@ from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
+from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
-from voicegmm.features import FrontEnd
-from voicegmm.mixture import DiagonalGMM, MapOptions
 from voicegmm.mixture.collection import workers_for
-from voicegmm.scoring.background import BackgroundModel
 from voicegmm.scoring.first_order import Test
 from voicegmm.scoring.frames import FrameLibrary
 from voicegmm.scoring.methods import Job, Scorer, ready
-from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.models import Speakers
 from voicegmm.scoring.options import ScoringOptions
 
 
@@ -41,7 +38,7 @@ class ScoreKeeper(Protocol):
 
 
 def log_likelihood_ratios(
-    models: SpeakerModels,
+    models: Speakers,
     frames: FloatArray,
     frame_weights: FloatArray | None = None,
     rows: IntArray | None = None,
@@ -51,7 +48,7 @@ def log_likelihood_ratios(
 
     Parameters
     ----------
-    models : SpeakerModels
+    models : Speakers
     frames : (n_frames, n_dims) float array
         At least one frame.
     frame_weights : (n_frames,) float array, optional
@@ -81,7 +78,7 @@ def _length(frames: FloatArray, frame_weights: FloatArray | None) -> float:
 
 
 def raw_scores(
-    models: SpeakerModels,
+    models: Speakers,
     frames: FrameLibrary,
     trials: Trials,
     files: Sequence[tuple[str, ...]],
@@ -97,7 +94,7 @@ def raw_scores(
 
     Parameters
     ----------
-    models : SpeakerModels
+    models : Speakers
     frames : FrameLibrary
     trials : Trials
     files : sequence of tuple of str
@@ -162,7 +159,7 @@ def raw_scores(
 
 
 def _scores(
-    models: SpeakerModels,
+    models: Speakers,
     options: ScoringOptions,
     job: Job,
     scorer: Scorer,
@@ -180,10 +177,7 @@ def _scores(
         ):
             yield values * tests.lengths(batch.tests)
         return
-    gmm, front_end = models.background.gmm, models.background.front_end
-    work = _Work(
-        gmm, front_end, models.means, models.counts, models.adaptation, options, job, frames
-    )
+    work = _Work(models.nameless(), options, job, frames)
     items = (([files[test] for test in batch.tests], batch.rows) for batch in batches)
     yield from ordered_map(work, items, n_workers, workers)
 
@@ -213,30 +207,17 @@ class _Work:
     """What a worker in another process does with a batch of tests.
 
     Models are made ready there, since machine code does not travel; of the speakers only numbers
-    do.
+    do, and no names.
     """
 
-    gmm: DiagonalGMM
-    front_end: FrontEnd
-    means: Float32Array
-    counts: Float64Array
-    adaptation: MapOptions
+    models: Speakers
     options: ScoringOptions
     job: Job
     frames: FrameLibrary
 
     @cached_property
     def _scorer(self) -> Scorer:
-        n_models = len(self.means)
-        models = SpeakerModels(
-            BackgroundModel(self.gmm, self.front_end),
-            tuple(map(str, range(n_models))),
-            self.means,
-            self.counts,
-            np.zeros(n_models),
-            self.adaptation,
-        )
-        return ready(models, self.options, self.job)
+        return ready(self.models, self.options, self.job)
 
     def __call__(self, item: tuple[Sequence[tuple[str, ...]], IntArray]) -> Float64Array:
         files, rows = item

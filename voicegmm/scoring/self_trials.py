@@ -6,14 +6,14 @@ import numpy as np
 
 from voicegmm.corpus import Trials
 from voicegmm.scoring.frames import FrameLibrary, Status
-from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.models import Speakers
 from voicegmm.scoring.records import EnrolledRecording
 
 SELF_TRIAL = "self-trial"
 
 
 def self_trials(
-    models: SpeakerModels,
+    models: Speakers,
     frames: FrameLibrary,
     trials: Trials,
     files: Sequence[tuple[str, ...]],
@@ -25,7 +25,7 @@ def self_trials(
 
     Parameters
     ----------
-    models : SpeakerModels
+    models : Speakers
     frames : FrameLibrary
     trials : Trials
     files : sequence of tuple of str

@@ -141,9 +141,7 @@ def _mark(
     digest = hashlib.sha256()
     cohorts = [voices.cohort.models] if voices.cohort else []
     for models in (voices.speakers, *cohorts):
-        gmm = models.background.gmm
-        for array in (gmm.weights, gmm.means, gmm.variances, models.means, models.counts):
-            digest.update(array.data)
+        digest.update(models.fingerprint.encode())
     for numbers in (trials.model_index, trials.test_index, good):
         digest.update(numbers.data)
     tried = np.unique(trials.test_index[good])

@@ -9,7 +9,7 @@ from voicegmm._base.options import differences
 from voicegmm.metrics import Estimate
 from voicegmm.scoring.calibration import Calibration
 from voicegmm.scoring.cohort import Cohort
-from voicegmm.scoring.models import SpeakerModels
+from voicegmm.scoring.models import Speakers
 from voicegmm.scoring.options import ScoringOptions, SequentialOptions
 from voicegmm.scoring.records import Removal
 from voicegmm.scoring.running_calibration import RunningCalibration
@@ -141,7 +141,7 @@ class Voices:
 
     Parameters
     ----------
-    speakers : SpeakerModels
+    speakers : SpeakerModels or SubspaceSpeakers
     calibration : Calibration, optional
         None: scores are uncalibrated.
     promise : IdentificationPromise, optional
@@ -168,7 +168,7 @@ class Voices:
         Of whom there was something in it, the earliest first.
     """
 
-    speakers: SpeakerModels
+    speakers: Speakers
     calibration: Calibration | None = None
     promise: IdentificationPromise | None = None
     expected: dict[str, Estimate] = field(default_factory=dict)

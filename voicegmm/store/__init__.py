@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from voicegmm._base.errors import FormatError
 from voicegmm.mixture import Statistics
-from voicegmm.scoring import BackgroundModel, Fusion, JudgedClasses, Voices
+from voicegmm.scoring import BackgroundModel, Fusion, JudgedClasses, Subspace, Voices
 from voicegmm.store.bosaris import write_bosaris_trials
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes, save_classes
 from voicegmm.store.comparison import FeatureComparison, RecordingComparison, compare_features
@@ -45,12 +45,15 @@ from voicegmm.store.statistics import STATISTICS_FORMAT, load_statistics, save_s
 from voicegmm.store.subspace import (
     BACK_END_FORMAT,
     FACTOR_ANALYSIS_FORMAT,
+    SUBSPACE_FORMAT,
     TOTAL_VARIABILITY_FORMAT,
     load_back_end,
     load_factor_analysis,
+    load_subspace,
     load_total_variability,
     save_back_end,
     save_factor_analysis,
+    save_subspace,
     save_total_variability,
 )
 from voicegmm.store.tracing import Trace, Traces, find_traces
@@ -84,6 +87,7 @@ __all__ = [
     "load_factor_analysis",
     "load_fusion",
     "load_statistics",
+    "load_subspace",
     "load_total_variability",
     "load_voices",
     "new_store",
@@ -99,6 +103,7 @@ __all__ = [
     "save_factor_analysis",
     "save_fusion",
     "save_statistics",
+    "save_subspace",
     "save_total_variability",
     "save_voices",
     "verify",
@@ -117,6 +122,7 @@ Model = (
     | TotalVariability
     | FactorAnalysis
     | BackEnd
+    | Subspace
     | Statistics
 )
 """What a file of ours can hold beside features."""
@@ -131,6 +137,7 @@ _LOADERS: dict[str, Callable[[str | os.PathLike[str]], Model | FeatureStore]] = 
     TOTAL_VARIABILITY_FORMAT: load_total_variability,
     FACTOR_ANALYSIS_FORMAT: load_factor_analysis,
     BACK_END_FORMAT: load_back_end,
+    SUBSPACE_FORMAT: load_subspace,
 }
 _SAVERS: dict[type, Callable[..., None]] = {
     BackgroundModel: save_background,
@@ -141,6 +148,7 @@ _SAVERS: dict[type, Callable[..., None]] = {
     TotalVariability: save_total_variability,
     FactorAnalysis: save_factor_analysis,
     BackEnd: save_back_end,
+    Subspace: save_subspace,
 }
 
 

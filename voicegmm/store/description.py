@@ -10,7 +10,7 @@ import numpy as np
 
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import to_mapping
-from voicegmm.scoring import BackgroundModel
+from voicegmm.scoring import BackgroundModel, Subspace
 from voicegmm.scoring.table import SCORE_COLUMNS, SCORES_FORMAT, SCORES_VERSION, read_scores
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
@@ -29,13 +29,15 @@ from voicegmm.store.statistics import STATISTICS_FORMAT, load_statistics
 from voicegmm.store.subspace import (
     BACK_END_FORMAT,
     FACTOR_ANALYSIS_FORMAT,
+    SUBSPACE_FORMAT,
     TOTAL_VARIABILITY_FORMAT,
     load_back_end,
     load_factor_analysis,
+    load_subspace,
     load_total_variability,
 )
 from voicegmm.store.training import CHECKPOINT_FORMAT, TrainingCheckpoint
-from voicegmm.subspace import FactorAnalysis, TotalVariability
+from voicegmm.subspace import BackEnd, FactorAnalysis, TotalVariability
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -245,6 +247,7 @@ def _speakers(path: str | os.PathLike[str]) -> dict[str, Any]:
         "n_components": speakers.background.gmm.n_components,
         "n_dims": speakers.background.gmm.n_dims,
         "sample_rate": speakers.background.front_end.sample_rate,
+        "backend": _told_subspace(speakers.subspace) if speakers.subspace else None,
         "calibrated": voices.calibration is not None,
         "calibration": to_mapping(voices.calibration) if voices.calibration else None,
         "identification": to_mapping(voices.promise) if voices.promise else None,
@@ -299,39 +302,51 @@ def _classes(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _total_variability(path: str | os.PathLike[str]) -> dict[str, Any]:
-    model = load_total_variability(path)
-    return _subspace_background(model) | {"rank": model.rank}
+    return _told_factors(load_total_variability(path))
 
 
 def _factor_analysis(path: str | os.PathLike[str]) -> dict[str, Any]:
-    model = load_factor_analysis(path)
-    return _subspace_background(model) | {
-        "speaker_rank": model.speaker_rank,
-        "session_rank": model.session_rank,
-        "relevance": model.relevance,
-    }
+    return _told_factors(load_factor_analysis(path))
 
 
-def _subspace_background(model: TotalVariability | FactorAnalysis) -> dict[str, Any]:
-    return {
+def _told_factors(model: TotalVariability | FactorAnalysis) -> dict[str, Any]:
+    told: dict[str, Any] = {
         "n_components": model.gmm.n_components,
         "n_dims": model.gmm.n_dims,
         "covariance_type": model.gmm.covariance_type,
         "objectives": list(model.objectives),
     }
+    if isinstance(model, TotalVariability):
+        return told | {"rank": model.rank}
+    ranks = {"speaker_rank": model.speaker_rank, "session_rank": model.session_rank}
+    return told | ranks | {"relevance": model.relevance}
 
 
 def _back_end(path: str | os.PathLike[str]) -> dict[str, Any]:
-    back_end = load_back_end(path)
-    described: dict[str, Any] = {
+    return _told_back_end(load_back_end(path))
+
+
+def _told_back_end(back_end: BackEnd) -> dict[str, Any]:
+    told: dict[str, Any] = {
         "steps": list(back_end.options.steps),
         "score": back_end.options.score,
         "n_dims": [len(one.mean) for one in back_end.maps[:1]]
         + [len(one.matrix) for one in back_end.maps],
     }
     if back_end.plda:
-        described["speaker_variances"] = back_end.plda.psi.tolist()
-    return described
+        told["speaker_variances"] = back_end.plda.psi.tolist()
+    return told
+
+
+def _subspace(path: str | os.PathLike[str]) -> dict[str, Any]:
+    return _told_subspace(load_subspace(path))
+
+
+def _told_subspace(subspace: Subspace) -> dict[str, Any]:
+    told = {"backend": subspace.options.method, **_told_factors(subspace.factors)}
+    if subspace.back_end:
+        told |= _told_back_end(subspace.back_end)
+    return told | {"notes": list(subspace.notes)}
 
 
 def _statistics(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -352,6 +367,7 @@ _CONTENTS = {
     BACK_END_FORMAT: _back_end,
     FACTOR_ANALYSIS_FORMAT: _factor_analysis,
     TOTAL_VARIABILITY_FORMAT: _total_variability,
+    SUBSPACE_FORMAT: _subspace,
     CLASSES_FORMAT: _classes,
     FEATURES_FORMAT: _features,
     UBM_FORMAT: _background,

@@ -12,10 +12,10 @@ from voicegmm.store.hdf5 import (
     new_file,
     open_file,
     read_array,
+    read_options,
     read_strings,
     write_strings,
 )
-from voicegmm.store.models import read_options
 
 FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 3
 _WITHOUT_QUALITY = 2  # what older programs read as well

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from voicegmm._base.errors import EncryptionError, FormatError, VoicegmmError
 from voicegmm._base.files import whole_file
-from voicegmm._base.options import canonical_json
+from voicegmm._base.options import canonical_json, from_mapping
 from voicegmm._base.version import __version__
 from voicegmm.store.encryption import START as ENCRYPTED_START
 from voicegmm.store.encryption import decrypt, encrypt, is_encrypted
@@ -483,3 +483,8 @@ class damage_named:  # noqa: N801 - reads as a clause of the with statement
             return
         if isinstance(error, _OF_CONTENT):
             raise FormatError(f"{self._path}: damaged: {error}") from error
+
+
+def read_options(group: h5py.Group, name: str, kind: type[Any], where: str) -> Any:
+    """Read options that stand as JSON in an attribute."""
+    return from_mapping(kind, msgspec.json.decode(group.attrs[name]), where)

@@ -24,25 +24,33 @@ from voicegmm.scoring import (
     ScoringOptions,
     SequentialTest,
     SpeakerModels,
+    Subspace,
+    SubspaceSpeakers,
     UbmOptions,
     Voices,
 )
 from voicegmm.scoring.background import digest_of
+from voicegmm.scoring.models import Speakers
 from voicegmm.scoring.records import Removal
 from voicegmm.store.hdf5 import (
     damage_named,
     new_file,
     open_file,
     read_array,
+    read_options,
     read_strings,
     write_strings,
 )
 from voicegmm.store.mixtures import read_mixture, write_mixture
+from voicegmm.store.subspace import read_subspace, write_subspace
 from voicegmm.store.training import read_record, write_record
 
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 2
-SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 2
+SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 3
+_WITHOUT_SUBSPACE = 2  # version: programs from before there was one read it
 _DIGEST_BYTES = 32
+_ADAPTED = ("means", "counts", "seconds")
+_OF_SUBSPACE = ("speaker_of", "counts", "moments", "models", "seconds")
 _OPEN_SET: dict[str, npt.DTypeLike] = {
     "best_wrong": np.float64,
     "own": np.float64,
@@ -103,11 +111,6 @@ def _read_training(group: h5py.Group, where: str) -> UbmOptions | ForeignTrainin
     return found
 
 
-def read_options(group: h5py.Group, name: str, kind: type[Any], where: str) -> Any:
-    """Read options that stand as JSON in an attribute."""
-    return from_mapping(kind, msgspec.json.decode(group.attrs[name]), where)
-
-
 def save_background(path: str | os.PathLike[str], model: BackgroundModel) -> None:
     """Write a background model."""
     with new_file(path, UBM_FORMAT, UBM_VERSION, model.options, model.fingerprint) as file:
@@ -141,7 +144,7 @@ def save_voices(path: str | os.PathLike[str], voices: Voices, passphrase: str = 
     with new_file(
         path,
         SPEAKERS_FORMAT,
-        SPEAKERS_VERSION,
+        SPEAKERS_VERSION if speakers.subspace else _WITHOUT_SUBSPACE,
         speakers.adaptation,
         speakers.fingerprint,
         parent,
@@ -149,6 +152,8 @@ def save_voices(path: str | os.PathLike[str], voices: Voices, passphrase: str = 
         passphrase=passphrase,
     ) as file:
         _write_background(file.create_group("ubm"), speakers.background)
+        if speakers.subspace:
+            write_subspace(file.create_group("subspace"), speakers.subspace)
         _write_speakers(file.create_group("speakers"), speakers)
         judgment = {
             "calibration": voices.calibration,
@@ -171,19 +176,21 @@ def save_voices(path: str | os.PathLike[str], voices: Voices, passphrase: str = 
             _write_cohort(file.create_group("cohort"), voices.cohort)
 
 
-def _write_speakers(group: h5py.Group, speakers: SpeakerModels) -> None:
+def _write_speakers(group: h5py.Group, speakers: Speakers) -> None:
     write_strings(group, "ids", speakers.ids)
-    for name in ("means", "counts", "seconds"):
+    for name in _OF_SUBSPACE if speakers.subspace else _ADAPTED:
         group[name] = getattr(speakers, name)
     records = [canonical_json(speakers.records.get(name)) for name in speakers.ids]
     write_strings(group, "records", records)
 
 
 def _read_speakers(
-    group: h5py.Group, background: BackgroundModel, adaptation: MapOptions
-) -> SpeakerModels:
+    group: h5py.Group,
+    background: BackgroundModel,
+    adaptation: MapOptions,
+    subspace: Subspace | None,
+) -> Speakers:
     ids = read_strings(group, "ids")
-    shape = (len(ids), background.gmm.n_components, background.gmm.n_dims)
     # Files from before there was an audit record have none.
     texts = read_strings(group, "records") if "records" in group else ("null",) * len(ids)
     records = {
@@ -191,12 +198,23 @@ def _read_speakers(
         for name, text in zip(ids, texts, strict=True)
         if text != "null"
     }
-    return SpeakerModels(
+    seconds = read_array(group, "seconds", (len(ids),), np.float64, least=0)
+    n_components, n_dims = background.gmm.means.shape
+    if subspace is None:
+        means = read_array(group, "means", (len(ids), n_components, n_dims), np.float32)
+        counts = read_array(group, "counts", means.shape[:2], np.float64, least=0)
+        return SpeakerModels(background, ids, means, counts, seconds, adaptation, records)
+    kept, model = subspace.shapes
+    speaker_of = read_array(group, "speaker_of", (None,), np.int64, least=0)
+    return SubspaceSpeakers(
         background,
+        subspace,
         ids,
-        read_array(group, "means", shape, np.float32),
-        read_array(group, "counts", shape[:2], np.float64, least=0),
-        read_array(group, "seconds", shape[:1], np.float64, least=0),
+        speaker_of,
+        read_array(group, "counts", (len(speaker_of), n_components), np.float64, least=0),
+        read_array(group, "moments", (len(speaker_of), *kept), np.float32),
+        read_array(group, "models", (len(ids), *model), np.float32),
+        seconds,
         adaptation,
         records,
     )
@@ -213,8 +231,9 @@ def _write_cohort(group: h5py.Group, cohort: Cohort) -> None:
     group["of_enrolled"] = cohort.of_enrolled
 
 
-def _read_cohort(group: h5py.Group, background: BackgroundModel, adaptation: MapOptions) -> Cohort:
-    models = _read_speakers(group["speakers"], background, adaptation)
+def _read_cohort(group: h5py.Group, speakers: Speakers) -> Cohort:
+    shared = speakers.background, speakers.adaptation, speakers.subspace
+    models = _read_speakers(group["speakers"], *shared)
     voices, enrolled = read_strings(group, "voices"), read_strings(group, "enrolled")
     contents = read_strings(group, "contents") if "contents" in group else ()
     shape = (len(models.ids), len(voices))
@@ -235,9 +254,14 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
     with damage_named(path), open_file(path, SPEAKERS_FORMAT, SPEAKERS_VERSION) as file:
         background = _read_background(file["ubm"], str(path))
         adaptation = read_options(file, "options", MapOptions, str(path))
-        speakers = _read_speakers(file["speakers"], background, adaptation)
-        text = canonical_json([str(file["ubm"].attrs["fingerprint"]), speakers.ids])
-        if digest_of(text, speakers.means, speakers.counts) != file.attrs["fingerprint"]:
+        subspace, made_from = None, [str(file["ubm"].attrs["fingerprint"])]
+        if "subspace" in file:
+            subspace = read_subspace(file["subspace"], background.gmm, str(path))
+            text = str(file["subspace"].attrs["options"])
+            made_from.append(digest_of(text, *subspace.arrays))
+        speakers = _read_speakers(file["speakers"], background, adaptation, subspace)
+        text = canonical_json([*made_from, speakers.ids])
+        if digest_of(text, *speakers.numbers) != file.attrs["fingerprint"]:
             raise FormatError(f"{path}: damaged: the speakers do not fit their fingerprint")
         judgment = msgspec.json.decode(file.attrs["judgment"])
         tests = None
@@ -253,7 +277,7 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             msgspec.convert(judgment["not_enrolled"], dict[str, str]),
             # Files from before there was a choice say nothing of it.
             from_mapping(ScoringOptions, judgment.get("scoring", {}), str(path)),
-            _read_cohort(file["cohort"], background, adaptation) if "cohort" in file else None,
+            _read_cohort(file["cohort"], speakers) if "cohort" in file else None,
             msgspec.convert(judgment.get("sequential"), SequentialTest | None),
             _read_contents(file, "calibrated_from"),
             _read_removals(file),

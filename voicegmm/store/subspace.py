@@ -1,4 +1,4 @@
-"""Subspace models on disk: total variability, factor analysis, back ends of vectors."""
+"""Subspace models on disk: total variability, factor analysis, back ends of vectors, systems."""
 
 import os
 from collections.abc import Callable
@@ -6,13 +6,21 @@ from collections.abc import Callable
 import h5py
 import numpy as np
 
-from voicegmm._base.arrays import FloatArray
+from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json
 from voicegmm.mixture import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
+from voicegmm.scoring import Subspace, SubspaceOptions
 from voicegmm.scoring.background import digest_of
-from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_array
-from voicegmm.store.models import read_options
+from voicegmm.store.hdf5 import (
+    damage_named,
+    new_file,
+    open_file,
+    read_array,
+    read_options,
+    read_strings,
+    write_strings,
+)
 from voicegmm.subspace import (
     Affine,
     BackEnd,
@@ -25,6 +33,9 @@ from voicegmm.subspace import (
 TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION = "voicegmm/total-variability", 2
 FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION = "voicegmm/factor-analysis", 2
 BACK_END_FORMAT, BACK_END_VERSION = "voicegmm/back-end", 2
+SUBSPACE_FORMAT, SUBSPACE_VERSION = "voicegmm/subspace", 2
+
+Factors = TotalVariability | FactorAnalysis
 
 _COVARIANCES: dict[str, tuple[Callable[..., Mixture], str]] = {
     "diagonal": (DiagonalGMM, "variances"),
@@ -33,6 +44,7 @@ _COVARIANCES: dict[str, tuple[Callable[..., Mixture], str]] = {
     "tied": (TiedGMM, "covariance"),
 }
 _PLDA = ("mean", "within", "between")
+_OF_VECTORS, _OF_SPEAKERS = ("loadings",), ("speaker_loadings", "session_loadings")
 
 
 def _write_background(group: h5py.Group, gmm: Mixture) -> None:
@@ -55,6 +67,60 @@ def _read_background(group: h5py.Group) -> Mixture:
     return kind(weights, means, read_array(group, name, shape, np.float64))
 
 
+def _loadings_of(model: Factors) -> tuple[str, ...]:
+    return _OF_VECTORS if isinstance(model, TotalVariability) else _OF_SPEAKERS
+
+
+def _write_factors(group: h5py.Group, model: Factors) -> None:
+    for name in _loadings_of(model):
+        group[name] = getattr(model, name)
+    group["objectives"] = np.array(model.objectives, np.float64)
+    if isinstance(model, FactorAnalysis):
+        group.attrs["relevance"] = model.relevance
+
+
+def _read_factors(group: h5py.Group, gmm: Mixture) -> Factors:
+    def loadings(name: str) -> Float64Array:
+        return read_array(group, name, (*gmm.means.shape, None), np.float64)
+
+    objectives = tuple(read_array(group, "objectives", (None,), np.float64).tolist())
+    if "relevance" not in group.attrs:
+        return TotalVariability(gmm, loadings("loadings"), objectives)
+    relevance = float(group.attrs["relevance"])
+    speaker, session = map(loadings, _OF_SPEAKERS)
+    return FactorAnalysis(gmm, speaker, session, relevance, objectives)
+
+
+def _content(model: Factors) -> tuple[str, list[FloatArray]]:
+    """Give what the fingerprint of a file of factors is made of."""
+    told: object = model.objectives
+    if isinstance(model, FactorAnalysis):
+        told = [str(model.relevance), model.objectives]
+    loadings = [getattr(model, name) for name in _loadings_of(model)]
+    return canonical_json(told), [*_arrays_of(model.gmm).values(), *loadings]
+
+
+def _save_factors(
+    path: str | os.PathLike[str],
+    format_: tuple[str, int],
+    ranks: dict[str, int],
+    model: Factors,
+    parent: str,
+) -> None:
+    text, arrays = _content(model)
+    options = {**ranks, "n_iterations": len(model.objectives)}
+    with new_file(path, *format_, options, digest_of(text, *arrays), parent) as file:
+        _write_background(file.create_group("ubm"), model.gmm)
+        _write_factors(file, model)
+
+
+def _load_factors(path: str | os.PathLike[str], format_: tuple[str, int]) -> Factors:
+    with damage_named(path), open_file(path, *format_) as file:
+        model = _read_factors(file, _read_background(file["ubm"]))
+        _check(file, *_content(model))
+        return model
+
+
 def save_total_variability(
     path: str | os.PathLike[str], model: TotalVariability, parent: str = ""
 ) -> None:
@@ -67,17 +133,8 @@ def save_total_variability(
     parent : str
         Fingerprint of the `BackgroundModel` that the statistics were collected under.
     """
-    text, arrays = _total_variability_content(model)
-    kind, version = TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION
-    options = {"rank": model.rank, "n_iterations": len(model.objectives)}
-    with new_file(path, kind, version, options, digest_of(text, *arrays), parent) as file:
-        _write_background(file.create_group("ubm"), model.gmm)
-        file["loadings"] = model.loadings
-        file["objectives"] = np.array(model.objectives, np.float64)
-
-
-def _total_variability_content(model: TotalVariability) -> tuple[str, list[FloatArray]]:
-    return canonical_json(model.objectives), [*_arrays_of(model.gmm).values(), model.loadings]
+    format_ = TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION
+    _save_factors(path, format_, {"rank": model.rank}, model, parent)
 
 
 def load_total_variability(path: str | os.PathLike[str]) -> TotalVariability:
@@ -88,13 +145,10 @@ def load_total_variability(path: str | os.PathLike[str]) -> TotalVariability:
     FormatError
         If the file holds none, or is damaged.
     """
-    kind, version = TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION
-    with damage_named(path), open_file(path, kind, version) as file:
-        gmm = _read_background(file["ubm"])
-        loadings = read_array(file, "loadings", (*gmm.means.shape, None), np.float64)
-        model = TotalVariability(gmm, loadings, _read_objectives(file))
-        _check(file, *_total_variability_content(model))
-        return model
+    model = _load_factors(path, (TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION))
+    if not isinstance(model, TotalVariability):
+        raise FormatError(f"{path}: damaged: loadings is missing")
+    return model
 
 
 def save_factor_analysis(
@@ -106,29 +160,12 @@ def save_factor_analysis(
     ----------
     path : path
     model : FactorAnalysis
-        Its relevance finite.
     parent : str
         Fingerprint of the `BackgroundModel` that the statistics were collected under.
     """
-    text, arrays = _factor_analysis_content(model)
-    kind, version = FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION
-    options = {
-        "session_rank": model.session_rank,
-        "speaker_rank": model.speaker_rank,
-        "n_iterations": len(model.objectives),
-    }
-    with new_file(path, kind, version, options, digest_of(text, *arrays), parent) as file:
-        _write_background(file.create_group("ubm"), model.gmm)
-        file["speaker_loadings"] = model.speaker_loadings
-        file["session_loadings"] = model.session_loadings
-        file["objectives"] = np.array(model.objectives, np.float64)
-        file.attrs["relevance"] = model.relevance
-
-
-def _factor_analysis_content(model: FactorAnalysis) -> tuple[str, list[FloatArray]]:
-    text = canonical_json([str(model.relevance), model.objectives])
-    arrays = [*_arrays_of(model.gmm).values(), model.speaker_loadings, model.session_loadings]
-    return text, arrays
+    format_ = FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION
+    ranks = {"session_rank": model.session_rank, "speaker_rank": model.speaker_rank}
+    _save_factors(path, format_, ranks, model, parent)
 
 
 def load_factor_analysis(path: str | os.PathLike[str]) -> FactorAnalysis:
@@ -139,19 +176,35 @@ def load_factor_analysis(path: str | os.PathLike[str]) -> FactorAnalysis:
     FormatError
         If the file holds none, or is damaged.
     """
-    kind, version = FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION
-    with damage_named(path), open_file(path, kind, version) as file:
-        gmm = _read_background(file["ubm"])
-        shape = (*gmm.means.shape, None)
-        model = FactorAnalysis(
-            gmm,
-            read_array(file, "speaker_loadings", shape, np.float64),
-            read_array(file, "session_loadings", shape, np.float64),
-            float(file.attrs["relevance"]),
-            _read_objectives(file),
-        )
-        _check(file, *_factor_analysis_content(model))
-        return model
+    model = _load_factors(path, (FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION))
+    if not isinstance(model, FactorAnalysis):
+        raise FormatError(f"{path}: damaged: speaker_loadings is missing")
+    return model
+
+
+def _write_back_end(group: h5py.Group, back_end: BackEnd) -> None:
+    for number, one in enumerate(back_end.maps):
+        step = group.create_group(f"maps/{number:04d}")
+        step["mean"], step["matrix"] = one.mean, one.matrix
+    if back_end.plda:
+        plda = group.create_group("plda")
+        for name in _PLDA:
+            plda[name] = getattr(back_end.plda, name)
+
+
+def _read_back_end(group: h5py.Group, options: BackEndOptions) -> BackEnd:
+    maps = [_read_map(group["maps"][name]) for name in sorted(group.get("maps", ()))]
+    plda = None
+    if "plda" in group:
+        n = len(read_array(group["plda"], "mean", (None,), np.float64))
+        shapes = zip(_PLDA, ((n,), (n, n), (n, n)), strict=True)
+        plda = Plda(*(read_array(group["plda"], name, shape, np.float64) for name, shape in shapes))
+    return BackEnd(options, tuple(maps), plda)
+
+
+def _read_map(group: h5py.Group) -> Affine:
+    mean = read_array(group, "mean", (None,), np.float64)
+    return Affine(mean, read_array(group, "matrix", (None, len(mean)), np.float64))
 
 
 def save_back_end(path: str | os.PathLike[str], back_end: BackEnd, parent: str = "") -> None:
@@ -164,25 +217,11 @@ def save_back_end(path: str | os.PathLike[str], back_end: BackEnd, parent: str =
     parent : str
         Fingerprint of the model that the vectors were extracted by.
     """
-    text, arrays = _back_end_content(back_end)
-    digest = digest_of(text, *arrays)
+    digest = digest_of(canonical_json(back_end.options), *back_end.arrays)
     with new_file(
         path, BACK_END_FORMAT, BACK_END_VERSION, back_end.options, digest, parent
     ) as file:
-        for number, one in enumerate(back_end.maps):
-            group = file.create_group(f"maps/{number:04d}")
-            group["mean"], group["matrix"] = one.mean, one.matrix
-        if back_end.plda:
-            group = file.create_group("plda")
-            for name in _PLDA:
-                group[name] = getattr(back_end.plda, name)
-
-
-def _back_end_content(back_end: BackEnd) -> tuple[str, list[FloatArray]]:
-    arrays: list[FloatArray] = [array for one in back_end.maps for array in (one.mean, one.matrix)]
-    if back_end.plda:
-        arrays += [getattr(back_end.plda, name) for name in _PLDA]
-    return canonical_json(back_end.options), arrays
+        _write_back_end(file, back_end)
 
 
 def load_back_end(path: str | os.PathLike[str]) -> BackEnd:
@@ -194,31 +233,59 @@ def load_back_end(path: str | os.PathLike[str]) -> BackEnd:
         If the file holds none, or is damaged.
     """
     with damage_named(path), open_file(path, BACK_END_FORMAT, BACK_END_VERSION) as file:
-        options = read_options(file, "options", BackEndOptions, str(path))
-        maps = [_read_map(file["maps"][name]) for name in sorted(file.get("maps", ()))]
-        plda = None
-        if "plda" in file:
-            group = file["plda"]
-            n = len(read_array(group, "mean", (None,), np.float64))
-            shapes = ((n,), (n, n), (n, n))
-            plda = Plda(
-                *(
-                    read_array(group, name, shape, np.float64)
-                    for name, shape in zip(_PLDA, shapes, strict=True)
-                )
-            )
-        back_end = BackEnd(options, tuple(maps), plda)
-        _check(file, *_back_end_content(back_end))
+        back_end = _read_back_end(file, read_options(file, "options", BackEndOptions, str(path)))
+        # By the text as it stands: options that came after the file was written are not in it.
+        _check(file, str(file.attrs["options"]), back_end.arrays)
         return back_end
 
 
-def _read_map(group: h5py.Group) -> Affine:
-    mean = read_array(group, "mean", (None,), np.float64)
-    return Affine(mean, read_array(group, "matrix", (None, len(mean)), np.float64))
+def write_subspace(group: h5py.Group, subspace: Subspace) -> None:
+    """Write a subspace beside the background model that it was trained under."""
+    group.attrs["options"] = canonical_json(subspace.options)
+    write_strings(group, "notes", subspace.notes)
+    _write_factors(group, subspace.factors)
+    if subspace.back_end:
+        _write_back_end(group.create_group("back_end"), subspace.back_end)
 
 
-def _read_objectives(file: h5py.File) -> tuple[float, ...]:
-    return tuple(read_array(file, "objectives", (None,), np.float64).tolist())
+def read_subspace(group: h5py.Group, gmm: Mixture, where: str) -> Subspace:
+    """Read a subspace that was trained under a background model."""
+    options = read_options(group, "options", SubspaceOptions, where)
+    back_end = None
+    if "back_end" in group:
+        back_end = _read_back_end(group["back_end"], options.vectors)
+    notes = read_strings(group, "notes")
+    return Subspace(options, _read_factors(group, gmm), back_end, notes)
+
+
+def save_subspace(path: str | os.PathLike[str], subspace: Subspace, parent: str = "") -> None:
+    """Write a subspace with its background model, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    subspace : Subspace
+    parent : str
+        Fingerprint of the `BackgroundModel` that it was trained under.
+    """
+    kind, version = SUBSPACE_FORMAT, SUBSPACE_VERSION
+    with new_file(path, kind, version, subspace.options, subspace.fingerprint, parent) as file:
+        _write_background(file.create_group("ubm"), subspace.factors.gmm)
+        write_subspace(file.create_group("subspace"), subspace)
+
+
+def load_subspace(path: str | os.PathLike[str]) -> Subspace:
+    """Read a subspace.
+
+    Raises
+    ------
+    FormatError
+        If the file holds none, or is damaged.
+    """
+    with damage_named(path), open_file(path, SUBSPACE_FORMAT, SUBSPACE_VERSION) as file:
+        subspace = read_subspace(file["subspace"], _read_background(file["ubm"]), str(path))
+        _check(file, str(file["subspace"].attrs["options"]), subspace.arrays)
+        return subspace
 
 
 def _check(file: h5py.File, text: str, arrays: list[FloatArray]) -> None:

@@ -6,6 +6,8 @@ from voicegmm.subspace.factor_analysis import (
     FactorAnalysisOptions,
     channel_offsets,
     enroll,
+    session_offsets,
+    speaker_offsets,
     train_factor_analysis,
 )
 from voicegmm.subspace.factors import Posteriors
@@ -61,7 +63,9 @@ __all__ = [
     "normalize_length",
     "plda_log_likelihood",
     "plda_scores",
+    "session_offsets",
     "speaker_means",
+    "speaker_offsets",
     "train_factor_analysis",
     "train_plda",
     "train_total_variability",

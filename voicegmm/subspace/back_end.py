@@ -89,6 +89,18 @@ class BackEnd:
         if (self.plda is not None) != (self.options.score == "plda"):
             raise DataError("plda must be given where the score is 'plda', and only there")
 
+    @property
+    def arrays(self) -> list[FloatArray]:
+        """All numbers of the steps and of the score, in their order."""
+        numbers: list[FloatArray] = [part for one in self.maps for part in (one.mean, one.matrix)]
+        if self.plda:
+            numbers += [self.plda.mean, self.plda.within, self.plda.between]
+        return numbers
+
+    def n_kept(self, n_dims: int) -> int:
+        """Give the length that vectors of `n_dims` numbers have after the steps."""
+        return len(self.maps[-1].matrix) if self.maps else n_dims
+
     def __call__(self, vectors: FloatArray) -> Float64Array:
         """Take vectors through the steps, (n_vectors, n_dims) to (n_vectors, n_kept).
 

@@ -100,6 +100,11 @@ class FactorAnalysis:
         return np.concatenate([self.speaker_loadings, self.session_loadings], axis=2)
 
     @cached_property
+    def sessions(self) -> TotalVariability:
+        """The subspace of the sessions alone, about the background model."""
+        return TotalVariability(self.gmm, self.session_loadings)
+
+    @cached_property
     def products(self) -> Float64Array:
         """A_k' A_k of each component, packed."""
         return packed_products(self.loadings)
@@ -316,10 +321,10 @@ class _Speaker:
         return np.asarray(self.factors.means[0][self.places])
 
 
-def enroll(
+def speaker_offsets(
     model: FactorAnalysis, recordings: Recordings, speakers: Sequence[str]
 ) -> tuple[tuple[str, ...], Float64Array]:
-    """Give the means of each speaker's own model: m + L (V y + z), sessions taken away.
+    """Give what each speaker adds to the means, in deviations: V y + z, sessions taken away.
 
     Parameters
     ----------
@@ -331,9 +336,7 @@ def enroll(
     -------
     names : tuple of str
         In the order of their first recording.
-    means : (n_speakers, n_components, n_dims) float64 array
-        As `scoring.linear_scores` takes them, beside the `channel_offsets` of the tests. With
-        both ranks 0 they are those of MAP adaptation.
+    offsets : (n_speakers, n_components, n_dims) float64 array
 
     Raises
     ------
@@ -353,13 +356,35 @@ def enroll(
         z /= (counts.sum(axis=0) + model.relevance)[:, None]
         offsets[number] = model.speaker_loadings @ speaker.factors.means[0, : model.speaker_rank]
         offsets[number] += z
-    return tuple(rows), model.gmm.means + unwhitened(model.gmm, offsets)
+    return tuple(rows), offsets
 
 
-def channel_offsets(
+def enroll(
+    model: FactorAnalysis, recordings: Recordings, speakers: Sequence[str]
+) -> tuple[tuple[str, ...], Float64Array]:
+    """Give the means of each speaker's own model: m + L (V y + z); see `speaker_offsets`.
+
+    Parameters
+    ----------
+    model, recordings, speakers
+        As of `speaker_offsets`.
+
+    Returns
+    -------
+    names : tuple of str
+        In the order of their first recording.
+    means : (n_speakers, n_components, n_dims) float64 array
+        As `scoring.linear_scores` takes them, beside the `channel_offsets` of the tests. With
+        both ranks 0 they are those of MAP adaptation.
+    """
+    names, offsets = speaker_offsets(model, recordings, speakers)
+    return names, model.gmm.means + unwhitened(model.gmm, offsets)
+
+
+def session_offsets(
     model: FactorAnalysis, recordings: Recordings, n_workers: int = 1
 ) -> Float64Array:
-    """Give what the session of each recording adds to the means: L U x.
+    """Give what the session of each recording adds to the means, in deviations: U x.
 
     x is estimated about the background model, whoever speaks: one offset for all speakers that a
     test meets (Glembek, Burget, Dehak, Brummer, Kenny, "Comparison of scoring methods used in
@@ -381,7 +406,19 @@ def channel_offsets(
     MismatchError
         For recordings of another background model.
     """
-    subspace = TotalVariability(model.gmm, model.session_loadings)
-    x = extract(subspace, recordings, n_workers)
-    moved = np.einsum("kdr,nr->nkd", model.session_loadings, x, optimize=True)
-    return unwhitened(model.gmm, moved)
+    x = extract(model.sessions, recordings, n_workers)
+    flat = model.session_loadings.reshape(model.gmm.means.size, model.session_rank)
+    return np.asarray(x @ flat.T).reshape(len(x), *model.gmm.means.shape)
+
+
+def channel_offsets(
+    model: FactorAnalysis, recordings: Recordings, n_workers: int = 1
+) -> Float64Array:
+    """Give what the session of each recording adds to the means: L U x; see `session_offsets`.
+
+    Returns
+    -------
+    (n_recordings, n_components, n_dims) float64 array
+        As `scoring.linear_scores` takes them.
+    """
+    return unwhitened(model.gmm, session_offsets(model, recordings, n_workers))

@@ -18,6 +18,7 @@ from voicegmm._base.files import content_hash
 from voicegmm.features import ForeignFrontEnd, FrameSet, FrontEnd
 from voicegmm.mixture import DiagonalGMM, Mixture
 from voicegmm.scoring import BackgroundModel, ForeignTraining, Status
+from voicegmm.scoring.models import adapted_models
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes
 from voicegmm.store.features import FeatureStore, new_store
 from voicegmm.store.hdf5 import open_file
@@ -180,7 +181,7 @@ def own_mixtures(path: str | os.PathLike[str]) -> dict[str, Mixture]:
     if kind == UBM_FORMAT:
         return {Path(path).stem: load_background(path).gmm}
     if kind == SPEAKERS_FORMAT:
-        speakers = load_voices(path).speakers
+        speakers = adapted_models(load_voices(path).speakers, f"{path}: a mixture")
         prior = speakers.background.gmm
         return {
             name: DiagonalGMM(prior.weights, means, prior.variances)
