@@ -1,5 +1,7 @@
 """Laws that the metrics obey whatever the scores, and brute force beside them."""
 
+from unittest.mock import patch
+
 import brute_force
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegmm import metrics
+from voicegmm.metrics import pooling
 
 EXACT = 1e-12  # sums of at most some tens of terms of size one, in double precision
 
@@ -31,8 +34,13 @@ def order_metrics(t, n, **weights):
     )
 
 
-@given(scores, scores, priors, costs, costs)
-def test_brute_force_agrees(t, n, p, c_miss, c_fa):
+@given(scores, scores, priors, costs, costs, st.integers(1, 30))
+def test_brute_force_agrees(t, n, p, c_miss, c_fa, size):
+    with patch.object(pooling, "PIECE", size):  # scores are merged piece by piece
+        check_by_brute_force(t, n, p, c_miss, c_fa)
+
+
+def check_by_brute_force(t, n, p, c_miss, c_fa):
     assert metrics.eer(t, n) == pytest.approx(brute_force.eer_rocch(t, n), abs=EXACT)
     assert metrics.eer(t, n, "interpolated") == pytest.approx(
         brute_force.eer_interpolated(t, n), abs=EXACT

@@ -8,7 +8,7 @@ import numpy as np
 
 from voicegmm._base.arrays import BoolArray, IntArray
 from voicegmm.metrics import OperatingPoint, sort_scores
-from voicegmm.metrics.hull import cumulative_rates
+from voicegmm.metrics.rates import nearest_rates
 from voicegmm.scoring import ScoreTable, support
 
 _NAMES = {
@@ -259,10 +259,8 @@ def equal_error_threshold(table: ScoreTable) -> float | None:
     targets, nontargets = both_classes(table)
     if not (targets.any() and nontargets.any()):
         return None
-    scores = sort_scores(table.best[targets], table.best[nontargets])
-    p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
-    thresholds = np.append(scores.scores, np.inf)
-    return float(thresholds[np.argmin(np.abs(p_miss - p_fa))])
+    thresholds, *_ = nearest_rates(sort_scores(table.best[targets], table.best[nontargets]))
+    return float(thresholds[0])
 
 
 def worst_nontargets(table: ScoreTable, n_rows: int) -> list[TrialRow]:

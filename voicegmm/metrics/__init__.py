@@ -52,7 +52,7 @@ from voicegmm.metrics.identification import (
 from voicegmm.metrics.likelihood_ratios import cllr, cllr_of, min_cllr, min_cllr_of
 from voicegmm.metrics.multiplicity import holm
 from voicegmm.metrics.operating_points import POINTS_OF, read_points
-from voicegmm.metrics.pooling import SortedScores, sort_scores
+from voicegmm.metrics.pooling import PooledScores, SortedScores, pool_scores, sort_scores
 from voicegmm.metrics.rates import (
     OperatingPoint,
     act_dcf,
@@ -91,6 +91,7 @@ __all__ = [
     "Evaluation",
     "OpenSetCurve",
     "OperatingPoint",
+    "PooledScores",
     "RatioBounds",
     "Rocch",
     "Sightings",
@@ -136,6 +137,7 @@ __all__ = [
     "open_set_curve",
     "open_set_estimates",
     "percentile_interval",
+    "pool_scores",
     "rates_at",
     "read_points",
     "rocch",

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from voicegmm._base.arrays import Float64Array, IntArray
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import OptionError
-from voicegmm.metrics.pooling import SortedScores, score_array, sort_order
+from voicegmm.metrics.pooling import PooledScores, score_array, sort_order
 from voicegmm.metrics.speakers import check_speakers, number_names
 
-Reading = Callable[[SortedScores], npt.ArrayLike]
+Reading = Callable[[PooledScores], npt.ArrayLike]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def sort_trials(
     )
 
 
-def weigh(trials: SpeakerTrials, times_drawn: npt.ArrayLike) -> SortedScores | None:
+def weigh(trials: SpeakerTrials, times_drawn: npt.ArrayLike) -> PooledScores | None:
     """Weigh the trials by how often each speaker was drawn.
 
     Parameters
@@ -104,7 +104,7 @@ def weigh(trials: SpeakerTrials, times_drawn: npt.ArrayLike) -> SortedScores | N
 
     Returns
     -------
-    SortedScores or None
+    PooledScores or None
         None when a class has no trial left, as can happen with few speakers.
     """
     k = np.asarray(times_drawn, dtype=np.float64)
@@ -115,7 +115,7 @@ def weigh(trials: SpeakerTrials, times_drawn: npt.ArrayLike) -> SortedScores | N
     )
     if not targets.any() or not nontargets.any():
         return None
-    return SortedScores(trials.scores, targets.astype(np.float64), nontargets.astype(np.float64))
+    return PooledScores(trials.scores, targets.astype(np.float64), nontargets.astype(np.float64))
 
 
 def bootstrap(

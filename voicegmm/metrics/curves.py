@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array
-from voicegmm.metrics.hull import cumulative_rates, rocch
-from voicegmm.metrics.likelihood_ratios import bits, weighted_mean
-from voicegmm.metrics.pooling import SortedScores, class_runs, sort_scores
+from voicegmm.metrics.hull import corners, cumulative_rates, rocch
+from voicegmm.metrics.likelihood_ratios import mean_costs
+from voicegmm.metrics.pooling import PooledScores, Scores, pool_scores, sort_scores
 from voicegmm.metrics.rates import OperatingPoint, act_dcf_of, min_dcf_of
 
 
@@ -49,11 +49,9 @@ def det_points(
     return det_points_of(sort_scores(targets, nontargets, target_weights, nontarget_weights))
 
 
-def det_points_of(scores: SortedScores) -> DetPoints:
+def det_points_of(scores: Scores) -> DetPoints:
     """Read the corners of the DET curve from sorted scores; see `det_points`."""
-    starts, targets, nontargets = class_runs(scores)
-    thresholds = np.append(scores.scores[starts], np.inf)
-    return DetPoints(thresholds, *cumulative_rates(targets, nontargets))
+    return DetPoints(*corners(scores))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ def tippett(
     DataError
         For an empty class, a NaN or a bad weight.
     """
-    scores = sort_scores(targets, nontargets, target_weights, nontarget_weights)
+    scores = pool_scores(sort_scores(targets, nontargets, target_weights, nontarget_weights))
     p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
     above_zero = int(np.searchsorted(scores.scores, 0.0, side="right"))
     return Tippett(
@@ -213,21 +211,17 @@ def cross_entropy(
         best_ratios = np.log(hull.targets / hull.targets.sum()) - np.log(
             hull.nontargets / hull.nontargets.sum()
         )
-    calibrated = SortedScores(best_ratios, hull.targets, hull.nontargets)
-    nothing = SortedScores(np.zeros(1), np.ones(1), np.ones(1))
+    calibrated = PooledScores(best_ratios, hull.targets, hull.nontargets)
+    nothing = PooledScores(np.zeros(1), np.ones(1), np.ones(1))
     odds = _log_odds(prior_log_odds, 2.5 * np.log(10.0))
     return CrossEntropy(odds, *(_entropies(read, odds) for read in (scores, calibrated, nothing)))
 
 
-def _entropies(scores: SortedScores, odds: Float64Array) -> Float64Array:
+def _entropies(scores: Scores, odds: Float64Array) -> Float64Array:
     prior = 1.0 / (1.0 + np.exp(-odds))
-    return np.array(
-        [
-            p * weighted_mean(bits(-scores.scores - odd), scores.targets)
-            + (1.0 - p) * weighted_mean(bits(scores.scores + odd), scores.nontargets)
-            for p, odd in zip(prior.tolist(), odds.tolist(), strict=True)
-        ]
-    )
+    of_targets, of_nontargets = mean_costs(scores, odds)
+    entropies: Float64Array = prior * of_targets + (1.0 - prior) * of_nontargets
+    return entropies
 
 
 def _log_odds(given: npt.ArrayLike | None, most: float) -> Float64Array:

@@ -7,7 +7,7 @@ import numpy as np
 from voicegmm._base.arrays import Float64Array
 from voicegmm.metrics.bootstrap import SpeakerTrials, bootstrap, percentile_interval
 from voicegmm.metrics.hull import cumulative_rates
-from voicegmm.metrics.pooling import SortedScores
+from voicegmm.metrics.pooling import PooledScores
 
 _FURTHEST = 6.0  # probits: a rate of 0 or 1 stands for one in a thousand million
 _STEPS = 241
@@ -67,7 +67,7 @@ def det_band(
 
     across = np.linspace(-2 * _FURTHEST, 2 * _FURTHEST, _STEPS)
 
-    def along(scores: SortedScores) -> Float64Array:
+    def along(scores: PooledScores) -> Float64Array:
         p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
         x, y = (np.clip(ndtri(rates), -_FURTHEST, _FURTHEST) for rates in (p_fa, p_miss))
         found: Float64Array = np.interp(across, (x - y)[::-1], (x + y)[::-1])

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.arrays import Float64Array
+from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.metrics.bootstrap import SpeakerTrials, bootstrap, percentile_interval, sort_trials
 from voicegmm.metrics.hull import Rocch, rocch
-from voicegmm.metrics.likelihood_ratios import bits, min_cllr_of, weighted_mean
-from voicegmm.metrics.pooling import SortedScores, score_array, sort_scores
+from voicegmm.metrics.likelihood_ratios import bits, cllr_of, min_cllr_of, weighted_mean
+from voicegmm.metrics.pooling import PooledScores, Scores, as_scores, check_scores, sort_scores
 from voicegmm.metrics.rates import (
     OperatingPoint,
     act_dcf_of,
@@ -173,16 +173,19 @@ def evaluate(
     )
     generator = np.random.default_rng(0) if rng is None else rng
 
-    scores = sort_scores(t[t_kept], n[n_kept])
+    # Without failures nothing is copied: there may be many millions of scores.
+    t_valid, n_valid = (
+        each if kept.all() else each[kept] for each, kept in ((t, t_kept), (n, n_kept))
+    )
+    scores = sort_scores(t_valid, n_valid)
     hull = rocch(scores)
-    reading = Reading(scores.scores, points, primary)
     trials = None
     if speakers is not None:
         of_targets, *of_nontargets = speakers
         kept = of_targets[t_kept], *(each[n_kept] for each in of_nontargets)
-        trials = sort_trials(t[t_kept], n[n_kept], *kept)
-    replicates = _replicates(trials, reading, generator, n_bootstrap, progress)
-    estimates = _read(reading, scores, replicates, confidence)
+        trials = sort_trials(t_valid, n_valid, *kept)
+    replicates = _replicates(trials, (points, primary), generator, n_bootstrap, progress)
+    estimates = _read(scores, hull, (points, primary), replicates, confidence)
 
     warnings = []
     if trials is not None and n_bootstrap and not len(replicates):
@@ -197,7 +200,7 @@ def evaluate(
         )
         extra = n_failed_targets, n_failed_nontargets
         rejected = _failures_rejected(
-            (t, n), extra, speakers, points, primary, generator, n_bootstrap, confidence
+            (t, n), extra, speakers, (points, primary), generator, n_bootstrap, confidence
         )
     if trials is not None and n_bootstrap:
         warnings += few_speakers(trials.n_speakers)
@@ -229,13 +232,25 @@ def metric_names(points: Sequence[OperatingPoint], primary: bool = False) -> lis
     ]
 
 
+def read_metrics(
+    scores: Scores, hull: Rocch, cllr: float, points: Sequence[OperatingPoint], primary: bool
+) -> list[float]:
+    """Give the figures, in the order of `metric_names`, of scores whose hull and Cllr are known."""
+    costs = [
+        value for point in points for value in (min_dcf_of(hull, point), act_dcf_of(scores, point))
+    ]
+    means = [float(np.mean(costs[kind::2])) for kind in (0, 1) if primary]
+    least = min_cllr_of(hull)
+    return [rocch_eer(hull), *costs, *means, cllr, least, cllr - least, auc_of(scores)]
+
+
 class Reading:
     """Read every metric of scores that are always the same and weigh differently each time.
 
     Parameters
     ----------
     scores : (n_distinct,) float64 array
-        Those of the `SortedScores` it will be called with.
+        Those of the `PooledScores` it will be called with.
     points : sequence of OperatingPoint
     primary : bool
         Whether the mean costs over the points are read too.
@@ -249,21 +264,13 @@ class Reading:
         self._target_bits, self._nontarget_bits = bits(-scores), bits(scores)
         self.names = metric_names(points, primary)
 
-    def __call__(self, scores: SortedScores, hull: Rocch | None = None) -> list[float]:
-        """Give the figures, in the order of `names`; the hull is that of the scores, if known."""
-        hull = rocch(scores) if hull is None else hull
-        costs = [
-            value
-            for point in self._points
-            for value in (min_dcf_of(hull, point), act_dcf_of(scores, point))
-        ]
+    def __call__(self, scores: PooledScores) -> list[float]:
+        """Give the figures, in the order of `names`."""
         cllr = (
             weighted_mean(self._target_bits, scores.targets)
             + weighted_mean(self._nontarget_bits, scores.nontargets)
         ) / 2.0
-        primary = [float(np.mean(costs[kind::2])) for kind in (0, 1) if self._primary]
-        least = min_cllr_of(hull)
-        return [rocch_eer(hull), *costs, *primary, cllr, least, cllr - least, auc_of(scores)]
+        return read_metrics(scores, rocch(scores), cllr, self._points, self._primary)
 
 
 def _checked_points(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
@@ -274,16 +281,13 @@ def _checked_points(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, .
     return tuple(points)
 
 
-def _attempts(name: str, scores: npt.ArrayLike) -> Float64Array:
+def _attempts(name: str, scores: npt.ArrayLike) -> FloatArray:
     """Check scores in which NaN stands for a failed attempt."""
-    try:
-        array: Float64Array = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{name} must be numbers") from None
+    array = as_scores(name, scores)
     kept = ~np.isnan(array)
     if array.ndim == 1 and len(array) and not kept.any():
         raise DataError(f"{name} must hold at least one score, all {len(array)} attempts failed")
-    score_array(name, array if kept.all() else array[kept])
+    check_scores(name, array if kept.all() else array[kept])
     return array
 
 
@@ -313,7 +317,7 @@ def _speakers(
 
 def _replicates(
     trials: SpeakerTrials | None,
-    reading: Reading,
+    what: tuple[Sequence[OperatingPoint], bool],
     rng: np.random.Generator,
     n_bootstrap: int,
     progress: Callable[[int, int], None] | None = None,
@@ -321,15 +325,20 @@ def _replicates(
     """Read metrics from drawings of the speakers: none where too few drawings have both classes."""
     if trials is None or not n_bootstrap:
         return np.empty((0, 0))
-    found = bootstrap(trials, reading, rng, n_bootstrap, progress)
+    found = bootstrap(trials, Reading(trials.scores, *what), rng, n_bootstrap, progress)
     return found if 2 * len(found) > n_bootstrap else np.empty((0, 0))
 
 
 def _read(
-    reading: Reading, scores: SortedScores, replicates: Float64Array, confidence: float
+    scores: Scores,
+    hull: Rocch,
+    what: tuple[Sequence[OperatingPoint], bool],
+    replicates: Float64Array,
+    confidence: float,
 ) -> dict[str, Estimate]:
     intervals = [percentile_interval(column, confidence) for column in replicates.T]
-    return estimates_of(reading.names, reading(scores), intervals)
+    values = read_metrics(scores, hull, cllr_of(scores), *what)
+    return estimates_of(metric_names(*what), values, intervals)
 
 
 def estimates_of(
@@ -347,11 +356,10 @@ def estimates_of(
 
 
 def _failures_rejected(
-    attempts: tuple[Float64Array, Float64Array],
+    attempts: tuple[FloatArray, FloatArray],
     n_more: tuple[int, int],
     speakers: tuple[npt.NDArray[Any], ...] | None,
-    points: Sequence[OperatingPoint],
-    primary: bool,
+    what: tuple[Sequence[OperatingPoint], bool],
     rng: np.random.Generator,
     n_bootstrap: int,
     confidence: float,
@@ -366,10 +374,9 @@ def _failures_rejected(
         for scores, more in zip((t, n), n_more, strict=True)
     )
     scores = sort_scores(all_t, all_n)
-    reading = Reading(scores.scores, points, primary)
     trials = None if speakers is None or any(n_more) else sort_trials(t, n, *speakers)
-    replicates = _replicates(trials, reading, rng, n_bootstrap)
-    found = _read(reading, scores, replicates, confidence)
+    replicates = _replicates(trials, what, rng, n_bootstrap)
+    found = _read(scores, rocch(scores), what, replicates, confidence)
     return {name: each for name, each in found.items() if name.startswith(_OF_DECISIONS)}
 
 
@@ -384,7 +391,7 @@ def few_speakers(n_speakers: int) -> list[str]:
 
 
 def _warnings(
-    scores: SortedScores,
+    scores: Scores,
     hull: Rocch,
     points: Sequence[OperatingPoint],
     estimates: Mapping[str, Estimate],
@@ -396,7 +403,7 @@ def _warnings(
         best = int(np.argmin(point.cost(hull.p_miss, hull.p_fa)))
         rates[f"min_dcf_{point.name}"] = (hull.p_miss[best], hull.p_fa[best])
         rates[f"act_dcf_{point.name}"] = rates_at(scores, point.threshold)
-    n_targets, n_nontargets = scores.targets.sum(), scores.nontargets.sum()
+    n_targets, n_nontargets = scores.totals
     few = []
     for name, (p_miss, p_fa) in rates.items():
         misses, alarms = round(p_miss * n_targets), round(p_fa * n_nontargets)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.arrays import Float64Array
-from voicegmm.metrics.pooling import SortedScores, class_runs, sort_scores
+from voicegmm._base.arrays import Float64Array, FloatArray
+from voicegmm.metrics.pooling import NOTHING, Rows, Scores, class_runs, joined, sort_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,25 +41,37 @@ class Rocch:
     p_fa: Float64Array
 
 
-def rocch(scores: SortedScores) -> Rocch:
+def rocch(scores: Scores) -> Rocch:
     """Compute the convex hull of the ROC.
+
+    A hull has far fewer vertices than there are trials (of n trials at most some n^(2/3)), and the
+    hull of hulls side by side is that of the whole: the memory is that of a piece.
 
     Parameters
     ----------
-    scores : SortedScores
+    scores : Scores
         As `sort_scores` makes them; rows without trials are passed over.
     """
+    hull = NOTHING
+    for runs in class_runs(scores):
+        hull = _blocks(joined(hull, runs))
+    p_miss, p_fa = cumulative_rates(hull.targets, hull.nontargets)
+    thresholds = np.append(hull.scores, np.inf).astype(np.float64)
+    return Rocch(thresholds, hull.targets, hull.nontargets, p_miss, p_fa)
+
+
+def _blocks(rows: Rows) -> Rows:
+    """Pool rows until the share of targets rises from each to the next."""
     # Imported at the first use: scipy.optimize would make `import voicegmm.metrics` slow.
     from scipy.optimize import isotonic_regression
 
-    starts, targets, nontargets = class_runs(scores)
-    total = targets + nontargets
-    first = isotonic_regression(targets / total, weights=total).blocks[:-1]
-    block_targets = np.add.reduceat(targets, first)
-    block_nontargets = np.add.reduceat(nontargets, first)
-    p_miss, p_fa = cumulative_rates(block_targets, block_nontargets)
-    thresholds = np.append(scores.scores[starts[first]], np.inf)
-    return Rocch(thresholds, block_targets, block_nontargets, p_miss, p_fa)
+    total = rows.targets + rows.nontargets
+    first = isotonic_regression(rows.targets / total, weights=total).blocks[:-1]
+    return Rows(
+        rows.scores[first],
+        np.add.reduceat(rows.targets, first),
+        np.add.reduceat(rows.nontargets, first),
+    )
 
 
 def rocch_points(
@@ -72,6 +84,24 @@ def rocch_points(
     return rocch(sort_scores(targets, nontargets, target_weights, nontarget_weights))
 
 
+def corners(scores: Scores) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Give the corners of the ROC, from "accept all" to "reject all".
+
+    Returns
+    -------
+    thresholds, p_miss, p_fa : (n_runs + 1,) float64 arrays
+        Accept scores >= threshold; the last is inf.
+    """
+    found: list[FloatArray] = []
+    missed, rejected = [np.zeros(1)], [np.zeros(1)]
+    for runs in class_runs(scores):
+        found.append(runs.scores)
+        for sums, row in ((missed, runs.targets), (rejected, runs.nontargets)):
+            sums.append(np.cumsum(np.append(sums[-1][-1], row))[1:])
+    thresholds = np.concatenate([*found, [np.inf]], dtype=np.float64)
+    return thresholds, *_shares(np.concatenate(missed), np.concatenate(rejected))
+
+
 def cumulative_rates(
     targets: Float64Array, nontargets: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
@@ -82,6 +112,12 @@ def cumulative_rates(
     p_miss, p_fa : (n + 1,) float64 arrays
         Entry i is for rejecting the first i rows: (0, 1) first, (1, 0) last, both exactly.
     """
-    missed = np.concatenate([[0.0], np.cumsum(targets)])
-    rejected = np.concatenate([[0.0], np.cumsum(nontargets)])
-    return missed / missed[-1], (rejected[-1] - rejected) / rejected[-1]
+    return _shares(*(np.concatenate([[0.0], np.cumsum(each)]) for each in (targets, nontargets)))
+
+
+def _shares(missed: Float64Array, rejected: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Turn counts of what is below each threshold into error rates, in place."""
+    accepted = np.subtract(rejected[-1], rejected, out=rejected)
+    missed /= missed[-1]
+    accepted /= accepted[0]
+    return missed, accepted

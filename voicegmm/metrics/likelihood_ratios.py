@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array
 from voicegmm.metrics.hull import Rocch, rocch
-from voicegmm.metrics.pooling import SortedScores, score_array, sort_scores, weight_array
+from voicegmm.metrics.pooling import Scores, sort_scores
 
 
 def cllr(
@@ -41,12 +41,7 @@ def cllr(
     DataError
         For an empty class, a NaN or a bad weight.
     """
-    t, n = score_array("targets", targets), score_array("nontargets", nontargets)
-    t_weights = weight_array("target_weights", target_weights, len(t))
-    n_weights = weight_array("nontarget_weights", nontarget_weights, len(n))
-    t_all = np.ones(len(t)) if t_weights is None else t_weights
-    n_all = np.ones(len(n)) if n_weights is None else n_weights
-    return (weighted_mean(bits(-t), t_all) + weighted_mean(bits(n), n_all)) / 2.0
+    return cllr_of(sort_scores(targets, nontargets, target_weights, nontarget_weights))
 
 
 def min_cllr(
@@ -90,12 +85,36 @@ def _times_log(share: Float64Array, total: Float64Array) -> Float64Array:
     return np.where(some, share * np.log1p(ratio), 0.0)
 
 
-def cllr_of(scores: SortedScores) -> float:
+def cllr_of(scores: Scores) -> float:
     """Read Cllr from sorted scores; see `cllr`."""
-    return (
-        weighted_mean(bits(-scores.scores), scores.targets)
-        + weighted_mean(bits(scores.scores), scores.nontargets)
-    ) / 2.0
+    return float(mean_costs(scores, np.zeros(1)).mean())
+
+
+def mean_costs(scores: Scores, prior_log_odds: Float64Array) -> Float64Array:
+    """Average what likelihood ratios cost each class, in bits.
+
+    Parameters
+    ----------
+    scores : Scores
+        Natural-log likelihood ratios.
+    prior_log_odds : (n,) float64 array
+        Natural.
+
+    Returns
+    -------
+    (2, n) float64 array
+        Of the targets and of the non-targets, at each prior.
+    """
+    costs = np.zeros((2, len(prior_log_odds)))
+    for piece in scores.pieces():
+        ratios = piece.scores.astype(np.float64)
+        for cost, weights, sign in zip(costs, piece[1:], (-1.0, 1.0), strict=True):
+            some = weights > 0.0  # an infinite cost without weight counts nothing
+            ratio, weight = sign * ratios[some], weights[some]
+            for i, odds in enumerate((sign * prior_log_odds).tolist()):
+                cost[i] += (bits(ratio + odds) * weight).sum()
+    means: Float64Array = costs / np.array(scores.totals)[:, None]
+    return means
 
 
 def bits(log_ratio: Float64Array) -> Float64Array:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.arrays import Float64Array
+from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.checks import above, one_of
 from voicegmm._base.errors import OptionError
-from voicegmm.metrics.hull import Rocch, cumulative_rates, rocch
-from voicegmm.metrics.pooling import SortedScores, sort_scores
+from voicegmm.metrics.hull import Rocch, corners, rocch
+from voicegmm.metrics.pooling import Scores, sort_scores
 
 EER_METHODS = ("rocch", "interpolated", "nearest")
 
@@ -169,18 +169,47 @@ def auc(
     return auc_of(sort_scores(targets, nontargets, target_weights, nontarget_weights))
 
 
-def eer_of(scores: SortedScores, method: str = "rocch") -> float:
+def eer_of(scores: Scores, method: str = "rocch") -> float:
     """Read the equal error rate from sorted scores; see `eer`."""
     if method == "rocch":
         return rocch_eer(rocch(scores))
-    p_miss, p_fa = cumulative_rates(scores.targets, scores.nontargets)
     if method == "interpolated":
+        _, p_miss, p_fa = corners(scores)  # what lies between corners is on a straight line
         return _crossing(p_miss, p_fa)
-    gap = np.abs(p_miss - p_fa)
     # Two thresholds can be equally near, one on either side: the better one, whichever comes
     # first, so that swapping and negating the classes changes nothing.
-    nearest = gap <= gap.min() + 1e-12
-    return float(((p_miss + p_fa) / 2.0)[nearest].min())
+    _, p_miss, p_fa = nearest_rates(scores)
+    return float(((p_miss + p_fa) / 2.0).min())
+
+
+def nearest_rates(scores: Scores) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Find where misses and false alarms are most nearly as frequent.
+
+    Returns
+    -------
+    thresholds, p_miss, p_fa : float64 arrays
+        One, or the two that are equally near. Accept scores >= threshold; inf rejects all.
+    """
+    n_targets, n_nontargets = scores.totals
+    missed = rejected = 0.0
+    found = []
+    for piece in scores.pieces():
+        some = piece.targets + piece.nontargets > 0.0  # a threshold is the score of some trial
+        below_t = np.cumsum(np.append(missed, piece.targets[some]))
+        below_n = np.cumsum(np.append(rejected, piece.nontargets[some]))
+        missed, rejected = below_t[-1], below_n[-1]
+        rates = below_t[:-1] / n_targets, (n_nontargets - below_n[:-1]) / n_nontargets
+        found.append(_nearest(piece.scores[some], *rates))
+    found.append((np.array([np.inf]), np.ones(1), np.zeros(1)))
+    return _nearest(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _nearest(
+    thresholds: FloatArray, p_miss: Float64Array, p_fa: Float64Array
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    gap = np.abs(p_miss - p_fa)
+    near = gap <= gap.min(initial=np.inf) + 1e-12
+    return thresholds[near].astype(np.float64), p_miss[near], p_fa[near]
 
 
 def rocch_eer(hull: Rocch) -> float:
@@ -200,21 +229,22 @@ def min_dcf_of(hull: Rocch, point: OperatingPoint) -> float:
     return float(np.min(point.cost(hull.p_miss, hull.p_fa)))
 
 
-def act_dcf_of(scores: SortedScores, point: OperatingPoint) -> float:
+def act_dcf_of(scores: Scores, point: OperatingPoint) -> float:
     """Read actDCF from sorted scores; see `act_dcf`."""
     return float(point.cost(*rates_at(scores, point.threshold)))
 
 
-def rates_at(scores: SortedScores, threshold: float) -> tuple[float, float]:
+def rates_at(scores: Scores, threshold: float) -> tuple[float, float]:
     """Give (p_miss, p_fa) of accepting scores >= threshold."""
-    first_accepted = int(np.searchsorted(scores.scores, threshold))
-    p_miss = scores.targets[:first_accepted].sum() / scores.targets.sum()
-    p_fa = scores.nontargets[first_accepted:].sum() / scores.nontargets.sum()
-    return float(p_miss), float(p_fa)
+    (misses, alarms), (n_targets, n_nontargets) = scores.errors_at(threshold), scores.totals
+    return misses / n_targets, alarms / n_nontargets
 
 
-def auc_of(scores: SortedScores) -> float:
+def auc_of(scores: Scores) -> float:
     """Read the area under the ROC from sorted scores; see `auc`."""
-    rejected = np.cumsum(scores.nontargets)
-    below = rejected - scores.nontargets / 2.0
-    return float((scores.targets * below).sum() / (scores.targets.sum() * rejected[-1]))
+    rejected, won = 0.0, 0.0  # pairs in which the target scores higher; half of those that tie
+    for piece in scores.pieces():
+        below = rejected + np.cumsum(piece.nontargets)
+        won += (piece.targets * (below - piece.nontargets / 2.0)).sum()
+        rejected = below[-1]
+    return float(won / (scores.totals[0] * rejected))

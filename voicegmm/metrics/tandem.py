@@ -18,9 +18,9 @@ import numpy.typing as npt
 from voicegmm._base.arrays import Float64Array
 from voicegmm._base.checks import above, one_of
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm.metrics.hull import Rocch, cumulative_rates, rocch
-from voicegmm.metrics.pooling import SortedScores, score_array, sort_scores
-from voicegmm.metrics.rates import rates_at
+from voicegmm.metrics.hull import Rocch, rocch
+from voicegmm.metrics.pooling import Scores, score_array, sort_scores
+from voicegmm.metrics.rates import nearest_rates, rates_at
 
 T_DCF_FORMS = ("revised", "legacy")
 
@@ -204,7 +204,7 @@ def tandem_cost_of(
 
 
 def tandem_cost_at(
-    scores: SortedScores,
+    scores: Scores,
     spoofs: Float64Array,
     spoof_weights: Float64Array,
     options: TandemOptions | None = None,
@@ -212,10 +212,7 @@ def tandem_cost_at(
 ) -> TandemCost:
     """Compute `tandem_cost` from sorted scores of the verification and weighted spoofs."""
     if threshold is None:
-        some = scores.targets + scores.nontargets > 0.0  # a threshold is a score of some trial
-        p_miss, p_fa = cumulative_rates(scores.targets[some], scores.nontargets[some])
-        thresholds = np.append(scores.scores[some], np.inf)
-        threshold = float(thresholds[np.argmin(np.abs(p_miss - p_fa))])
+        threshold = float(nearest_rates(scores)[0][0])
     total = float(spoof_weights.sum())
     if not total:
         raise DataError("spoofs must have a positive total weight, got 0")

@@ -19,7 +19,7 @@ from voicegmm._base.errors import DataError
 from voicegmm.metrics.bootstrap import draw_speakers, percentile_interval
 from voicegmm.metrics.evaluation import FEW_ERRORS, Estimate, estimates_of, few_speakers
 from voicegmm.metrics.hull import rocch
-from voicegmm.metrics.pooling import SortedScores, score_array, sort_order
+from voicegmm.metrics.pooling import PooledScores, score_array, sort_order
 from voicegmm.metrics.rates import rates_at, rocch_eer
 from voicegmm.metrics.speakers import check_speakers, number_names
 from voicegmm.metrics.tandem import TandemOptions, least_cost, tandem_cost_at
@@ -236,9 +236,9 @@ def _weighed(
     negative_rows: IntArray,
     positive_weights: Float64Array,
     negative_weights: Float64Array,
-) -> SortedScores:
+) -> PooledScores:
     n = len(scores)
-    return SortedScores(
+    return PooledScores(
         scores,
         np.bincount(positive_rows, positive_weights, n).astype(np.float64),
         np.bincount(negative_rows, negative_weights, n).astype(np.float64),

@@ -14,7 +14,7 @@ from voicegmm._base.errors import DataError
 from voicegmm.metrics.curves import det_points_of
 from voicegmm.metrics.det_band import DetBand
 from voicegmm.metrics.hull import Rocch, rocch
-from voicegmm.metrics.pooling import SortedScores, sort_scores
+from voicegmm.metrics.pooling import Scores, sort_scores
 from voicegmm.metrics.rates import OperatingPoint, rocch_eer
 from voicegmm.plots.canvas import COLORS, GRAY, LINES, finish, new_figure, style, thinned
 
@@ -154,7 +154,7 @@ def _limits(
     return (below[-1] if below else TICKS[0]), (above[0] if above else TICKS[-1])
 
 
-def _curve(scores: SortedScores, low: float, high: float) -> tuple[Float64Array, Float64Array]:
+def _curve(scores: Scores, low: float, high: float) -> tuple[Float64Array, Float64Array]:
     from scipy.special import ndtri
 
     points = det_points_of(scores)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from voicegmm._base.arrays import Float64Array, IntArray
 from voicegmm._base.checks import above, one_of, within
 from voicegmm._base.errors import DataError, MismatchError, OptionError
-from voicegmm.metrics import RatioBounds, empirical_bounds, rocch, sort_scores
+from voicegmm.metrics import RatioBounds, empirical_bounds, pool_scores, rocch, sort_scores
 from voicegmm.scoring.held_out import judge_held_out
 from voicegmm.scoring.logistic import learn_logistic
 
@@ -251,7 +251,7 @@ def isotonic_steps(
         The first and the last score of each block of equal ratios; both rise.
     """
     ends = [-np.inf, np.inf]
-    scores = sort_scores(np.append(targets, ends), np.append(nontargets, ends))
+    scores = pool_scores(sort_scores(np.append(targets, ends), np.append(nontargets, ends)))
     hull = rocch(scores)
     ratios = np.log(hull.targets / hull.targets.sum()) - np.log(
         hull.nontargets / hull.nontargets.sum()
