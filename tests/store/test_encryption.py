@@ -7,8 +7,10 @@ import re
 import struct
 import unicodedata
 
+import h5py
 import numpy as np
 import pytest
+from forging import altered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +18,19 @@ from voicegmm._base.errors import EncryptionError, FormatError, OptionError, Voi
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import DiagonalGMM
 from voicegmm.scoring import BackgroundModel, SpeakerModels, UbmOptions, Voices
-from voicegmm.store import decrypted, encryption, is_encrypted, load_voices, save_voices
+from voicegmm.store import (
+    decrypted,
+    describe,
+    distrusting,
+    encryption,
+    is_encrypted,
+    load_voices,
+    save_voices,
+    verify,
+    write_decrypted,
+)
 from voicegmm.store.encryption import EncryptionOptions, decrypt, encrypt
+from voicegmm.store.sealing import SEAL_START
 
 pytest.importorskip("cryptography", reason="encryption takes the extra: voicegmm[encryption]")
 
@@ -257,3 +270,23 @@ def test_too_much_is_refused(monkeypatch):
     monkeypatch.setattr(encryption, "_WRITABLE", 10)
     with pytest.raises(VoicegmmError, match="11 bytes are too many to encrypt, at most 10"):
         encrypt(b"x" * 11, WORDS)
+
+
+@pytest.mark.slow
+def test_what_a_stranger_has_encrypted_is_read_by_another_process(speakers, tmp_path):
+    path = tmp_path / "v.h5"
+    save_voices(path, speakers, WORDS)
+    told = describe(decrypted(path, WORDS))
+    with distrusting():
+        found = decrypted(path, WORDS)
+        assert not found.image.startswith(SEAL_START)  # put together anew
+        assert describe(found) == told
+        assert verify(found)[0] == f"the SHA-256 of the whole file fits: {told['sha256']}"
+        write_decrypted(path, WORDS, tmp_path / "plain.h5")
+    assert sorted(os.listdir(tmp_path)) == ["plain.h5", "v.h5"]
+    assert load_voices(tmp_path / "plain.h5").speakers.ids == ("Brunhilde",)
+    with altered(tmp_path / "plain.h5") as file:
+        file["x"] = h5py.ExternalLink("o.h5", "/x")
+    path.write_bytes(encrypt((tmp_path / "plain.h5").read_bytes(), WORDS))
+    with distrusting(), pytest.raises(FormatError, match=r"v\.h5: damaged: /x is a link"):
+        decrypted(path, WORDS)

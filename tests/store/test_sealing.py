@@ -360,7 +360,7 @@ def test_whatever_that_process_does_is_one_error(model, tmp_path, monkeypatch, p
 )
 def test_time_and_memory_of_that_process_are_limited(model, tmp_path, monkeypatch, trap, message):
     program = parsing.__spec__.loader.get_data(parsing.__file__).decode()
-    head, found, tail = program.partition("        with h5py.File(path")
+    head, found, tail = program.partition("        with h5py.File(handle")
     assert found
     indented = "\n".join(" " * 8 + line for line in trap.splitlines())
     child = tmp_path / "child.py"

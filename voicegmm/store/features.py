@@ -448,8 +448,8 @@ class FeatureStore:
 
     def _check_recordings(self, first: int, end: int) -> None:
         start, stop = map(int, (self._offsets[first], self._offsets[end]))
-        self.rows([(start, stop)])  # which refuses what no frame can be
-        rows = {name: self._rows(name, start, stop) for name in ROWS}
+        frames, _ = self.rows([(start, stop)])  # which refuses what no frame can be
+        rows = {name: self._rows(name, start, stop) for name in ROWS[1:]} | {"frames": frames}
         if (rows["positions"] < 0).any():
             raise FormatError(f"{self.path}: damaged: a position is negative")
         for place in range(first, end if self.digested else first):

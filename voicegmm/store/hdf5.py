@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -197,16 +198,23 @@ def received(path: str | os.PathLike[str]) -> Received:
     malice, which can write digests too, stands that the HDF5 library of this process never sees
     the file.
 
+    Parameters
+    ----------
+    path : path
+        Also what `decrypted` gives.
+
     Raises
     ------
     FormatError
         If it is damaged, or holds what is refused, or reading it takes too long or too much memory.
     """
+    if isinstance(path, Received):
+        return receive(path, "sealed")
     path = Path(path)
     if not is_sealed(path):
         return _old(path)
-    _checked(path)
-    return receive(path, "sealed")
+    seal, _ = _checked(path, whole=True)
+    return replace(receive(path, "sealed"), seal=seal)
 
 
 @contextmanager
@@ -245,15 +253,16 @@ def stored_seal(path: str | os.PathLike[str], check: bool = False) -> Seal | Non
     FormatError
         If it does not fit.
     """
-    if isinstance(path, Received) and path.image.startswith(SEAL_START):
-        return check_seal(BytesIO(path.image), path, whole=check)
+    if isinstance(path, Received):
+        return path.seal
     return _checked(Path(path), check)[0] if is_sealed(path) else None
 
 
 def decrypted(path: str | os.PathLike[str], passphrase: str) -> Received:
     """Decrypt a file of ours in memory: nothing of it is written to the disk.
 
-    The result goes wherever the path of a file goes that is read.
+    The result goes wherever the path of a file goes that is read. Whoever knows the passphrase can
+    have encrypted anything: where files are distrusted, what comes out is read as `received` does.
 
     Raises
     ------
@@ -262,18 +271,16 @@ def decrypted(path: str | os.PathLike[str], passphrase: str) -> Received:
     FormatError
         If the file is not encrypted, or damaged.
     """
-    path = Path(path)
-    if _distrusted:
-        raise EncryptionError(
-            f"{path}: is encrypted; write what a stranger made to a plain file first, with "
-            "`voicegmm decrypt -o`"
-        )
+    found = _decrypted(Path(path), passphrase)
+    return received(found) if _distrusted else found
+
+
+def _decrypted(path: Path, passphrase: str) -> Received:
     try:
         plain = decrypt(path.read_bytes(), passphrase, path)
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
-    check_seal(BytesIO(plain), path)
-    return Received(path, plain)
+    return Received(path, plain, check_seal(BytesIO(plain), path, whole=True))
 
 
 def write_decrypted(
@@ -288,7 +295,7 @@ def write_decrypted(
     FormatError
         If the file is not encrypted, or damaged.
     """
-    plain = decrypted(path, passphrase)
+    plain = _decrypted(Path(path), passphrase)
     with whole_file(out, mode=0o600) as temporary:
         temporary.write_bytes(plain.image)
 

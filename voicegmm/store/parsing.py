@@ -8,6 +8,7 @@ of the rest of voicegmm, so that it starts fast.
 
 import json
 import math
+import os
 import resource
 import signal
 import sys
@@ -148,14 +149,18 @@ def _is_text(dtype: npt.DTypeLike) -> bool:
 
 
 def main() -> None:
-    """Write what is in a file to standard output: lines of JSON, each before some bytes."""
+    """Write what is in a file to standard output: lines of JSON, each before some bytes.
+
+    The file is a path, or the number of an open handle.
+    """
     path, seconds = sys.argv[1], float(sys.argv[3])
     kind: FileKind = cast(FileKind, sys.argv[2])
     out = sys.stdout.buffer
     try:
-        size = Path(path).stat().st_size
+        handle = os.fdopen(int(path), "rb") if path.isdecimal() else None
+        size = os.fstat(handle.fileno()).st_size if handle else Path(path).stat().st_size
         _limit(size, kind, seconds)
-        with h5py.File(path, "r") as file:
+        with h5py.File(handle or path, "r") as file:
             for place in check_structure(file, kind, size):
                 _send(out, file, place, kind)
         _record(out, "end")

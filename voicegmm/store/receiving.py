@@ -2,12 +2,15 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -19,6 +22,7 @@ import numpy as np
 from voicegmm._base.errors import FormatError
 from voicegmm.store import parsing
 from voicegmm.store.parsing import FileKind
+from voicegmm.store.sealing import Seal
 
 STRING = h5py.string_dtype("utf-8")
 _SECONDS, _BYTES_PER_SECOND = 1.0, 50_000_000
@@ -39,11 +43,15 @@ class Received:
     path : Path
         Where it came from.
     image : bytes
-        Of an HDF5 file of our own making, with the same content.
+        Of an HDF5 file of our own making, with the same content; or, of an encrypted file, what was
+        in it, seal and all.
+    seal : Seal, optional
+        Of the file that it was taken out of, which fits it; None where there was none.
     """
 
     path: Path
     image: bytes
+    seal: Seal | None = None
 
     def __fspath__(self) -> str:
         """Give the path, for errors."""
@@ -53,14 +61,27 @@ class Received:
         return str(self.path)
 
 
-def receive(path: str | os.PathLike[str], kind: FileKind = "sealed") -> Received:
+@contextmanager
+def _readable(source: str | os.PathLike[str] | Received) -> Iterator[tuple[str, list[int]]]:
+    """Give what `parsing` opens a file by, and the handles that its process needs for that."""
+    if not isinstance(source, Received):
+        yield str(Path(source).resolve()), []
+        return
+    # A file in memory alone: nothing of what was encrypted reaches the disk.
+    with os.fdopen(os.memfd_create("received"), "wb", buffering=0) as file:
+        shutil.copyfileobj(BytesIO(source.image), file)
+        yield str(file.fileno()), [file.fileno()]
+
+
+def receive(source: str | os.PathLike[str] | Received, kind: FileKind = "sealed") -> Received:
     """Read an HDF5 file in a process of its own, with limits on its time and memory.
 
     Whatever the file does to that process, this one gets numbers and texts, or an error.
 
     Parameters
     ----------
-    path : path
+    source : path or Received
+        What was encrypted is handed over in memory.
     kind : {"sealed", "old", "foreign"}
         See `voicegmm.store.parsing.check_structure`.
 
@@ -69,32 +90,37 @@ def receive(path: str | os.PathLike[str], kind: FileKind = "sealed") -> Received
     FormatError
         If it is damaged, or holds what is refused, or reading it takes too long or too much memory.
     """
-    path = Path(path)
+    path, seal = Path(source), None
     size = path.stat().st_size
+    if isinstance(source, Received):
+        size, seal = len(source.image), source.seal
     if size > _MOST_BYTES:
         raise FormatError(
             f"{path}: too large to be read with care, which takes {_MOST_BYTES // 10**6} MB at most"
         )
     seconds = _SECONDS + parsing.most_content(size, kind) / _BYTES_PER_SECOND
-    command = [sys.executable, "-I", parsing.__file__, str(path.resolve()), kind, str(seconds)]
     # No threads, whose stacks would count as memory, and no filters of other libraries.
     environment = os.environ | {
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "HDF5_PLUGIN_PRELOAD": "::",
     }
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    ) as process:
+    with (
+        _readable(source) as (name, handles),
+        subprocess.Popen(
+            [sys.executable, "-I", parsing.__file__, name, kind, str(seconds)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            pass_fds=handles,
+        ) as process,
+    ):
         assert process.stdout is not None
         clock = threading.Timer(_PATIENCE * seconds, process.kill)
         clock.start()
         try:
-            return Received(path, _assembled(path, process.stdout, size, kind))
+            return Received(path, _assembled(path, process.stdout, size, kind), seal)
         except EOFError:
             process.wait()
             told = "took too long" if process.returncode in _TOO_LONG else "crashed"
