@@ -26,8 +26,11 @@ from voicegmm.scoring import (
     RunningTrials,
     ScoringOptions,
     SequentialOptions,
+    Subspace,
+    SubspaceOptions,
     UbmOptions,
     Voices,
+    check_subspace,
     cohort_size,
     enroll,
     make_cohort,
@@ -36,6 +39,7 @@ from voicegmm.scoring import (
     rehearse,
     running_trials,
     train_background,
+    train_subspace,
     usable,
 )
 from voicegmm.scoring.background import training_of
@@ -64,6 +68,9 @@ class BankOptions:
     ubm : UbmOptions
         Its `n_components` is not used here.
     adaptation : MapOptions
+    backend : SubspaceOptions
+        What models a speaker: adaptation alone, or a subspace, trained on those who train the
+        background model; `scoring.method` is "subspace" then.
     n_folds : int
         Folds of speakers for calibration.
     min_speakers : int
@@ -86,6 +93,7 @@ class BankOptions:
     frames_per_component: int = 250
     ubm: UbmOptions = field(default_factory=UbmOptions)
     adaptation: MapOptions = field(default_factory=MapOptions)
+    backend: SubspaceOptions = field(default_factory=SubspaceOptions)
     n_folds: int = 5
     min_speakers: int = 10
     max_false_accept: float = 0.05
@@ -102,6 +110,7 @@ class BankOptions:
         within("max_false_accept", self.max_false_accept, 1e-6, 1 - 1e-6)
         within("seed", self.seed, 0, 2**63 - 1)
         at_least("min_enroll_seconds", self.min_enroll_seconds, 0)
+        check_subspace(self.backend, self.adaptation, self.scoring)
         if self.scoring.normalization.method not in ("none", "t"):
             raise OptionError(
                 "scoring.normalization.method must be 'none' or 't' in a voice bank, got "
@@ -204,6 +213,7 @@ def train_voices(
             reason = next(iter(left_out.values()))
             raise VoicegmmError(f"{folder}: no speaker can be enrolled; {reason}")
         model, fitted = _background_model(frames, others or kept, options, n_workers, progress)
+        subspace = _subspace(model, frames, others or kept, options, n_workers, progress)
         enrollments = [Enrollment(name, tuple(group)) for name, group in kept.items()]
         models, _ = enroll(
             model,
@@ -212,6 +222,7 @@ def train_voices(
             options.adaptation,
             n_workers,
             enrolled_at=enrolled_at,
+            subspace=subspace,
         )
         voices = Voices(models, scoring=options.scoring)
         if options.scoring.normalization.method != "none":
@@ -229,7 +240,7 @@ def train_voices(
             progress,
             voices,
         )
-    warnings = [*together(summary.notes), *fitted.warnings]
+    warnings = [*together(summary.notes), *fitted.warnings, *(subspace.notes if subspace else ())]
     if judged.uncalibrated_because:
         warnings.append(f"the scores are uncalibrated: {judged.uncalibrated_because}")
     return Training(
@@ -327,6 +338,22 @@ def _background_model(
     return model, fitted
 
 
+def _subspace(
+    model: BackgroundModel,
+    frames: FrameLibrary,
+    speakers: Mapping[str, Sequence[str]],
+    options: BankOptions,
+    n_workers: int,
+    progress: Progress,
+) -> Subspace | None:
+    if options.backend.method == "map":
+        return None
+    relevance = options.adaptation.relevance
+    return train_subspace(
+        model, frames, speakers, options.backend, relevance, options.seed, n_workers, progress
+    )
+
+
 def _judge(
     frames: FrameLibrary,
     kept: Mapping[str, Sequence[str]],
@@ -363,6 +390,7 @@ def _judge(
             progress=lambda done, total: progress("calibration", done, total),
             scoring=voices.scoring,
             witness=listen if can_stream(frames.front_end, voices.scoring) else None,
+            backend=options.backend,
         )
         calibration = rehearsal.calibration()
         ratios = rehearsal.calibrated()

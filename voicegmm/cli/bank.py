@@ -1,5 +1,6 @@
 """Commands on a voice bank: train, enroll, identify, verify."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,15 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
     show_default=True,
     help="t: scores are seen beside those of the --background speakers' models.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["map", "isv", "jfa", "ivector-cosine", "ivector-plda"]),
+    default="map",
+    show_default=True,
+    help="What models a speaker: adaptation alone; or a subspace, so that sessions count for less, "
+    "which takes two recordings or more of most speakers.",
+)
+@click.option("--rank", type=int, help="Of the subspace.  [default: 40; i-vectors 100]")
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random choices.  [default: 0]")
 @layout_option
 @click.option("--force", is_flag=True, help="Replace a bank that exists.")
@@ -71,6 +81,8 @@ def train(
     settings: tuple[str, ...],
     false_accept: float | None,
     normalization: str,
+    backend: str,
+    rank: int | None,
     seed: int | None,
     layout: str,
     force: bool,
@@ -91,7 +103,7 @@ def train(
     from voicegmm._base.files import locked
     from voicegmm.bank import BankOptions, VoiceBank
     from voicegmm.features import load_front_end
-    from voicegmm.scoring import ScoreNormalizationOptions, ScoringOptions
+    from voicegmm.scoring import NAMED_BACKENDS, ScoreNormalizationOptions, ScoringOptions
     from voicegmm.store import is_encrypted
 
     if out.exists() and not force:
@@ -101,11 +113,18 @@ def train(
     check_output(out)
     if settings and not config:
         raise click.UsageError("--set lays values over a --config; name one")
+    subspace = NAMED_BACKENDS[backend]
+    if rank is not None:
+        if backend == "map":
+            raise click.UsageError("--rank goes with a --backend other than map")
+        subspace = replace(subspace, rank=rank)
+    method = "exact" if backend == "map" else "subspace"
     chosen: dict[str, Any] = {
         "features": load_front_end(config, settings) if config else None,
         "n_components": components,
         "max_false_accept": false_accept,
-        "scoring": ScoringOptions(normalization=ScoreNormalizationOptions(normalization)),
+        "backend": subspace,
+        "scoring": ScoringOptions(method, normalization=ScoreNormalizationOptions(normalization)),
         "seed": seed,
     }
     if passphrase_file and not encrypt:
@@ -141,6 +160,7 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
             "speech_seconds": round(training.speech_seconds, 2),
             "n_components": ubm.gmm.n_components,
             "sample_rate": ubm.front_end.sample_rate,
+            "backend": voices.speakers.subspace and voices.speakers.subspace.options,
             "calibrated": bank.calibrated,
             "metrics": {key: value for key, value in voices.expected.items() if key[:2] != "n_"},
             "identification": voices.promise,
@@ -154,12 +174,17 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
     click.echo(
         f"{out}: {len(bank.names)} speakers from {training.n_recordings} recordings, "
         f"{training.speech_seconds / 60:.1f} minutes of speech, {ubm.gmm.n_components} components, "
-        f"{ubm.front_end.sample_rate} Hz"
+        f"{_told_backend(voices)}{ubm.front_end.sample_rate} Hz"
     )
     if not bank.calibrated:
         click.echo("uncalibrated: identify will give no name without --force")
         return
     _print_expected(voices)
+
+
+def _told_backend(voices: Any) -> str:
+    subspace = voices.speakers.subspace
+    return f"{subspace.options.method} of rank {subspace.options.rank}, " if subspace else ""
 
 
 def _print_expected(voices: Any) -> None:

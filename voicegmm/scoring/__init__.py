@@ -89,6 +89,7 @@ from voicegmm.scoring.running_calibration import RunningCalibration, train_runni
 from voicegmm.scoring.sequential import learn_sequential
 from voicegmm.scoring.subspace_speakers import SubspaceSpeakers
 from voicegmm.scoring.subspaces import (
+    NAMED_BACKENDS,
     Subspace,
     SubspaceOptions,
     check_subspace,
@@ -107,6 +108,7 @@ from voicegmm.scoring.voices import (
 from voicegmm.scoring.words import support
 
 __all__ = [
+    "NAMED_BACKENDS",
     "OK",
     "AlignedTables",
     "BackgroundModel",

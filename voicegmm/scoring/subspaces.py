@@ -93,6 +93,18 @@ class SubspaceOptions:
             )
 
 
+NAMED_BACKENDS = {
+    "map": SubspaceOptions(),
+    "isv": SubspaceOptions("isv"),
+    "jfa": SubspaceOptions("jfa"),
+    "ivector-cosine": SubspaceOptions(
+        "ivector", vectors=BackEndOptions(("center", "lda", "length"), score="cosine")
+    ),
+    "ivector-plda": SubspaceOptions("ivector"),
+}
+"""Back ends by the names that commands know."""
+
+
 def check_subspace(
     options: SubspaceOptions, adaptation: MapOptions, scoring: ScoringOptions
 ) -> None:
