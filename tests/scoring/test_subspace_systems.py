@@ -258,6 +258,14 @@ def test_a_subspace_in_its_file(world, systems, tmp_path):
         load(path)
 
 
+def test_speakers_without_a_subspace_are_written_as_before(world, tmp_path):
+    background, frames, _ = world
+    adapted, _ = enroll(background, frames, [Enrollment("a", ("s00/0",))], MapOptions())
+    save_voices(tmp_path / "voices.h5", Voices(adapted))
+    told = describe(tmp_path / "voices.h5")
+    assert (told["format_version"], told["backend"]) == (2, None)
+
+
 def test_damage_in_speakers_is_named(world, systems, tmp_path):
     models = some_enrolled(world, systems["isv"])
     path = tmp_path / "voices.h5"

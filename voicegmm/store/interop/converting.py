@@ -181,7 +181,7 @@ def own_mixtures(path: str | os.PathLike[str]) -> dict[str, Mixture]:
     if kind == UBM_FORMAT:
         return {Path(path).stem: load_background(path).gmm}
     if kind == SPEAKERS_FORMAT:
-        speakers = adapted_models(load_voices(path).speakers, f"{path}: a mixture")
+        speakers = adapted_models(load_voices(path).speakers, f"{path}: to convert speakers")
         prior = speakers.background.gmm
         return {
             name: DiagonalGMM(prior.weights, means, prior.variances)
