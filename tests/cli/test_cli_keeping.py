@@ -146,6 +146,17 @@ def test_a_bank_is_used_encrypted(typed, bank, secret, voices, tmp_path):
     told = json.loads(out)
     assert (told["encrypted"], told["n_speakers"]) == (True, 3)
     assert "the SHA-256 of the whole file fits" in told["verified"][0]
+    bank.chmod(0o644)  # what it holds is private all the same
+    to_npz = "convert", bank, tmp_path / "zoe.npz", "--to", "npz", "--part"
+    assert typed(*to_npz, "Zoe", *given)[0] == 0
+    assert stat.S_IMODE((tmp_path / "zoe.npz").stat().st_mode) == 0o600
+    (tmp_path / "zoe.npz").unlink()
+    assert "none is called 'Zoo' (did you mean 'Zoe'?)" in typed(*to_npz, "Zoo", *given)[2]
+    assert (
+        "the passphrase is wrong"
+        in typed(*to_npz, "Zoe", "--passphrase-file", secret("of another"))[2]
+    )
+    bank.chmod(0o600)
     assert typed("remove", bank, "Zoe", *given)[0] == 0
     assert is_encrypted(bank)
     assert stat.S_IMODE(bank.stat().st_mode) == 0o600
@@ -156,7 +167,13 @@ def test_a_bank_is_used_encrypted(typed, bank, secret, voices, tmp_path):
     assert typed("list", bank)[1] == plain
     code, out, err = typed("list", bank, *given)
     assert (out, "v.h5 is not encrypted; `voicegmm encrypt` would" in err) == (plain, True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".v.h5.lock", "run", "secret0", "v.h5"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        ".v.h5.lock",
+        "run",
+        "secret0",
+        "secret1",
+        "v.h5",
+    ]
 
 
 def test_a_passphrase_is_asked_for(typed, bank, secret, terminal):

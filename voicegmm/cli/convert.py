@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voicegmm.cli.console import bars, check_output, debug_option, untrusted_option, warn
+from voicegmm.cli.passphrases import passphrase_of, passphrase_option
 
 if TYPE_CHECKING:
     from voicegmm.features import FrontEnd
@@ -82,10 +83,16 @@ _GOES_WITH: dict[str, dict[str, tuple[str, ...]]] = {
 @click.option("--diagonal", is_flag=True, help="Keep of full covariances their diagonals alone.")
 @click.option("--text", is_flag=True, help="Kaldi's text form in the place of its binary one.")
 @click.option("--scp", type=_PATH, help="Write the list of an archive's places too.")
+@passphrase_option
 @untrusted_option
 @debug_option
 def convert(
-    source: Path, target: Path | None, out: Path | None, kind: str | None, **options: Any
+    source: Path,
+    target: Path | None,
+    out: Path | None,
+    kind: str | None,
+    passphrase_file: Path | None,
+    **options: Any,
 ) -> None:
     """Turn what another program wrote into ours, or ours into what another reads.
 
@@ -108,7 +115,11 @@ def convert(
         raise click.UsageError("name the file to write once: as OUT, or with -o")
     written = target or out
     assert written is not None
-    what, ours = _content_of(source)
+    from voicegmm.store import decrypted
+
+    passphrase = passphrase_of(source, passphrase_file)
+    read = decrypted(source, passphrase) if passphrase else source
+    what, ours = _content_of(read)
     if kind is None:
         if ours and what != "scores":
             raise click.UsageError(f"--to is missing: {', '.join(_WRITTEN[what][1:])}")
@@ -121,16 +132,16 @@ def convert(
     check_output(written, source, options["key"], options["features"])
     if options["scp"]:
         check_output(options["scp"], source, written)
-    with _as_private_as(source):
+    with _as_private_as(source, bool(passphrase)):
         if what == "scores":
             _scores(source, written, kind, options)
         elif what == "frames":
             _frames(source, written, kind, ours, options)
         else:
-            _mixture(source, written, kind, ours, options)
+            _mixture(read, written, kind, ours, options)
 
 
-def _content_of(source: Path) -> tuple[str, bool]:
+def _content_of(source: os.PathLike[str]) -> tuple[str, bool]:
     """Tell what a file holds, scores where it is nothing else, and whether it is ours."""
     from voicegmm.store.interop import ARRAYS, MIXTURES, own_kind, recognize
 
@@ -155,9 +166,9 @@ def _check_options(options: dict[str, Any], what: str, kind: str) -> None:
 
 
 @contextmanager
-def _as_private_as(source: Path) -> Iterator[None]:
-    """Write for the owner only what comes from a file for the owner only."""
-    private = not source.stat().st_mode & 0o077
+def _as_private_as(source: Path, encrypted: bool) -> Iterator[None]:
+    """Write for the owner only what comes from a file for the owner only, or an encrypted one."""
+    private = encrypted or not source.stat().st_mode & 0o077
     before = os.umask(0o077) if private else None
     try:
         yield
@@ -218,7 +229,9 @@ def _frames(source: Path, out: Path, kind: str, ours: bool, options: dict[str, A
     click.echo(f"{out}: {n_written} recordings")
 
 
-def _mixture(source: Path, out: Path, kind: str, ours: bool, options: dict[str, Any]) -> None:
+def _mixture(
+    source: os.PathLike[str], out: Path, kind: str, ours: bool, options: dict[str, Any]
+) -> None:
     from voicegmm.store import save_background
     from voicegmm.store.interop import (
         diagonal_of,
@@ -245,7 +258,7 @@ def _mixture(source: Path, out: Path, kind: str, ours: bool, options: dict[str, 
     )
 
 
-def _part(mixtures: "dict[str, Mixture]", part: str | None, source: Path) -> "Mixture":
+def _part(mixtures: "dict[str, Mixture]", part: str | None, source: os.PathLike[str]) -> "Mixture":
     from voicegmm._base.checks import did_you_mean, listed
     from voicegmm._base.errors import OptionError
 
@@ -259,7 +272,9 @@ def _part(mixtures: "dict[str, Mixture]", part: str | None, source: Path) -> "Mi
     return mixtures[part]
 
 
-def _front_end(gmm: "Mixture", program: str, source: Path, options: dict[str, Any]) -> "FrontEnd":
+def _front_end(
+    gmm: "Mixture", program: str, source: os.PathLike[str], options: dict[str, Any]
+) -> "FrontEnd":
     """Tell what makes the frames of a mixture from elsewhere, as it was stated, in one way."""
     from voicegmm._base.errors import OptionError
     from voicegmm.features import ForeignFrontEnd, load_front_end
@@ -280,5 +295,5 @@ def _front_end(gmm: "Mixture", program: str, source: Path, options: dict[str, An
             "STORE, a store of them; --config NAME, a front end of ours that makes just the same; "
             "or --hop and --rate (and --origin), for frames yet to be converted"
         )
-    origin = options["origin"] or f"{program}: {source.name}"
+    origin = options["origin"] or f"{program}: {Path(source).name}"
     return ForeignFrontEnd(origin, gmm.n_dims, options["hop"], options["rate"])

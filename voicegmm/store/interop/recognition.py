@@ -61,7 +61,7 @@ def recognize_start(path: str | os.PathLike[str]) -> str:
     if Path(path).is_dir():
         return "htk folder"
     with opened(path) as content:
-        head = content.peek(len(SEAL_START))
+        head = content.peek(max(len(SEAL_START), len(START)))
         if head.startswith(_PICKLES):
             raise FormatError(
                 f"{path}: a pickle, which could run code and is never opened; write what it holds "
