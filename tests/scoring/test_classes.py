@@ -1,5 +1,8 @@
 """Classes of voices: likelihoods, training, rehearsal."""
 
+from dataclasses import replace
+from hashlib import sha256
+
 import numpy as np
 import pytest
 from small_speakers import draw_gmm, frame_set, joint_by_loops
@@ -78,6 +81,7 @@ def test_one_gaussian_a_class_is_the_mean_and_variance_of_its_frames():
         np.testing.assert_allclose(model.gmm.means[0], own.mean(axis=0), atol=1e-5)
         np.testing.assert_allclose(model.gmm.variances[0], own.var(axis=0), rtol=1e-4)
         assert (model.n_frames, model.n_recordings, model.n_speakers) == (len(own), 18, 6)
+        assert model.contents is None  # nobody hashed the recordings
 
 
 def test_adapted_classes_lie_between_their_frames_and_all_frames():
@@ -93,6 +97,18 @@ def test_adapted_classes_lie_between_their_frames_and_all_frames():
         np.testing.assert_allclose(model.gmm.means[0], expected, atol=1e-5)
         np.testing.assert_allclose(model.gmm.variances[0], all_frames.var(axis=0), rtol=1e-4)
         assert model.iterations == ()
+
+
+def test_each_class_knows_its_recordings():
+    frames, recordings = library()
+    sets = {
+        f: replace(one, content=sha256(f.encode()).hexdigest()) for f, one in frames.sets.items()
+    }
+    hashed = replace(frames, sets=sets)
+    models, _ = train_classes(hashed, recordings, ClassOptions(UbmOptions(1)))
+    for label, model in enumerate(models.classes):
+        own = [sets[f].content for f in recordings.of_class(label) if f in sets]
+        assert model.contents == tuple(sorted(own))
 
 
 def test_a_rehearsal_hears_no_speaker_twice(monkeypatch):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -18,7 +20,15 @@ from voicegmm.scoring import (
     Rate,
     UbmOptions,
 )
-from voicegmm.store import describe, load, load_background, load_classes, save
+from voicegmm.store import (
+    Trace,
+    describe,
+    find_traces,
+    load,
+    load_background,
+    load_classes,
+    save,
+)
 
 FRONT_END = PipelineOptions(static=StaticOptions(n_cepstra=4), deltas=DeltaOptions(order=0))
 
@@ -35,7 +45,7 @@ def draw(n_components, seed):
 def judged():
     record = (Iteration(-3.5, np.ones(3), np.zeros(3), np.zeros(4), np.zeros(3)),)
     classes = (
-        ClassModel("genuine", draw(3, 0), 1200.0, 12, 6, record),
+        ClassModel("genuine", draw(3, 0), 1200.0, 12, 6, record, ("a" * 64, "b" * 64)),
         ClassModel("né / spoofed", draw(2, 1), 900.0, 9, 5),
     )
     options = ClassOptions(UbmOptions(3), MapOptions(7.0), n_folds=4, seed=9)
@@ -59,6 +69,7 @@ def test_what_is_read_is_what_was_written(judged, tmp_path, calibrated):
         np.testing.assert_array_equal(one.gmm.means, other.gmm.means)
         np.testing.assert_array_equal(one.gmm.variances, other.gmm.variances)
         assert (one.n_frames, one.n_recordings) == (other.n_frames, other.n_recordings)
+        assert one.contents == other.contents
         assert [i.log_likelihood for i in one.iterations] == [
             i.log_likelihood for i in other.iterations
         ]
@@ -120,3 +131,26 @@ def test_a_file_from_before_an_option_came_is_read(judged, tmp_path):
         file.attrs["front_end"] = canonical_json(stated)
         file.attrs["fingerprint"] = judged.models.fingerprint_with(stated)
     assert load_classes(path).models.front_end == FRONT_END
+
+
+def test_what_trained_them_can_be_traced(judged, tmp_path):
+    path = str(tmp_path / "c.h5")
+    genuine, spoofed = judged.models.classes
+
+    def traced(other, adaptation, calibrated=True):
+        classes = genuine, replace(spoofed, contents=other)
+        options = replace(judged.models.options, adaptation=adaptation)
+        models = ClassModels(classes, FRONT_END, options)
+        save(path, JudgedClasses(models, judged.calibration if calibrated else None))
+        return find_traces([tmp_path], ["a" * 64])
+
+    whole = [Trace(path, what, 1) for what in ("class genuine", "calibration")]
+    assert traced(("c" * 64,), None).found == (whole[0], whole[1])
+    assert traced(("c" * 64,), None, calibrated=False).found == (whole[0],)
+    # Adapted from one model of all of them, each has heard all.
+    heard = Trace(path, "class né / spoofed", 1)
+    assert traced(("c" * 64,), MapOptions(7.0)).found == (whole[0], heard, whole[1])
+    found = traced(None, None)
+    assert found.found == (whole[0],)
+    reason = "class né / spoofed and calibration: what it was learned from is not on record"
+    assert found.untold == {path: reason}

@@ -24,7 +24,7 @@ from voicegmm.mixture import (
     log_density,
 )
 from voicegmm.scoring.background import UbmOptions, digest_of, train_background
-from voicegmm.scoring.frames import FrameLibrary, check_front_end, usable
+from voicegmm.scoring.frames import FrameLibrary, check_front_end, contents_of, usable
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,9 @@ class ClassModel:
     n_recordings, n_speakers : int
     iterations : tuple of Iteration
         The training record; empty where the model was adapted.
+    contents : tuple of str, optional
+        SHA-256 of the recordings it was made from; None where they are not known. What it was
+        adapted from has heard those of all classes.
     """
 
     name: str
@@ -79,6 +82,7 @@ class ClassModel:
     n_recordings: int = 0
     n_speakers: int = 0
     iterations: tuple[Iteration, ...] = ()
+    contents: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +174,15 @@ def train_classes(
         files = usable(frames, recordings.of_class(label))
         n_frames = float(sum(map(frames.count, files)))
         classes.append(
-            ClassModel(name, gmm, n_frames, len(files), int(n_voices[label]), iterations)
+            ClassModel(
+                name,
+                gmm,
+                n_frames,
+                len(files),
+                int(n_voices[label]),
+                iterations,
+                contents_of(frames, files),
+            )
         )
     return ClassModels(tuple(classes), frames.front_end, options), warnings
 

@@ -18,6 +18,7 @@ from voicegmm.scoring import (
 )
 from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_options
 from voicegmm.store.mixtures import read_mixture, write_mixture
+from voicegmm.store.models import read_contents, write_contents
 from voicegmm.store.training import read_record, write_record
 
 CLASSES_FORMAT, CLASSES_VERSION = "voicegmm/classes", 2
@@ -48,6 +49,7 @@ def _write_class(group: h5py.Group, model: ClassModel) -> None:
         group.attrs[name] = getattr(model, name)
     write_mixture(group, model.gmm)
     write_record(group.create_group("record"), model.iterations)
+    write_contents(group, "contents", model.contents)
 
 
 def _read_class(group: h5py.Group) -> ClassModel:
@@ -58,6 +60,7 @@ def _read_class(group: h5py.Group) -> ClassModel:
         int(group.attrs["n_recordings"]),
         int(group.attrs["n_speakers"]),
         read_record(group["record"]),
+        read_contents(group, "contents"),
     )
 
 

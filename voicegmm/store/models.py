@@ -68,7 +68,7 @@ def _write_background(group: h5py.Group, model: BackgroundModel) -> None:
     group.attrs["n_frames"] = model.n_frames
     group.attrs["fingerprint"] = model.fingerprint
     write_record(group.create_group("record"), model.iterations)
-    _write_contents(group, "contents", model.contents)
+    write_contents(group, "contents", model.contents)
 
 
 def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
@@ -79,7 +79,7 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
         int(group.attrs["seed"]),
         read_record(group["record"]),
         float(group.attrs["n_frames"]),
-        _read_contents(group, "contents"),
+        read_contents(group, "contents"),
     )
     # By the text as it stands: options that came after the file was written are not in it.
     front_end = str(group.attrs["front_end"])
@@ -90,13 +90,15 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
     return model
 
 
-def _write_contents(group: h5py.Group, name: str, contents: tuple[str, ...] | None) -> None:
+def write_contents(group: h5py.Group, name: str, contents: tuple[str, ...] | None) -> None:
+    """Write the SHA-256 of recordings, where they are known."""
     if contents is not None:
         digests = np.frombuffer(b"".join(map(bytes.fromhex, contents)), np.uint8)
         group[name] = digests.reshape(-1, _DIGEST_BYTES)
 
 
-def _read_contents(group: h5py.Group, name: str) -> tuple[str, ...] | None:
+def read_contents(group: h5py.Group, name: str) -> tuple[str, ...] | None:
+    """Read the SHA-256 of recordings, in hex; None where they are not known."""
     # Files from before it was kept have none.
     if name not in group:
         return None
@@ -170,7 +172,7 @@ def save_voices(path: str | os.PathLike[str], voices: Voices, passphrase: str = 
             tests = file.create_group("open_set")
             for name in _OPEN_SET:
                 tests[name] = getattr(voices.open_set, name)
-        _write_contents(file, "calibrated_from", voices.calibrated_from)
+        write_contents(file, "calibrated_from", voices.calibrated_from)
         write_strings(file, "removals", [canonical_json(one) for one in voices.removals])
         if voices.cohort:
             _write_cohort(file.create_group("cohort"), voices.cohort)
@@ -279,7 +281,7 @@ def load_voices(path: str | os.PathLike[str]) -> Voices:
             from_mapping(ScoringOptions, judgment.get("scoring", {}), str(path)),
             _read_cohort(file["cohort"], speakers) if "cohort" in file else None,
             msgspec.convert(judgment.get("sequential"), SequentialTest | None),
-            _read_contents(file, "calibrated_from"),
+            read_contents(file, "calibrated_from"),
             _read_removals(file),
         )
 

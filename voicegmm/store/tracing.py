@@ -3,11 +3,12 @@
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from voicegmm._base.errors import EncryptionError, VoicegmmError
-from voicegmm.scoring import BackgroundModel, Voices
-from voicegmm.store.classes import CLASSES_FORMAT
+from voicegmm.scoring import BackgroundModel, JudgedClasses, Voices
+from voicegmm.store.classes import CLASSES_FORMAT, load_classes
 from voicegmm.store.encryption import START as ENCRYPTED_START
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
@@ -29,7 +30,8 @@ class Trace:
     place : str
         A file, or the folder of a run.
     what : str
-        "features", "background model", "calibration", "speaker model of NAME", "cohort" or "run".
+        "features", "background model", "calibration", "speaker model of NAME", "class NAME",
+        "cohort" or "run".
     n_recordings : int
         How many of them.
     """
@@ -70,6 +72,20 @@ def _traces_in_voices(voices: Voices, contents: Collection[str], place: str) -> 
     return _traces(place, groups, wanted)
 
 
+def _groups_of_classes(judged: JudgedClasses) -> dict[str, Collection[str] | None]:
+    """Give what each part of some classes derives from; None where it is not known."""
+    each = {f"class {one.name}": one.contents for one in judged.models.classes}
+    known = [contents for contents in each.values() if contents is not None]
+    everything = set(chain(*known)) if len(known) == len(each) else None
+    # All of it has heard all recordings, where one model was adapted to each class.
+    groups: dict[str, Collection[str] | None] = {**each}
+    if judged.models.options.adaptation:
+        groups = dict.fromkeys(each, everything)
+    if judged.calibration:
+        groups["calibration"] = everything
+    return groups
+
+
 def find_traces(
     folders: Collection[str | os.PathLike[str]],
     contents: Collection[str],
@@ -77,8 +93,8 @@ def find_traces(
 ) -> Traces:
     """Look for what derives from recordings, by their SHA-256, in all our files below folders.
 
-    Feature stores, background models, speakers with their calibration and cohort, and the runs that
-    hold them (whose scores and reports derive from it too). Links are not followed.
+    Feature stores, background models, speakers with their calibration and cohort, classes, and the
+    runs that hold them (whose scores and reports derive from it too). Links are not followed.
 
     Parameters
     ----------
@@ -156,7 +172,7 @@ def _traces_in_file(path: Path, wanted: set[str]) -> Traces:
         if kind == SPEAKERS_FORMAT:
             return _traces_in_voices(load_voices(path), wanted, place)
         if kind == CLASSES_FORMAT:
-            return Traces(untold={place: "classes of voices do not tell what trained them"})
+            return _traces(place, _groups_of_classes(load_classes(path)), wanted)
     except EncryptionError:
         return Traces(untold={place: "encrypted"})
     except VoicegmmError as error:
