@@ -13,7 +13,14 @@ from voicegmm._base.toml import toml_text
 from voicegmm.compute import ComputeOptions
 from voicegmm.features import PipelineOptions
 from voicegmm.mixture import MapOptions
-from voicegmm.scoring import FoldOptions, FusionOptions, ScoringOptions, UbmOptions
+from voicegmm.scoring import (
+    FoldOptions,
+    FusionOptions,
+    ScoringOptions,
+    SubspaceOptions,
+    UbmOptions,
+    check_subspace,
+)
 from voicegmm.scoring.evaluation import EvaluationOptions
 from voicegmm.scoring.models import check_adaptation
 
@@ -100,12 +107,16 @@ class Recipe(Experiment):
         As of an `Experiment`.
     features : PipelineOptions
     ubm : UbmOptions
+    backend : SubspaceOptions
+        What models a speaker: adaptation alone, or a subspace that is trained on the background's
+        recordings.
     adaptation : MapOptions
     scoring : ScoringOptions
     """
 
     features: PipelineOptions = field(default_factory=PipelineOptions)
     ubm: UbmOptions = field(default_factory=UbmOptions)
+    backend: SubspaceOptions = field(default_factory=SubspaceOptions)
     adaptation: MapOptions = field(default_factory=MapOptions)
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
 
@@ -119,9 +130,10 @@ class Recipe(Experiment):
             check_adaptation(self.adaptation)
         except OptionError as error:
             raise OptionError(f"adaptation.{error}") from None
+        check_subspace(self.backend, self.adaptation, self.scoring)
 
 
-_OF_A_SYSTEM = ("features", "ubm", "adaptation", "scoring")
+_OF_A_SYSTEM = ("features", "ubm", "backend", "adaptation", "scoring")
 _OF_AN_EXPERIMENT = ("seed", "data", "calibration", "evaluation", "compute")
 
 
@@ -211,8 +223,8 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
 
     A recipe with a table ``[systems]`` is a fused one. Each of its systems is a recipe (``NAME =
     "RECIPE"``, a preset or a path beside the file that says it), or a table of its own
-    (``[systems.NAME]``, which may extend a recipe). Settings of `features`, `ubm`, `adaptation`
-    and `scoring` go to each of its systems, those of ``systems.NAME.ubm`` and so on to one.
+    (``[systems.NAME]``, which may extend a recipe). Settings of `features`, `ubm`, `backend`,
+    `adaptation` and `scoring` go to each of its systems, those of ``systems.NAME.ubm`` and so on to one.
 
     Raises
     ------

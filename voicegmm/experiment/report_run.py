@@ -188,13 +188,9 @@ def _model_facts(
         f"{gmm.n_components:,} Gaussians in {gmm.n_dims} dimensions, trained on "
         f"{background.n_frames:,.0f} frames in {len(background.iterations)} iterations",
     )
-    adaptation = options.get("adaptation", {})
-    if adaptation.get("alpha") is not None:
-        share = adaptation["alpha"]
-        yield "Speaker models", f"adapted from it, {share:.0%} from the enrollment's speech"
-    elif adaptation.get("relevance") is not None:
-        factor = adaptation["relevance"]
-        yield "Speaker models", f"adapted from it with a relevance factor of {factor:g}"
+    made = _made_by(options.get("backend", {}), options.get("adaptation", {}))
+    if made:
+        yield "Speaker models", made
     normalization = options.get("scoring", {}).get("normalization", {}).get("method", "none")
     if normalization != "none":
         yield "Score normalization", f"{normalization} by the background speakers"
@@ -202,6 +198,20 @@ def _model_facts(
     lists = [data[name] for name in ("background", "enrollments", "trials") if data.get(name)]
     if lists:
         yield "Lists", ", ".join(lists)
+
+
+def _made_by(backend: Mapping[str, Any], adaptation: Mapping[str, Any]) -> str:
+    """Tell what made the speakers' models; nothing where the options do not say it."""
+    method = backend.get("method", "map")
+    rank = f" of rank {backend['rank']}" if backend.get("rank") else ""
+    if method == "ivector":
+        return f"i-vectors{rank}, compared by {backend['vectors']['score']}"
+    if adaptation.get("alpha") is not None:
+        return f"adapted from it, {adaptation['alpha']:.0%} from the enrollment's speech"
+    if adaptation.get("relevance") is None:
+        return ""
+    made = f"adapted from it with a relevance factor of {adaptation['relevance']:g}"
+    return made if method == "map" else f"{made}, sessions taken out by {method.upper()}{rank}"
 
 
 def _fused_facts(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

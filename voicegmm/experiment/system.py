@@ -21,11 +21,13 @@ from voicegmm.experiment.steps.features import extract
 from voicegmm.experiment.steps.report import report
 from voicegmm.experiment.steps.scores import score
 from voicegmm.experiment.steps.speakers import enroll
+from voicegmm.experiment.steps.subspace import train as train_subspace
 from voicegmm.scoring import SpeakerOptions
 
 FILES = {
     "features.h5": "frames of all recordings",
     "ubm.h5": "the background model",
+    "subspace.h5": "the subspace of sessions or voices",
     "speakers.h5": "the speakers' models, with the calibration",
     "development.tsv": "the trials of background speakers that the calibration was learned from",
     "scores.tsv": "every trial with its score, or the reason why it has none",
@@ -83,7 +85,14 @@ class SystemRun:
         """How the speakers are made."""
         recipe = self.recipe
         least = recipe.data.min_enroll_seconds
-        return SpeakerOptions(recipe.adaptation, recipe.scoring, recipe.calibration, least)
+        return SpeakerOptions(
+            recipe.adaptation, recipe.scoring, recipe.calibration, least, recipe.backend
+        )
+
+    @property
+    def with_subspace(self) -> bool:
+        """Whether a subspace is trained beside the background model."""
+        return self.recipe.backend.method != "map"
 
     def all_stages(self) -> None:
         """Do everything."""
@@ -93,6 +102,8 @@ class SystemRun:
     def after_features(self, others: Mapping[str, "SystemRun"]) -> None:
         """Do the stages after the features; others are systems that this one is fused with."""
         self.background()
+        if self.with_subspace:
+            self.subspace()
         self.calibration(others)
         self.speakers()
         self.scores()
@@ -134,6 +145,35 @@ class SystemRun:
             ),
         )
 
+    def subspace(self) -> None:
+        """Train the subspace in which sessions, or voices, differ."""
+        recipe, files = self.recipe, self.protocol.background
+        stage = Stage(
+            "subspace",
+            train_subspace,
+            {
+                "backend": recipe.backend,
+                "relevance": recipe.adaptation.relevance,
+                "seed": recipe.seed,
+            },
+            {"background list": fingerprint(files), **self.content("features.h5", "ubm.h5")},
+            ("subspace.h5",),
+        )
+        self.folder.stage(
+            stage,
+            lambda: train_subspace(
+                self.path("ubm.h5"),
+                self.path("features.h5"),
+                files,
+                recipe.backend,
+                recipe.adaptation.relevance,
+                recipe.seed,
+                self.path("subspace.h5"),
+                self.n_workers,
+                self.progress,
+            ),
+        )
+
     def calibration(self, others: Mapping[str, "SystemRun"]) -> None:
         """Learn what scores mean, from the background's recordings."""
         recipe, protocol = self.recipe, self.protocol
@@ -143,6 +183,7 @@ class SystemRun:
             learn,
             {
                 "calibration": recipe.calibration,
+                "backend": recipe.backend,
                 "adaptation": recipe.adaptation,
                 "scoring": recipe.scoring,
                 "ubm": recipe.ubm,
@@ -180,6 +221,7 @@ class SystemRun:
     def speakers(self) -> None:
         """Enroll the speakers."""
         protocol, options = self.protocol, self.options
+        models = ("ubm.h5", "subspace.h5") if self.with_subspace else ("ubm.h5",)
         stage = Stage(
             "speakers",
             enroll,
@@ -187,14 +229,14 @@ class SystemRun:
             {
                 "enrollments": fingerprint(protocol.enrollments),
                 "background list": fingerprint(protocol.background),
-                **self.content("features.h5", "ubm.h5", "calibration.json"),
+                **self.content("features.h5", *models, "calibration.json"),
             },
             ("speakers.h5",),
         )
         self.folder.stage(
             stage,
             lambda: enroll(
-                self.path("ubm.h5"),
+                [self.path(name) for name in models],
                 self.path("features.h5"),
                 self.path("calibration.json"),
                 protocol.enrollments,
