@@ -224,7 +224,8 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
     A recipe with a table ``[systems]`` is a fused one. Each of its systems is a recipe (``NAME =
     "RECIPE"``, a preset or a path beside the file that says it), or a table of its own
     (``[systems.NAME]``, which may extend a recipe). Settings of `features`, `ubm`, `backend`,
-    `adaptation` and `scoring` go to each of its systems, those of ``systems.NAME.ubm`` and so on to one.
+    `adaptation` and `scoring` go to each of its systems, those of ``systems.NAME.ubm`` and so on
+    to one.
 
     Raises
     ------
