@@ -5,11 +5,24 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegmm import metrics
 from voicegmm._base.errors import DataError, OptionError
+from voicegmm.metrics.speakers import number_names
+
+
+@settings(max_examples=40)
+@given(st.lists(st.lists(st.integers(-3, 40), min_size=1), min_size=1, max_size=3))
+def test_numbers_are_numbered_as_names_are(names):
+    # Indices are looked up, what else there may be is sorted: negative and large numbers too.
+    for shift in (0, 10**12):
+        shifted = [np.array(some) + shift for some in names]
+        found = number_names(*shifted)
+        distinct = sorted({name for some in shifted for name in some.tolist()})
+        for numbers, some in zip(found, shifted, strict=True):
+            assert numbers.tolist() == [distinct.index(name) for name in some.tolist()]
 
 
 def test_target_trials_link_models_and_tests():

@@ -22,7 +22,7 @@ from voicegmm.metrics.rates import (
     rates_at,
     rocch_eer,
 )
-from voicegmm.metrics.speakers import check_speakers
+from voicegmm.metrics.speakers import check_speakers, number_names
 
 FEW_SPEAKERS = 20
 FEW_ERRORS = 30  # Doddington et al., "The NIST speaker recognition evaluation", 2000
@@ -179,16 +179,17 @@ def evaluate(
     )
     scores = sort_scores(t_valid, n_valid)
     hull = rocch(scores)
-    trials = None
+    trials, n_speakers = None, None
     if speakers is not None:
         of_targets, *of_nontargets = speakers
         kept = of_targets[t_kept], *(each[n_kept] for each in of_nontargets)
-        trials = sort_trials(t_valid, n_valid, *kept)
+        n_speakers = 1 + max(int(each.max()) for each in number_names(*kept))
+        trials = sort_trials(t_valid, n_valid, *kept) if n_bootstrap else None
     replicates = _replicates(trials, (points, primary), generator, n_bootstrap, progress)
     estimates = _read(scores, hull, (points, primary), replicates, confidence)
 
     warnings = []
-    if trials is not None and n_bootstrap and not len(replicates):
+    if trials is not None and not len(replicates):
         warnings.append(
             f"no intervals: with {trials.n_speakers} speakers most resamplings leave a class "
             "without trials"
@@ -202,7 +203,7 @@ def evaluate(
         rejected = _failures_rejected(
             (t, n), extra, speakers, (points, primary), generator, n_bootstrap, confidence
         )
-    if trials is not None and n_bootstrap:
+    if trials is not None:
         warnings += few_speakers(trials.n_speakers)
     warnings += _warnings(scores, hull, points, estimates)
     return Evaluation(
@@ -211,7 +212,7 @@ def evaluate(
         n_nontargets=int(n_kept.sum()),
         n_failed_targets=failed_t,
         n_failed_nontargets=failed_n,
-        n_speakers=None if trials is None else trials.n_speakers,
+        n_speakers=n_speakers,
         n_replicates=len(replicates),
         confidence=confidence,
         failures_rejected=rejected,
@@ -374,7 +375,9 @@ def _failures_rejected(
         for scores, more in zip((t, n), n_more, strict=True)
     )
     scores = sort_scores(all_t, all_n)
-    trials = None if speakers is None or any(n_more) else sort_trials(t, n, *speakers)
+    trials = None
+    if speakers is not None and n_bootstrap and not any(n_more):
+        trials = sort_trials(t, n, *speakers)
     replicates = _replicates(trials, what, rng, n_bootstrap)
     found = _read(scores, rocch(scores), what, replicates, confidence)
     return {name: each for name, each in found.items() if name.startswith(_OF_DECISIONS)}

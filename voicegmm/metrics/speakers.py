@@ -1,5 +1,7 @@
 """Who speaks in the trials, when only the trial list is known."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -77,8 +79,22 @@ def infer_speakers(
 def number_names(*names: npt.ArrayLike) -> tuple[IntArray, ...]:
     """Number the distinct values of several vectors together, from 0, in sorted order."""
     arrays = [np.asarray(some) for some in names]
+    if all(_is_small(some) for some in arrays):
+        # What are indices already, as nearly always, is looked up: a list may be very long.
+        there = np.zeros(1 + max(int(some.max(initial=0)) for some in arrays), dtype=np.bool_)
+        for some in arrays:
+            there[some] = True
+        number = np.cumsum(there) - 1
+        return tuple(number[some] for some in arrays)
     _, numbers = np.unique(np.concatenate(arrays), return_inverse=True)
     return tuple(np.split(numbers, np.cumsum([len(some) for some in arrays])[:-1]))
+
+
+def _is_small(names: npt.NDArray[Any]) -> bool:
+    """Tell whether names are numbers from 0 to little more than there are of them."""
+    return names.dtype.kind in "iu" and (
+        not len(names) or (names.min() >= 0 and names.max() < 2 * len(names) + 1000)
+    )
 
 
 def check_speakers(name: str, speakers: npt.ArrayLike, n_scores: int) -> None:

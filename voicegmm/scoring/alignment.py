@@ -1,6 +1,6 @@
 """Several score tables of the same trials, brought into one order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,13 +86,12 @@ def align_tables(tables: Sequence[ScoreTable], systems: Sequence[str]) -> Aligne
         Naming every table that lacks trials of another, with the first of them, or a trial that
         two tables label otherwise.
     """
-    pairs = [trial_pairs(table.trials) for table in tables]
-    everything = dict.fromkeys(pair for each in pairs for pair in each)
+    numbers, pairs = number_trials([table.trials for table in tables])
+    everything = np.unique(np.concatenate(numbers))
     lacking = []
-    for system, each in zip(systems, pairs, strict=True):
-        missing = list(everything.keys() - set(each))
+    for system, each in zip(systems, numbers, strict=True):
+        missing = sorted(map(pairs, np.setdiff1d(everything, each).tolist()))
         if missing:
-            missing = sorted(missing)
             shown = ", ".join(" with ".join(pair) for pair in missing[:_SHOWN])
             more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
             lacking.append(
@@ -103,8 +102,7 @@ def align_tables(tables: Sequence[ScoreTable], systems: Sequence[str]) -> Aligne
             f"{'; '.join(lacking)}. Score the same trials with every system: one that fails stands "
             "in the table with its status"
         )
-    places = [{pair: number for number, pair in enumerate(each)} for each in pairs]
-    orders = [np.array([place[pair] for pair in pairs[0]]) for place in places]
+    orders = [rows_of(numbers[0], each) for each in numbers]
     labels = _common_labels(tables, systems, orders)
     trials = replace(tables[0].trials, labels=labels)
     return AlignedTables(
@@ -130,21 +128,51 @@ def _common_labels(
         theirs = table.trials.labels[order]
         wrong = np.flatnonzero((labels >= 0) & (theirs >= 0) & (labels != theirs))
         if len(wrong):
-            pair = trial_pairs(tables[0].trials)[wrong[0]]
+            trials, first = tables[0].trials, wrong[0]
+            model, test = (
+                trials.models[trials.model_index[first]],
+                trials.tests[trials.test_index[first]],
+            )
             raise ListError(
                 f"{system} labels {len(wrong)} trials otherwise than the tables before it, the "
-                f"first is {' with '.join(pair)}; mend the labels"
+                f"first is {model} with {test}; mend the labels"
             )
         labels = np.maximum(labels, theirs)
     return labels
 
 
-def trial_pairs(trials: Trials) -> list[tuple[str, str]]:
-    """Give the names of model and test of each trial."""
-    return [
-        (trials.models[m], trials.tests[t])
-        for m, t in zip(trials.model_index.tolist(), trials.test_index.tolist(), strict=True)
-    ]
+def number_trials(
+    lists: Sequence[Trials],
+) -> tuple[list[npt.NDArray[np.int64]], Callable[[int], tuple[str, str]]]:
+    """Number the trials of several lists: those with the same names have the same number.
+
+    Returns
+    -------
+    numbers : list of (n_trials,) int64 array
+        One a list.
+    names : callable
+        From a number to the names of model and test.
+    """
+    models: dict[str, int] = {}
+    tests: dict[str, int] = {}
+    places = []
+    for trials in lists:
+        of_model = np.array([models.setdefault(name, len(models)) for name in trials.models])
+        of_test = np.array([tests.setdefault(name, len(tests)) for name in trials.tests])
+        places.append((of_model[trials.model_index], of_test[trials.test_index]))
+    n_tests, names = len(tests), (tuple(models), tuple(tests))
+
+    def of(number: int) -> tuple[str, str]:
+        return names[0][number // n_tests], names[1][number % n_tests]
+
+    return [model * n_tests + test for model, test in places], of
+
+
+def rows_of(wanted: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Find where each wanted number, which must be there, stands among different numbers."""
+    order = np.argsort(numbers)
+    rows: npt.NDArray[np.int64] = order[np.searchsorted(numbers, wanted, sorter=order)]
+    return rows
 
 
 def learn_fusion_of(

@@ -26,7 +26,7 @@ from voicegmm.metrics import (
     read_points,
 )
 from voicegmm.metrics.evaluation import FEW_ERRORS
-from voicegmm.scoring.alignment import AlignedTables, trial_pairs
+from voicegmm.scoring.alignment import AlignedTables, number_trials, rows_of
 from voicegmm.scoring.table import ScoreTable
 
 Figure = TypeVar("Figure", Estimate, Difference)
@@ -90,17 +90,15 @@ def with_key(table: ScoreTable, key: Trials, where: str) -> ScoreTable:
     DataError
         If a trial of the table is not in the key.
     """
-    labels = dict(zip(trial_pairs(key), key.labels.tolist(), strict=True))
     trials = table.trials
-    pairs = trial_pairs(trials)
-    missing = [pair for pair in pairs if pair not in labels]
-    if missing:
+    (wanted, known), names = number_trials([trials, key])
+    missing = wanted[~np.isin(wanted, known)]
+    if len(missing):
         raise DataError(
-            f"{where} has no label for {len(missing)} of {len(pairs)} trials, "
-            f"the first is {missing[0][0]} with {missing[0][1]}"
+            f"{where} has no label for {len(missing)} of {len(trials)} trials, "
+            f"the first is {' with '.join(names(int(missing[0])))}"
         )
-    labeled = replace(trials, labels=np.array([labels[pair] for pair in pairs], np.int8))
-    return replace(table, trials=labeled)
+    return replace(table, trials=replace(trials, labels=key.labels[rows_of(wanted, known)]))
 
 
 def known_figures(

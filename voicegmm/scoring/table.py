@@ -142,19 +142,21 @@ def read_scores(path: str | Path) -> ScoreTable:
             yield model, test, _LABELS[label]
 
     trials = trials_of(path, rows())
+    # Looked at, not copied: the table copies them, and there may be many millions.
+    found, calibrated = np.frombuffer(scores), np.frombuffer(llrs)
     if not scores:
         raise ListError(f"{path}: the score table holds a header and nothing else")
     if trials.n_duplicates:
         raise ListError(f"{path}: {trials.n_duplicates} trials stand twice; a table has each once")
-    calibrated = np.array(llrs)
-    if np.isfinite(calibrated).any() and not np.isfinite(calibrated[np.isfinite(scores)]).all():
+    has_ratio = np.isfinite(calibrated)
+    if has_ratio.any() and (np.isfinite(found) & ~has_ratio).any():
         raise ListError(f"{path}: some scored trials have a calibrated ratio and some have none")
     return ScoreTable(
         trials,
-        np.array(scores),
+        found,
         tuple(statuses),
         tuple(reasons),
-        calibrated if np.isfinite(calibrated).any() else None,
+        calibrated if has_ratio.any() else None,
     )
 
 
