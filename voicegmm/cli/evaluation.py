@@ -39,8 +39,9 @@ def _scores_options(command: F) -> F:
             multiple=True,
             metavar="NAME|P,C_MISS,C_FA",
             help="Where detection costs are read: an evaluation (sre08, sre10, sre12, sre16, "
-            "sre18-cmn2, sitw, voxceleb, ...; each trial counts the same), or a prior and two "
-            "costs. May be given several times.  "
+            "sre18-cmn2, sre21, sitw, voxsrc, ...; each trial counts the same), or a prior and two "
+            "costs. May be given several times; of one evaluation with several points also the "
+            "mean, NIST's primary cost.  "
             "[default: 0.01, 0.05]",
         ),
         click.option(

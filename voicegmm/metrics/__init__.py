@@ -51,7 +51,7 @@ from voicegmm.metrics.identification import (
 )
 from voicegmm.metrics.likelihood_ratios import cllr, cllr_of, min_cllr, min_cllr_of
 from voicegmm.metrics.multiplicity import holm
-from voicegmm.metrics.operating_points import POINTS_OF, read_points
+from voicegmm.metrics.operating_points import POINTS_OF, equalized_weights, read_points
 from voicegmm.metrics.pooling import PooledScores, SortedScores, pool_scores, sort_scores
 from voicegmm.metrics.rates import (
     OperatingPoint,
@@ -121,6 +121,7 @@ __all__ = [
     "eer",
     "eer_of",
     "empirical_bounds",
+    "equalized_weights",
     "evaluate",
     "evaluate_tandem",
     "holm",
