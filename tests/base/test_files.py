@@ -79,6 +79,41 @@ def test_a_private_file_is_private_at_every_moment(tmp_path, umask):
     assert mode_of(tmp_path / "list.txt") == 0o644 & ~(umask & 0o077)
 
 
+def test_a_folder_appears_whole_and_leaves_nothing(tmp_path):
+    path = tmp_path / "out"
+    with files.whole_folder(path) as made:
+        assert mode_of(made) == 0o700
+        (made / "a").write_text("Zoe")
+        with files.whole_folder(tmp_path / "other") as theirs:  # takes away nobody's work
+            (theirs / "b").write_text("Al")
+        assert (made / "a").exists()
+    assert mode_of(path) == 0o777 & ~files.current_umask()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "b", "other", "out"]
+    with pytest.raises(VoicegmmError, match="out is there already"), files.whole_folder(path):
+        raise AssertionError
+    left, foreign = tmp_path / ".new.abcd_123.part", tmp_path / ".new.er.abcd_123.part"
+    for one in (left, foreign):
+        one.mkdir()
+        (one / "x").write_text("Zoe")
+
+    def fail():
+        with files.whole_folder(tmp_path / "new") as made:
+            assert not left.exists()
+            (made / "x").write_text("half")
+            raise KeyError("power cut")
+
+    with pytest.raises(KeyError, match="power cut"):
+        fail()
+    assert sorted(os.listdir(tmp_path)) == [foreign.name, "other", "out"]
+
+
+def test_a_umask_is_never_loose_while_it_is_looked_at(umask, monkeypatch):
+    seen, plain = [], os.umask
+    monkeypatch.setattr(os, "umask", lambda mask: seen.append(mask) or plain(mask))
+    assert files.current_umask() == umask
+    assert seen == [0o077, umask]
+
+
 def test_a_permission_that_was_taken_away_does_not_come_back(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old", mode=0o600)

@@ -133,11 +133,17 @@ def _reason(error: OSError) -> str:
 
 def _permissions(target: Path, mode: int) -> int:
     """Give what a file may have: who took a permission away does not get it back by our writing."""
-    umask = os.umask(0)
-    os.umask(umask)
     with suppress(FileNotFoundError):
         mode &= target.stat().st_mode
-    return mode & ~(umask & 0o077)
+    return mode & ~(current_umask() & 0o077)
+
+
+def current_umask() -> int:
+    """Give what this process takes away of the permissions of its files."""
+    # The system tells it only where it is set, and another thread may make a file meanwhile.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _new_temporary(target: Path) -> tuple[int, Path]:
@@ -153,6 +159,60 @@ def _new_temporary(target: Path) -> tuple[int, Path]:
         os.close(handle)
 
 
+@contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a new folder beside `path` for its files; move it into place when the block ends well.
+
+    Only its owner can open it meanwhile. On any error it is removed; so is what a process that was
+    killed left of the same folder.
+
+    Raises
+    ------
+    VoicegmmError
+        If there is something already, or it cannot be made.
+    """
+    target = Path(path).resolve()
+    if target.exists():
+        raise VoicegmmError(f"{path} is there already; name a new folder")
+    check_writable(path)
+    handle, temporary = -1, Path()
+    try:
+        for left in _leftovers(target.parent, re.escape(target.name)):
+            if (found := _held_folder(left)) >= 0:
+                shutil.rmtree(left)
+                os.close(found)
+        while handle < 0:
+            made = tempfile.mkdtemp(_LEFTOVER, f".{target.name}.", target.parent)
+            temporary, handle = Path(made), _held_folder(Path(made))
+        yield temporary
+        _settle(temporary)
+        temporary.chmod(0o777 & ~current_umask())
+        temporary.rename(target)
+        _settle(target.parent)
+    except OSError as error:
+        raise VoicegmmError(f"{path}: cannot be written: {_reason(error)}") from error
+    finally:
+        if handle >= 0:
+            shutil.rmtree(temporary, ignore_errors=True)  # it has its place, or is not wanted
+            os.close(handle)
+
+
+def _held_folder(folder: Path) -> int:
+    """Hold a folder that nobody holds, and give its handle; -1 where somebody does."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return -1
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.exists():  # else somebody took it for a leftover before it was held
+            return handle
+    except OSError:
+        pass
+    os.close(handle)
+    return -1
+
+
 def remove_leftovers(target: Path) -> None:
     """Remove what writers of a file have left that were killed: it may hold anybody's voice."""
     _remove_leftovers(target.parent, re.escape(target.name))
@@ -163,11 +223,14 @@ def remove_leftovers_in(folder: Path) -> None:
     _remove_leftovers(folder, ".+")
 
 
-def _remove_leftovers(folder: Path, name: str) -> None:
+def _leftovers(folder: Path, name: str) -> list[Path]:
+    """Give what writers of a name, a pattern, are at or have left."""
     pattern = re.compile(rf"\.{name}\.[a-z0-9_]{{8}}{re.escape(_LEFTOVER)}")
-    for path in folder.iterdir():
-        if not pattern.fullmatch(path.name):
-            continue
+    return [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
+
+
+def _remove_leftovers(folder: Path, name: str) -> None:
+    for path in _leftovers(folder, name):
         with suppress(OSError):
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
             try:

@@ -5,9 +5,7 @@ header, taken as one big-endian number, modulo 36897 (``UpdateCRCC`` in HParm.c 
 """
 
 import os
-import shutil
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -16,8 +14,8 @@ import numpy as np
 
 from voicegmm._base.arrays import FloatArray
 from voicegmm._base.checks import within
-from voicegmm._base.errors import DataError, FormatError, OptionError, VoicegmmError
-from voicegmm._base.files import check_writable, whole_file
+from voicegmm._base.errors import DataError, FormatError, OptionError
+from voicegmm._base.files import whole_file, whole_folder
 from voicegmm.store.interop.content import Content, ForeignArray, checked, opened
 
 _HEADER = ">iiHH"
@@ -201,27 +199,18 @@ def write_htk_recordings(
             raise DataError(f"{root}: a file takes one recording; a name without suffix, all")
         write_htk(root, found[0], _hop(found[0], hop_seconds))
         return 1
-    if root.exists():
-        raise VoicegmmError(f"{root} is there already; name a new folder")
-    check_writable(root)
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.resolve().parent))
     n_written = 0
-    try:
+    with whole_folder(root) as partial:
         for array in arrays:
             parts = PurePosixPath(array.name).parts
-            if not parts or parts[0] == "/" or ".." in parts:
+            if not parts or parts[0] == "/" or ".." in parts or "\0" in array.name:
                 raise DataError(f"{array.name!r} cannot be the name of a file below {root}")
             file = partial.joinpath(*parts[:-1], f"{parts[-1]}.htk")
             file.parent.mkdir(parents=True, exist_ok=True)
+            if file.exists():
+                raise DataError(f"{array.name!r}: two recordings would be one file, {file.name}")
             write_htk(file, array, _hop(array, hop_seconds))
             n_written += 1
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o777 & ~umask)
-        partial.rename(root)
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
     return n_written
 
 
