@@ -1,8 +1,11 @@
 """Frames of Kaldi, HTK and NumPy: bytes of their definitions in, the same numbers out."""
 
+import io
 import os
 import pickle
 import struct
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -353,6 +356,77 @@ def test_headers_of_numpys_are_not_believed(tmp_path):
     np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros((1000, 1000)))
     with pytest.raises(FormatError, match="bytes would become 8000128"):
         read(tmp_path / "bomb.npz")
+
+
+def test_bombs_in_npz(tmp_path):
+    path = tmp_path / "bomb.npz"
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(30_000))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(100):
+            archive.writestr(f"{number}.npy", stream.getvalue())
+    with pytest.raises(FormatError, match=r"bytes would become \d{7}"):
+        read(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.npy", stream.getvalue())
+    with pytest.raises(FormatError, match="compressed in a way that NumPy does not"):
+        read(path)
+    # 9 MB that say they are the 128 bytes of an empty array's header.
+    np.save(stream := io.BytesIO(), np.empty(0))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", stream.getvalue() + bytes(9_000_000))
+    content = path.read_bytes().replace(struct.pack("<I", 9_000_128), struct.pack("<I", 128))
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match=r"bomb\.npz: damaged: Bad CRC-32"):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("n_rows", [1, 2**31 - 1])
+def test_rows_without_a_number_are_no_matrix(tmp_path, n_rows):
+    """Two thousand million rows fit into no byte, and a loop over them would not end."""
+    head = b"FM " + struct.pack("<bibi", 4, n_rows, 4, 0)
+    (tmp_path / "a.ark").write_bytes(b"a \0B" + head)
+    with pytest.raises(FormatError, match=rf"a\.ark: a has {n_rows} rows, and no number in them"):
+        read(tmp_path / "a.ark")
+    np.save(tmp_path / "a.npy", np.empty((2**40, 0)))
+    with pytest.raises(FormatError, match=f"a has {2**40} rows, and no number"):
+        read(tmp_path / "a.npy")
+
+
+def test_lines_without_end_are_not_read_to_it(tmp_path):
+    path = tmp_path / "x.scp"
+    path.write_bytes(b"a b.ark:1\nc d.ark" + b" " * 20_000_000 + b"x")
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match=r"b\.ark"):  # the first line's is not there
+            list(read_script(path))
+        path.write_bytes(path.read_bytes()[10:])
+        with pytest.raises(FormatError, match=r"byte 0: a line must have at most 65536 bytes"):
+            list(read_script(path))
+        path.write_bytes(b"a [" + b" 1" * 10_000_000)
+        with pytest.raises(FormatError, match=r"byte 2: a line must have at most 10000000 bytes"):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 80_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_names_that_would_be_one_file_of_htk_or_none(tmp_path):
+    for names, message in (
+        (("a/b", "a/./b"), r"'a/\./b': two recordings would be one file, b\.htk"),
+        (("a\0b",), "cannot be the name of a file"),
+        (("a", "x" * 300), "File name too long"),
+        (("a", "a.htk/b"), "File exists"),
+    ):
+        arrays = [ForeignArray(name, FRAMES, 0.01) for name in names]
+        with pytest.raises(VoicegmmError, match=message):
+            write_arrays(tmp_path / "all", arrays, "htk")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_recordings_without_frames_are_kept_by_name(tmp_path):

@@ -395,6 +395,26 @@ def test_bobs_old_mixtures(tmp_path):
 
 
 @pytest.mark.slow
+def test_weights_without_end_are_no_mixture_of_old_bob(tmp_path):
+    """A file of a few kilobytes, in which a million groups would be looked for."""
+    with h5py.File(tmp_path / "old.hdf5", "w") as file:
+        file["m_n_gaussians"] = np.array([3])
+        file.create_dataset("m_weights", data=np.zeros(10**6), compression="gzip")
+    with pytest.raises(FormatError, match="1000000 weights, and not as many groups"):
+        read(tmp_path / "old.hdf5")
+
+
+@pytest.mark.slow
+def test_texts_without_end_are_refused(tmp_path):
+    """Text takes sixty bytes of memory for one in a file that is compressed a thousand times."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        names = np.full(6 * 10**6, b"a")
+        file.create_dataset("names", data=names, compression="gzip", chunks=(10**6,))
+    with pytest.raises(FormatError, match="/names holds more than 5000000 texts"):
+        read(tmp_path / "x.h5")
+
+
+@pytest.mark.slow
 def test_hdf5_without_a_mixture(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["array"] = np.zeros(3)

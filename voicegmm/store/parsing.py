@@ -27,6 +27,7 @@ _MOST_OBJECTS, _MOST_DEPTH, _MOST_ATTRIBUTE = 100_000, 16, 1_000_000
 # What deflate can make of one byte at most; see zlib's technical details.
 _MOST_INFLATION = 1032
 MOST_FOREIGN = 1_000_000_000  # bytes
+MOST_TEXTS = 5_000_000  # in a file: each takes far more memory than bytes on the disk
 _ROOM = 100_000_000  # bytes of memory that reading may take besides the arrays
 _PLAIN = {h5py.h5z.FILTER_FLETCHER32}
 _COMPRESSED = _PLAIN | {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
@@ -129,6 +130,8 @@ def _bytes_of(dataset: h5py.Dataset, path: str, kind: FileKind) -> int:
         if kind == "foreign":
             return 0
         raise ValueError(f"{path} holds {dataset.dtype}, which is not read")
+    if _is_text(dataset.dtype) and math.prod(dataset.shape) > MOST_TEXTS:
+        raise ValueError(f"{path} holds more than {MOST_TEXTS} texts")
     n_bytes: int = math.prod(dataset.shape) * dataset.dtype.itemsize
     room = dataset.id.get_storage_size() * (_MOST_INFLATION if filters - _PLAIN else 1)
     if n_bytes > room:

@@ -178,6 +178,7 @@ def _assembled(path: Path, stream: IO[bytes], size: int, kind: FileKind) -> byte
 def _records(stream: IO[bytes], size: int, kind: FileKind) -> Iterator[tuple[_Record, bytes]]:
     """Read what the process hands over; what it says is believed no more than the file."""
     room = _MOST_TEXT * parsing.most_content(size, kind) + _MOST_LINE
+    texts = parsing.MOST_TEXTS
     while True:
         line = stream.readline(_MOST_LINE)
         if not line.endswith(b"\n"):
@@ -187,7 +188,8 @@ def _records(stream: IO[bytes], size: int, kind: FileKind) -> Iterator[tuple[_Re
             return
         room -= record.n_bytes
         n_values = prod(record.shape) if record.what in ("array", "text") else 0
-        if min(room, record.n_bytes - n_values) < 0:
+        texts -= n_values if record.what == "text" else 0
+        if min(room, texts, record.n_bytes - n_values) < 0:
             raise ValueError(f"{record.path} is larger than its file has room for")
         content = stream.read(record.n_bytes)
         if len(content) < record.n_bytes:

@@ -111,9 +111,12 @@ class Content:
                 raise self.error(f"{what} must be a word of at most {most} bytes", start)
         return self.decoded(bytes(found), what, start)
 
-    def line(self) -> bytes:
-        """Read a line, with its end; empty at the end of the file."""
-        return self._file.readline()
+    def line(self, most: int = 10_000_000) -> bytes:
+        """Read a line of at most so many bytes, with its end; empty at the end of the file."""
+        start, found = self.at, self._file.readline(most + 1)
+        if len(found) > most:
+            raise self.error(f"a line must have at most {most} bytes", start)
+        return found
 
     def decoded(self, found: bytes, what: str, at: int) -> str:
         """Turn bytes into text."""
@@ -154,4 +157,6 @@ def checked(array: ForeignArray, path: str | os.PathLike[str]) -> ForeignArray:
     values = array.values
     if values.ndim not in (1, 2) or values.dtype.kind != "f" or not np.isfinite(values).all():
         raise FormatError(f"{path}: {array.name} must be a matrix or a vector of finite floats")
+    if len(values) and not values.size:  # any number of rows fits into no byte
+        raise FormatError(f"{path}: {array.name} has {len(values)} rows, and no number in them")
     return replace(array, source=os.fspath(path))

@@ -99,6 +99,8 @@ def _bob(file: h5py.File, complain: Complaint) -> DiagonalGMM:
 
 def _old_bob(file: h5py.File, complain: Complaint) -> DiagonalGMM:
     weights = _flat(file, "m_weights", complain)
+    if len(weights) > len(file):
+        raise complain(f"{len(weights)} weights, and not as many groups m_gaussiansN")
     groups = [file.get(f"m_gaussians{number}") for number in range(len(weights))]
     if not all(isinstance(group, h5py.Group) for group in groups):
         raise complain(f"{len(weights)} weights, and not as many groups m_gaussiansN")

@@ -7,8 +7,9 @@ there, must be D log 2 pi + log |Sigma| (HTK Book, section 7.2).
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
@@ -61,9 +62,9 @@ def read_mmf(path: str | os.PathLike[str]) -> dict[str, DiagonalGMM]:
         constant does not fit its variances; the line is named.
     """
     with opened(path) as content:
-        parser = _Parser(content)
+        mixtures = _Parser(content).mixtures()
     found = {}
-    for name, gaussians in parser.mixtures().items():
+    for name, gaussians in mixtures.items():
 
         def complain(message: str, name: str = name) -> FormatError:
             return FormatError(f"{path}: model {name}: {message}")
@@ -92,27 +93,35 @@ class _Parser:
 
     def __init__(self, content: Content) -> None:
         self._path = content.path
-        text = content.decoded(content.take(content.size, "the text"), "the text", 0)
-        lines = text.split("\n")
-        self._tokens: list[tuple[str, int]] = [
-            (t, n) for n, line in enumerate(lines, 1) for t in _TOKEN.findall(line)
-        ]
-        self._next = 0
+        self._tokens = self._each_token(content)
+        self._line = 1  # of the token that was read last
+        self._next, self._next_line = next(self._tokens, ("", 1))
         self._macros: dict[tuple[str, str], Any] = {}
+
+    @staticmethod
+    def _each_token(content: Content) -> Iterator[tuple[str, int]]:
+        for number in count(1):
+            at = content.at
+            line = content.line()
+            if not line:
+                return
+            for token in _TOKEN.findall(content.decoded(line, "the text", at)):
+                yield token, number
 
     def _error(self, message: str, back: int = 1) -> FormatError:
         """Make an error at the token that was read last (or the next: back 0)."""
-        place = min(max(self._next - back, 0), len(self._tokens) - 1)
-        return FormatError(f"{self._path}: line {self._tokens[place][1]}: {message}")
+        line = self._line if back else self._next_line
+        return FormatError(f"{self._path}: line {line}: {message}")
 
     def _peek(self) -> str:
-        return self._tokens[self._next][0] if self._next < len(self._tokens) else ""
+        return self._next
 
     def _take(self) -> str:
-        if self._next >= len(self._tokens):
+        found, self._line = self._next, self._next_line
+        if not found:
             raise self._error("the file ends within a definition: cut off")
-        self._next += 1
-        return self._tokens[self._next - 1][0]
+        self._next, self._next_line = next(self._tokens, ("", self._line))
+        return found
 
     def _keyword(self) -> str:
         """Give the next token if it is a keyword, in lower case and without its brackets."""
@@ -122,7 +131,8 @@ class _Parser:
     def _is(self, keyword: str) -> bool:
         """Whether this keyword comes next; if so, go past it."""
         found = self._keyword() == keyword
-        self._next += found
+        if found:
+            self._take()
         return found
 
     def _demand(self, keyword: str) -> None:
@@ -153,7 +163,7 @@ class _Parser:
         """Read what stands here, or what was defined under the name that stands here."""
         if self._peek() != f"~{letter}":
             return read()
-        self._next += 1
+        self._take()
         name = self._name()
         if (letter, name) not in self._macros:
             raise self._error(f'~{letter} "{name}" is not defined before it is used')
@@ -192,7 +202,7 @@ class _Parser:
         while (keyword := self._keyword()) not in ("", "beginhmm", "numstates"):
             if keyword in _NOT_READ or keyword in _OTHER_COVARIANCES:
                 raise self._error(f"{self._peek()}: only diagonal mixtures are read", 0)
-            self._next += 1
+            self._take()
             if keyword == "streaminfo":
                 if self._count() != 1:
                     raise self._error("only models of one stream are read")

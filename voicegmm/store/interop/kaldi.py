@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, FloatArray
+from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray
 from voicegmm.store.interop.content import Content
 
 BINARY = b"\0B"
@@ -141,28 +141,31 @@ class TextReader:
         """Make an error that names the file, the line and where the line begins."""
         return self._content.error(f"line {self._in_line}: {message}", self._line_at)
 
-    def rows(self) -> tuple[list[list[float]], bool]:
+    def rows(self) -> tuple[list[Float64Array], bool]:
         """Read from "[" to "]".
 
         Returns
         -------
-        rows : list of list of float
+        rows : list of (n,) float64 array
             Those that hold a number.
         in_one_line : bool
             Whether all of it stands in one line, as a vector does.
         """
         self.expect("[")
         first = self._in_line
-        rows: list[list[float]] = []
+        rows: list[Float64Array] = []
         while True:
             row: list[float] = []
-            while self._words:
+            closed = False
+            while self._words and not closed:
                 word = self._words.pop()
-                if word == "]":
-                    return ([*rows, row] if row else rows), self._in_line == first
-                row.append(self._number(word))
+                closed = word == "]"
+                if not closed:
+                    row.append(self._number(word))
             if row:
-                rows.append(row)
+                rows.append(np.array(row))  # a fourth of what a list takes
+            if closed:
+                return rows, self._in_line == first
             if not self._next_line():
                 raise self.error("the file ends before a ]: cut off")
 
@@ -176,7 +179,7 @@ class TextReader:
         """Read a matrix, or a vector: what stands in one line."""
         rows, in_one_line = self.rows()
         if in_one_line:
-            return np.array(rows[0] if rows else [], np.float64)
+            return rows[0] if rows else np.empty(0)
         if len({len(row) for row in rows}) > 1:
             raise self.error("the rows of a matrix must have as many numbers each")
         return np.array(rows, np.float64)
@@ -188,7 +191,7 @@ class TextReader:
 
     def vector(self) -> FloatArray:
         """Read numbers in a row."""
-        return np.array([value for row in self.rows()[0] for value in row], np.float64)
+        return np.concatenate([np.empty(0), *self.rows()[0]])
 
     def matrix(self) -> FloatArray:
         """Read a matrix, though it be of one line."""

@@ -105,9 +105,7 @@ def _entries(path: str | os.PathLike[str]) -> Iterator[tuple[str, Path, int, str
         while content.left:
             number += 1
             at = content.at
-            line = content.line()
-            if len(line) > _LINE_BYTES:
-                raise content.error(f"line {number} is too long for an entry", at)
+            line = content.line(_LINE_BYTES)
             words = content.decoded(line, f"line {number}", at).split(maxsplit=1)
             if not words:
                 continue

@@ -36,6 +36,7 @@ _NUMBERS = re.compile(r"[<>|=]?(?:[fiu][1248]|U\d{1,6}|S\d{1,6})")
 # Deflate can make 1,000 bytes of one; of numbers it makes a few.
 _MOST_EXPANDED = 100
 _ROOM = 1_000_000
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _COVARIANCES = {1: "spherical", 2: "diag", 3: "full"}
 
 
@@ -80,18 +81,21 @@ def _members(content: Content) -> dict[str, npt.NDArray[Any]]:
     try:
         archive = zipfile.ZipFile(content.stream)
         found = {}
+        total = 0
         for member in archive.infolist():
             where = f"{content.path}: {member.filename}"
             if not member.filename.endswith(".npy"):
                 raise FormatError(f"{where}: an .npz holds arrays alone")
-            if member.file_size > _MOST_EXPANDED * member.compress_size + _ROOM:
-                raise FormatError(
-                    f"{where}: {member.compress_size} bytes would become {member.file_size}"
-                )
+            if member.compress_type not in _COMPRESSIONS:
+                raise FormatError(f"{where}: compressed in a way that NumPy does not")
+            total += member.file_size
+            if total > _MOST_EXPANDED * content.size + _ROOM:
+                raise FormatError(f"{where}: {content.size} bytes would become {total}")
             name = member.filename.removesuffix(".npy")
             if name in found:
                 raise FormatError(f"{where}: stands there twice")
-            found[name] = _parsed(archive.read(member), where)
+            with archive.open(member) as stream:  # no more than it says: it may become any number
+                found[name] = _parsed(stream.read(member.file_size), where)
         return found
     except (
         zipfile.BadZipFile,
