@@ -54,7 +54,8 @@ def test_a_failure_can_never_stand_with_a_number():
         ("a\tb\ttarget\t1.0\t\tno speech\tx", "line 2: a score belongs to the status ok alone"),
         ("a\tb\ttarget\t\t\tok\t", "line 2: a score belongs to the status ok alone"),
         ("a\tb\tmaybe\t1.0\t\tok\t", "line 2: expected 7 fields"),
-        ("a\tb\ttarget\tone\t\tok\t", "line 2: 'one' is not a number"),
+        ("a\tb\ttarget\tone\t\tok\t", "line 2: 'one' is not a finite number"),
+        ("a\tb\ttarget\t1\tinf\tok\t", "line 2: 'inf' is not a finite number"),
         ("a\tb\ttarget\t1.0\t\tok\t\na\tb\ttarget\t1.0\t\tok\t", "1 trials stand twice"),
         (
             "a\tb\ttarget\t1\t1\tok\t\na\tc\ttarget\t1\t\tok\t",

@@ -195,6 +195,9 @@ def test_letters_are_the_same_however_they_are_composed():
 def test_what_is_refused():
     with pytest.raises(OptionError, match="passphrase must have at least 8 characters, got 7"):
         encrypt(b"x", "1234567")
+    for work in (lambda: encrypt(b"x", "12345678\udc80"), lambda: decrypt(MADE, "\udc80", "x")):
+        with pytest.raises(OptionError, match="passphrase must be text that UTF-8 can hold"):
+            work()
     for cost in (3, 19):
         with pytest.raises(OptionError, match="log2_cost must be between 4 and 18, got"):
             EncryptionOptions(cost)

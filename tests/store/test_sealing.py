@@ -7,6 +7,7 @@ import zlib
 from contextlib import suppress
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 from forging import altered
@@ -411,3 +412,18 @@ def test_unfinished_files_and_score_tables_are_described_and_verified(tmp_path):
     assert (told["format"], told["n_trials"], told["n_targets"]) == ("voicegmm/scores", 2, 1)
     assert told["status"] == {"no speech": 1, "ok": 1}
     assert verify(table) == ["2 lines are well formed; a text has no digest"]
+
+
+def test_an_entry_cannot_lead_back_to_itself(tmp_path):
+    path = tmp_path / "s.tsv.partial"
+    with suppress(KeyboardInterrupt), ScoreJournal(tmp_path / "s.tsv") as scores:
+        scores.begin("mark")
+        scores.keep(np.array([0.5]))
+        scores._flush()
+        raise KeyboardInterrupt
+    entry = msgspec.json.encode({"n_scores": -9, "first": 0, "checksum": 0})
+    with path.open("ab") as file:
+        file.write(b"%b\t%08x\n" % (entry, zlib.crc32(entry)))
+    assert describe(path)["n_entries"] == 1
+    with ScoreJournal(tmp_path / "s.tsv") as scores:
+        assert scores.begin("mark") == 1

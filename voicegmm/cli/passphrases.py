@@ -80,6 +80,8 @@ def _asked(prompt: str, file: Path | None) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("error", GetPassWarning)  # it would be seen on the screen
             return getpass(prompt)
+    except UnicodeDecodeError:
+        raise EncryptionError("what was typed is no UTF-8, as passphrases are") from None
     except (GetPassWarning, EOFError):
         raise EncryptionError(
             "there is no terminal to ask for the passphrase at; give it with --passphrase-file"

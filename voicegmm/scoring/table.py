@@ -164,6 +164,9 @@ def _number(text: str, path: Path, line: int) -> float:
     if not text:
         return math.nan
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
-        raise ListError(f"{path}: line {line}: {text!r} is not a number") from None
+        found = math.nan
+    if not math.isfinite(found):
+        raise ListError(f"{path}: line {line}: {text!r} is not a finite number")
+    return found

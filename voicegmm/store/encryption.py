@@ -86,7 +86,10 @@ class _Header:
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
         # One passphrase, however a keyboard composes its letters.
-        text = unicodedata.normalize("NFC", passphrase).encode()
+        try:
+            text = unicodedata.normalize("NFC", passphrase).encode()
+        except UnicodeEncodeError:
+            raise OptionError("passphrase must be text that UTF-8 can hold") from None
         cost = 1 << self.log2_cost
         both = Scrypt(self.salt, 64, cost, self.block_size, self.parallel).derive(text)
         return both[:32], both[32:]

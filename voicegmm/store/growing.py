@@ -5,7 +5,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Generic, Protocol, TypeVar
+from typing import IO, Annotated, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +16,10 @@ from voicegmm._base.version import __version__
 
 _START = b'{"created_by":"voicegmm '
 _MOST_LINE = 1_000_000  # bytes
+
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+"""Of what an entry holds: a file that goes back to itself would never end."""
 
 
 class Entry(Protocol):

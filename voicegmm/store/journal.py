@@ -9,7 +9,7 @@ import numpy as np
 
 from voicegmm._base.errors import FormatError, VoicegmmError, WorkerError
 from voicegmm.features import FrameSet
-from voicegmm.store.growing import GrowingFile, append, entry_line
+from voicegmm.store.growing import Count, GrowingFile, append, entry_line
 from voicegmm.store.rows import ROW_TYPES, Digested, bytes_of_rows, digest_of_rows
 
 FORMAT, VERSION = "voicegmm/extraction", 3
@@ -22,8 +22,8 @@ class JournalEntry:
 
     file: str
     stamp: str
-    n_frames: int
-    n_dims: int
+    n_frames: Count
+    n_dims: Count
     n_total: int
     hop_seconds: float
     source: str

@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array
-from voicegmm.store.growing import GrowingFile, append, entry_line
+from voicegmm.store.growing import Count, GrowingFile, append, entry_line
 
 FORMAT, VERSION = "voicegmm/scoring", 2
 _SCORES = np.dtype("<f8")
@@ -20,7 +20,7 @@ _AT_ONCE, _SECONDS = 2**16, 0.5  # scores, or their age: whatever comes first
 class ScoreEntry:
     """The line before some scores: how many, how many came before, and their CRC-32."""
 
-    n_scores: int
+    n_scores: Count
     first: int
     checksum: int
 
