@@ -97,6 +97,10 @@ def fast_curve(
             curve.append((watch(), watch.outside(held_out, gmm)))
             return super().full(gmm)
 
+        def grouped(self, gmm: DiagonalGMM, n_near: int) -> Any:
+            curve.append((watch(), watch.outside(held_out, gmm)))
+            return super().grouped(gmm, n_near)
+
         def short(self, gmm: DiagonalGMM, audit: bool = False) -> Any:
             curve.append((watch(), watch.outside(held_out, gmm)))
             return super().short(gmm, audit)

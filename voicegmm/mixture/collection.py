@@ -213,6 +213,7 @@ def collector(
     *,
     workers: str | None = None,
     memory_mb: float | None = None,
+    job_frames: int = 0,
 ) -> Callable[[Mixture], Statistics]:
     """Make the `collect` of a fit: one pass over a source, by `n_workers` workers.
 
@@ -229,6 +230,8 @@ def collector(
     memory_mb : float, optional
         What sums, buffers and frames in flight may take at most, in megabytes: by default, whole
         work items are read at once.
+    job_frames : int
+        Frames of a longer job that this is a part of: if it is worth the compiled loops, this is.
 
     Returns
     -------
@@ -252,14 +255,14 @@ def collector(
         n_frames = source.n_frames
         if n_frames == 0:
             return Statistics.zero(gmm)
-        step = EStep.of(gmm, dtype, n_frames)
+        step = EStep.of(gmm, dtype, max(n_frames, job_frames))
         at_once = WORK_ITEM
         if memory_mb is not None:
             n_whole = 0 if by_ranges else 2 * n_workers + 1
             at_once = _frames_at_once(step, dtype, n_frames, n_workers, n_whole, memory_mb)
         own = source if by_ranges else None
         ready = None if away else step
-        work = _Work(gmm, dtype, n_frames, own, at_once, ready)
+        work = _Work(gmm, dtype, max(n_frames, job_frames), own, at_once, ready)
         items = (_Item(block.start, block.stop) for block in blocks(n_frames, WORK_ITEM))
         if not by_ranges:
             items = (replace(item, part=source.read(item.start, item.stop)) for item in items)

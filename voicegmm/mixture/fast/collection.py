@@ -21,7 +21,6 @@ from voicegmm._base.checks import at_least
 from voicegmm._base.errors import OptionError
 from voicegmm.compute import check_seen, engine_in_force, mapped_sum
 from voicegmm.mixture.collection import (
-    WORK_ITEM,
     ArraySource,
     FrameSource,
     Part,
@@ -29,8 +28,9 @@ from voicegmm.mixture.collection import (
     workers_for,
 )
 from voicegmm.mixture.density import blocks
+from voicegmm.mixture.fast.groups import Groups, grouped
 from voicegmm.mixture.fast.options import MOST_COMPONENTS, FastOptions
-from voicegmm.mixture.fast.passes import ShortLists, ShortStep, full_pass
+from voicegmm.mixture.fast.passes import GroupedStep, ShortLists, ShortStep, full_pass
 from voicegmm.mixture.model import DiagonalGMM
 from voicegmm.mixture.statistics import EStep, Statistics, Sums
 
@@ -128,6 +128,22 @@ class _FullPass(_Pass):
 
 
 @dataclass(frozen=True, eq=False)
+class _GroupedPass(_Pass):
+    groups: Groups
+
+    @cached_property
+    def _grouped_step(self) -> GroupedStep:
+        return GroupedStep.of(self._step, self.groups)
+
+    def __call__(self, task: _Task) -> Sums:
+        frames, weights = self._read(task)
+        start = task[0].start
+        sums, lists = self._grouped_step.sums(frames, weights, self.options, start)
+        self.lists.keep(start, lists)
+        return sums
+
+
+@dataclass(frozen=True, eq=False)
 class _Audited:
     """Sums of a pass over short lists; of some frames what they lost, and their weights."""
 
@@ -164,10 +180,11 @@ class _ShortPass(_Pass):
 
 
 class ShortListCollector:
-    """Collects statistics of a source, by full passes and by passes with the short lists of them.
+    """Collects statistics of a source, by passes that make short lists and by passes over them.
 
-    The bits are the same for any workers, and those of full passes are the dense ones. The workers
-    are those of `voicegmm.compute.engine_in_force`, if they can read the source, else threads.
+    The bits are the same for any workers, and those of full passes are the dense ones, where chunks
+    have the frames of a dense work item. The workers are those of
+    `voicegmm.compute.engine_in_force`, if they can read the source, else threads.
 
     A context manager: files that workers elsewhere have left are gone when the block ends.
 
@@ -190,7 +207,7 @@ class ShortListCollector:
         at_least("n_workers", n_workers, 1)
         self._source, self._options, self._n_workers = source, options, n_workers
         self._memory_mb = memory_mb
-        self._items = tuple(blocks(source.n_frames, WORK_ITEM))
+        self._items = tuple(blocks(source.n_frames, options.chunk_frames))
         self._workers = workers_for([source])
         self._away = leaves(self._workers, n_workers)
         self._folder: Path | None = None
@@ -216,6 +233,18 @@ class ShortListCollector:
         """Collect statistics exactly, and make short lists."""
         step = self._step(gmm)
         work = _FullPass(*self._shared(gmm, step))
+        total = mapped_sum(work, self._tasks(), len(self._items), self._n_workers, self._workers)
+        assert total is not None
+        return step.statistics(total)
+
+    def grouped(self, gmm: DiagonalGMM, n_near: int) -> Statistics:
+        """Collect statistics of frames held to the components near their group, and list those.
+
+        The log-likelihood is a lower bound of the exact one.
+        """
+        step = self._step(gmm)
+        groups = grouped(gmm, n_near, self._options.group_factor)
+        work = _GroupedPass(*self._shared(gmm, step), groups)
         total = mapped_sum(work, self._tasks(), len(self._items), self._n_workers, self._workers)
         assert total is not None
         return step.statistics(total)
@@ -258,18 +287,20 @@ class ShortListCollector:
         if self._memory_mb is not None and self._memory_mb < (needed := self._megabytes(gmm)):
             raise OptionError(
                 f"memory_mb must be at least {needed} for fast EM of {gmm.n_components} "
-                f"components, {gmm.n_dims} dimensions, {self._source.n_frames} frames and "
-                f"{self._n_workers} workers, got {self._memory_mb:g}; or let em be dense"
+                f"components, {gmm.n_dims} dimensions, {self._source.n_frames} frames in chunks "
+                f"of {self._options.chunk_frames} and {self._n_workers} workers, got "
+                f"{self._memory_mb:g}; or let em be dense"
             )
         return step
 
     def _megabytes(self, gmm: DiagonalGMM) -> int:
         """Give what a pass takes at most."""
         n_frames, n_dims, n_components = self._source.n_frames, gmm.n_dims, gmm.n_components
+        chunk = self._options.chunk_frames
         lists = 0 if self._away else n_frames * (2 * self._options.n_listed + 1)
         sums = 8 * n_components * (2 * n_dims + 17)
-        held = self._n_workers * 4 + ceil(log2(n_frames / WORK_ITEM + 1)) + 1
-        block = 4 * 2048 * (2 * n_dims + 1 + n_components)
+        held = self._n_workers * 4 + ceil(log2(n_frames / chunk + 1)) + 1
+        block = 4 * 2048 * (2 * n_dims + 1 + n_components) + 34 * chunk
         in_memory = isinstance(self._source, ArraySource)
-        items = (0 if in_memory else 2 * self._n_workers + 1) * WORK_ITEM * (4 * n_dims + 16)
+        items = (0 if in_memory else 2 * self._n_workers + 1) * chunk * (4 * n_dims + 16)
         return ceil((lists + held * sums + self._n_workers * block + items) / 1e6)

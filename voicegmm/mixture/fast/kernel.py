@@ -8,7 +8,7 @@ loop over them has a rest.
 import numba
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, IntArray
+from voicegmm._base.arrays import Float32Array, Float64Array, IntArray
 from voicegmm.compute.compiling import compiled
 from voicegmm.mixture.kernel import exp2, maximum
 
@@ -19,9 +19,48 @@ _ONE, _HALF, _ZERO = np.float32(1), np.float32(0.5), np.float32(0)
 _FRAMES = numba.types.Array(numba.float32, 2, "C", readonly=True)
 _ROW, _ROWS = numba.float32[::1], numba.float32[:, ::1]
 _BITS, _IDS, _COUNTS = numba.int32[:, ::1], numba.uint16[:, ::1], numba.uint8[::1]
+_PLACES, _NAMES = numba.int64[::1], numba.uint16[::1]
 
 
-@compiled(numba.void(_ROWS, _BITS, numba.float32, numba.int64[::1], _IDS, _COUNTS))
+@compiled(numba.int64(_ROW, numba.float32, numba.float32, _PLACES, numba.int64))
+def choose(
+    row: Float32Array, highest: np.float32, keep: np.float32, chosen: IntArray, room: int
+) -> int:
+    """Find the entries of a row that are not less than `keep` times the highest.
+
+    Where more are than there is room for, the part is doubled until they fit.
+
+    Parameters
+    ----------
+    row : (n,) float32 array
+    highest : float
+    keep : float
+    chosen : (n + 1,) int64 array
+        Their places, rising, come to stand in front.
+    room : int
+
+    Returns
+    -------
+    int
+        How many.
+    """
+    least = keep * highest
+    n_chosen = 0
+    for k in range(len(row)):  # without a branch, which nobody could foresee
+        chosen[n_chosen] = k
+        n_chosen += 1 if row[k] >= least else 0
+    while n_chosen > room and least < _HALF * highest:
+        least = least + least
+        n_left = 0
+        for i in range(n_chosen):
+            k = chosen[i]
+            chosen[n_left] = k
+            n_left += 1 if row[k] >= least else 0
+        n_chosen = n_left
+    return min(n_chosen, room)
+
+
+@compiled(numba.void(_ROWS, _BITS, numba.float32, _PLACES, _IDS, _COUNTS))
 def list_best(
     posteriors: Float32Array,
     bits: IntArray,
@@ -39,36 +78,166 @@ def list_best(
     bits : (n_frames, n_components) int32 array
         The memory of `posteriors` as integers.
     keep : float
-        A component whose posterior is not less than this part of the greatest is listed; where
-        more are than there is room for, the part is doubled until they fit.
+        See `choose`.
     chosen : (n_components + 1,) int64 array
         Scratch.
     ids : (n_frames, n_listed) uint16 array
     n_ids : (n_frames,) uint8 array
         Become what is listed, and how many.
     """
-    n_frames, n_components = posteriors.shape
-    room = ids.shape[1]
-    for t in range(n_frames):
+    for t in range(len(posteriors)):
         row = posteriors[t]
-        highest = maximum(bits[t])
-        least = keep * highest
-        n_chosen = 0
-        for k in range(n_components):  # without a branch, which nobody could foresee
-            chosen[n_chosen] = k
-            n_chosen += 1 if row[k] >= least else 0
-        while n_chosen > room and least < _HALF * highest:
-            least = least + least
-            n_left = 0
-            for i in range(n_chosen):
-                k = chosen[i]
-                chosen[n_left] = k
-                n_left += 1 if row[k] >= least else 0
-            n_chosen = n_left
-        n_chosen = min(n_chosen, room)
+        n_chosen = choose(row, maximum(bits[t]), keep, chosen, ids.shape[1])
         n_ids[t] = n_chosen
         for i in range(n_chosen):
             ids[t, i] = chosen[i]
+
+
+@compiled(numba.void(_ROWS, _BITS, _NAMES))
+def largest(joint: Float32Array, bits: IntArray, places: IntArray) -> None:
+    """Find the place of the greatest number of each row, the first of equal ones; 0 for NaN.
+
+    Parameters
+    ----------
+    joint : (n_frames, n_columns) float32 array
+    bits : (n_frames, n_columns) int32 array
+        The memory of `joint` as integers.
+    places : (n_frames,) uint16 array
+        Become the places.
+    """
+    n_frames, n_columns = joint.shape
+    for t in range(n_frames):
+        row, highest, place = joint[t], maximum(bits[t]), 0
+        while place < n_columns and row[place] != highest:
+            place += 1
+        places[t] = place if place < n_columns else 0
+
+
+@compiled(numba.void(_FRAMES, _PLACES, _ROW, _ROW, _ROWS))
+def gather(
+    frames: Float32Array,
+    places: IntArray,
+    shift: Float32Array,
+    inverse_scale: Float32Array,
+    out: Float32Array,
+) -> None:
+    """Write [z, z^2, 1] of the frames at some places into rows, z = (x - shift) * inverse_scale.
+
+    Columns behind them are left alone.
+    """
+    n_dims = frames.shape[1]
+    for i in range(len(places)):
+        frame, z, squares = frames[places[i]], out[i], out[i, n_dims:]
+        for d in range(n_dims):
+            z[d] = (frame[d] - shift[d]) * inverse_scale[d]
+        for d in range(n_dims):
+            squares[d] = z[d] * z[d]
+        z[2 * n_dims] = _ONE
+
+
+@compiled(
+    numba.int64(
+        _ROWS, _BITS, _ROWS, _NAMES, _PLACES, _ROW, numba.float32, numba.float32, _PLACES, _IDS,
+        _COUNTS, _ROWS, _ROW, _ROW,
+    ),
+    "reassoc",
+    "nsz",
+)  # fmt: skip
+def near(
+    joint: Float32Array,
+    bits: IntArray,
+    expanded: Float32Array,
+    names: IntArray,
+    places: IntArray,
+    weights: Float32Array,
+    keep: np.float32,
+    least: np.float32,
+    chosen: IntArray,
+    ids: IntArray,
+    n_ids: IntArray,
+    moments: Float32Array,
+    peak: Float32Array,
+    sums: Float32Array,
+) -> int:
+    """Add the moments of frames that are held to the same components, and list the best.
+
+    Parameters
+    ----------
+    joint : (n_some, n_near) float32 array
+        To base 2. Becomes 2^(joint - row maximum).
+    bits : (n_some, n_near) int32 array
+        The memory of `joint` as integers.
+    expanded : (n_some, n_columns) float32 array
+        [z, z^2, 1, 0 ...].
+    names : (n_near,) uint16 array
+        Which components they are held to.
+    places : (n_some,) int64 array
+        Which frames of the work item they are.
+    weights : (n_frames,) float32 array
+    keep, least : float
+        As in `choose`, for the lists; and as in `shortlisted`, for the moments.
+    chosen : (n_near + 1,) int64 array
+        Scratch.
+    ids : (n_frames, n_listed) uint16 array
+    n_ids : (n_frames,) uint8 array
+        Become what is listed, and how many.
+    moments : (n_near, n_columns) float32 array
+        To which sums of posterior times weight times [z, z^2, 1, 0 ...] are added.
+    peak, sums : (n_frames,) float32 arrays
+        Become row maxima and row sums.
+
+    Returns
+    -------
+    int
+        How many frames hold a NaN or are too far away for single precision: they have no list, are
+        not in the moments, and their sum is 0.
+    """
+    n_some, n_near = joint.shape
+    n_columns = expanded.shape[1]
+    n_bad = 0
+    for i in range(n_some):
+        row, z, t = joint[i], expanded[i], places[i]
+        highest = maximum(bits[i])
+        total = _ZERO
+        for k in range(n_near):
+            value = exp2(row[k] - highest)
+            row[k] = value
+            total += value
+        if not (abs(highest) < np.inf and total < np.inf):
+            n_bad += 1
+            n_ids[t], peak[t], sums[t] = 0, _ZERO, _ZERO
+            continue
+        peak[t], sums[t] = highest, total
+        n_chosen = choose(row, _ONE, keep, chosen, ids.shape[1])
+        n_ids[t] = n_chosen
+        counted = _ZERO
+        for j in range(n_chosen):
+            k = chosen[j]
+            ids[t, j] = names[k]
+            counted += row[k] if row[k] >= least else _ZERO
+        factor = weights[t] / counted
+        for j in range(n_chosen):
+            k = chosen[j]
+            if row[k] >= least:
+                into, share = moments[k], row[k] * factor
+                for d in range(n_columns):
+                    into[d] += share * z[d]
+    return n_bad
+
+
+@compiled(numba.void(numba.float64[:, ::1], _NAMES, _ROWS))
+def deal(total: Float64Array, names: IntArray, part: Float32Array) -> None:
+    """Add rows of a float32 matrix to the named ones of a float64 matrix, and clear them.
+
+    `total` has as many columns or fewer.
+    """
+    n_columns = total.shape[1]
+    for i in range(len(names)):
+        row, into = part[i], total[names[i]]
+        for d in range(n_columns):
+            into[d] += row[d]
+        for d in range(len(row)):
+            row[d] = _ZERO
 
 
 @compiled(

@@ -25,6 +25,16 @@ class FastOptions:
     least : float
         In passes with short lists, a posterior under this part of the greatest counts as none; in
         [0, 1].
+    n_near : int
+        In grouped passes, each frame is held to the components near the group it belongs to: at
+        least so many, 1 or more.
+    near_part : int
+        And at least one in so many of all components, 1 or more.
+    group_factor : float
+        Groups are so many times the square root of the number of components; above 0.
+    chunk_frames : int
+        Frames that are sorted by groups together, and a work item: a limit of memory that does
+        not hold them is refused. 1,024 or more.
     n_short : int
         Passes with short lists between two full ones; 0 or more.
     max_loss : float
@@ -45,6 +55,10 @@ class FastOptions:
     n_listed: int = 16
     keep: float = 1e-4
     least: float = 1e-3
+    n_near: int = 128
+    near_part: int = 8
+    group_factor: float = 2.0
+    chunk_frames: int = 32_768
     n_short: int = 4
     max_loss: float = 0.05
     audit_frames: int = 20_000
@@ -58,12 +72,21 @@ class FastOptions:
         above("keep", self.keep, 0)
         within("keep", self.keep, 0, 1)
         within("least", self.least, 0, 1)
+        at_least("n_near", self.n_near, 1)
+        at_least("near_part", self.near_part, 1)
+        above("group_factor", self.group_factor, 0)
+        at_least("chunk_frames", self.chunk_frames, 1024)
         at_least("n_short", self.n_short, 0)
         above("max_loss", self.max_loss, 0)
         at_least("audit_frames", self.audit_frames, 2)
         at_least("grow_from", self.grow_from, 1)
         at_least("grow_frames", self.grow_frames, 1)
         at_least("grow_iterations", self.grow_iterations, 1)
+
+    def near(self, n_components: int) -> int:
+        """Give how many components are near a group; 0 where full passes cost little more."""
+        n_near = max(self.n_near, n_components // self.near_part)
+        return n_near if 2 * n_near <= n_components else 0
 
 
 def pays(n_components: int, n_dims: int, n_frames: int) -> bool:

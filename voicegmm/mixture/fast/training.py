@@ -1,4 +1,4 @@
-"""Fast EM: grow a mixture by splitting, then alternate full passes with passes over short lists."""
+"""Fast EM: grow a mixture by splitting, then make short lists and pass over them in turn."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +10,7 @@ from voicegmm.mixture.collection import ArraySource, FrameSource, collector
 from voicegmm.mixture.em import FitResult, Iteration, advance, fit
 from voicegmm.mixture.fast.collection import Loss, ShortListCollector
 from voicegmm.mixture.fast.options import FastOptions
+from voicegmm.mixture.fast.plan import Plan, next_pass
 from voicegmm.mixture.initial import InitialOptions, initialize
 from voicegmm.mixture.maximization import EmOptions
 from voicegmm.mixture.model import DiagonalGMM
@@ -17,7 +18,7 @@ from voicegmm.mixture.statistics import Statistics
 
 _APART = 0.25  # how far the halves of a component move, in standard deviations
 _DENSE_UP_TO = 256  # components: fewer are as fast with full passes alone
-_START_FRAMES = 50_000
+_START_FRAMES = 20_000
 _START_ITERATIONS = 4
 
 
@@ -110,7 +111,7 @@ def grow(
         return gmm
     start = ArraySource(frames[: max(_START_FRAMES, options.grow_frames * sizes[0])])
     steps = replace(plain, n_iterations=_START_ITERATIONS)
-    gmm = fit(gmm, collector(start, n_workers), steps).gmm
+    gmm = fit(gmm, collector(start, n_workers, job_frames=len(frames)), steps).gmm
     steps = replace(plain, n_iterations=options.grow_iterations)
     for size in sizes[1:-1]:
         gmm = split(gmm, size, rng)
@@ -134,10 +135,9 @@ def fast_fit(
 ) -> FitResult[DiagonalGMM]:
     """Fit a mixture by EM, most of whose passes visit only the components on short lists.
 
-    A full pass, of an exact likelihood, is followed by `FastOptions.n_short` passes over the lists
-    it made, on the last of which the loss is audited; the last iteration of all is exact.
-    Convergence is judged from one full pass to the next, by the mean gain of an iteration. Few
-    components (256 or less) and short passes have full passes alone: then this is `fit`.
+    Rounds of a grouped or full pass and `FastOptions.n_short` passes over the lists it made follow
+    each other as `next_pass` plans them; the last iteration of all is exact. Few components (256 or
+    less) and short passes have full passes alone: then this is `fit`.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def fast_fit(
     earlier : FitResult, optional
         What an interrupted fit had come to, as `keep` was given it.
     keep : callable, optional
-        Called with what has been reached whenever the next pass is a full one: from there a fit
+        Called with what has been reached whenever the next pass makes new lists: from there a fit
         goes on with the same bits.
     memory_mb : float, optional
         Refused, if a pass takes more, in megabytes.
@@ -164,7 +164,7 @@ def fast_fit(
     Returns
     -------
     FitResult
-        Iterations over short lists have a likelihood that is a lower bound, and say so in `loss`.
+        Iterations that are not exact have a likelihood that is a lower bound, and say so in `loss`.
     """
     em, options = em or EmOptions(), options or FastOptions()
     with ShortListCollector(source, options, n_workers, memory_mb) as collect:
@@ -173,54 +173,39 @@ def fast_fit(
             return fit(initial, dense, em, progress, earlier=earlier, keep=keep)
         result = earlier or FitResult(initial)
         while len(result.iterations) < em.n_iterations and not result.converged:
-            is_last = len(result.iterations) == em.n_iterations - 1
-            n_left = 0 if is_last and exact_end else _short_passes_left(result.iterations, options)
-            before_full = n_left == 1 or (
-                exact_end and len(result.iterations) == em.n_iterations - 2
-            )
-            result = _iterated(result, collect, em, n_left > 0, before_full)
+            n_left = em.n_iterations - len(result.iterations) - exact_end  # before the exact one
+            plan = next_pass(result.iterations, em, options, initial.n_components)
+            if not n_left:
+                plan = Plan(0)
+            audit = plan.n_short_left == 1 or n_left == 1
+            result = _iterated(result, collect, em, plan, audit)
+            plan = next_pass(result.iterations, em, options, initial.n_components)
+            result = replace(result, converged=plan.converged)
             if progress:
                 progress(len(result.iterations), result.iterations[-1])
-            if keep and (result.converged or not _short_passes_left(result.iterations, options)):
+            if keep and plan.kind != "short":
                 keep(result)
         return result
-
-
-def _short_passes_left(iterations: tuple[Iteration, ...], options: FastOptions) -> int:
-    """Tell how many passes over the lists at hand are to follow; it hangs on the record alone."""
-    n_short, n_left = options.n_short, 0
-    for line in iterations:
-        if line.exact:
-            n_left = n_short
-        else:
-            n_left -= 1
-            if line.loss > options.max_loss:
-                n_short //= 2
-    return n_left
 
 
 def _iterated(
     result: FitResult[DiagonalGMM],
     collect: ShortListCollector,
     em: EmOptions,
-    short: bool,
+    plan: Plan,
     audit: bool,
 ) -> FitResult[DiagonalGMM]:
-    """Do one iteration more, over short lists or not."""
-    loss = Loss(0.0, 0.0)
+    """Do one iteration more."""
+    loss = Loss(0.0, 0.0) if plan.kind == "full" else Loss()
 
-    def by_lists(gmm: DiagonalGMM) -> Statistics:
+    def truncated(gmm: DiagonalGMM) -> Statistics:
         nonlocal loss
+        if plan.kind == "grouped":
+            return collect.grouped(gmm, plan.n_near)
         statistics, loss = collect.short(gmm, audit)
         return statistics
 
     forever = replace(em, tolerance=0, tolerance_relative=0)
-    made = advance(result, by_lists if short else collect.full, forever)
+    made = advance(result, collect.full if plan.kind == "full" else truncated, forever)
     line = replace(made.iterations[-1], loss=loss.mean, loss_error=loss.error)
-    converged = False
-    before = [n for n, earlier in enumerate(result.iterations) if earlier.exact]
-    if line.exact and before:
-        reached = result.iterations[before[-1]].log_likelihood
-        gain = (line.log_likelihood - reached) / (len(result.iterations) - before[-1])
-        converged = 0 <= gain < max(em.tolerance, em.tolerance_relative * abs(reached))
-    return replace(made, iterations=(*result.iterations, line), converged=converged)
+    return replace(made, iterations=(*result.iterations, line), converged=False)

@@ -1,0 +1,67 @@
+"""What the next pass of fast EM is, as the record of those before it tells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from voicegmm.mixture.em import Iteration
+from voicegmm.mixture.fast.options import FastOptions
+from voicegmm.mixture.maximization import EmOptions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The next pass.
+
+    Parameters
+    ----------
+    n_near : int
+        Components near each group in the grouped passes of this time; 0: full passes are made.
+    n_short_left : int
+        Passes over the short lists at hand that are still to come.
+    converged : bool
+        Whether there need be none.
+    """
+
+    n_near: int
+    n_short_left: int = 0
+    converged: bool = False
+
+    @property
+    def kind(self) -> Literal["full", "grouped", "short"]:
+        """What kind of pass it is."""
+        if self.n_short_left:
+            return "short"
+        return "grouped" if self.n_near else "full"
+
+
+def next_pass(
+    iterations: Sequence[Iteration], em: EmOptions, options: FastOptions, n_components: int
+) -> Plan:
+    """Plan the next pass, by the record alone: an interrupted fit goes on the same way.
+
+    A round is a pass that makes short lists, grouped or full, and some over them; the last of these
+    is audited. Where it lost too much, later rounds are more careful: twice the components near
+    each group, up to half of all; then full passes; then half as many over their lists. When rounds
+    of grouped passes gain no more, rounds of full ones follow; between those convergence is judged,
+    by the mean gain of an iteration.
+    """
+    n_near, n_short = options.near(n_components), options.n_short
+    n_left, begun, converged = 0, None, False
+    for number, line in enumerate(iterations):
+        if n_left and not line.exact:
+            n_left -= 1
+            if line.loss > options.max_loss:
+                if n_near:
+                    n_near = 2 * n_near if 4 * n_near <= n_components else 0
+                else:
+                    n_short //= 2
+            continue
+        if begun is not None and iterations[begun].exact == line.exact:
+            before = iterations[begun].log_likelihood
+            gain = (line.log_likelihood - before) / (number - begun)
+            ended = 0 <= gain < max(em.tolerance, em.tolerance_relative * abs(before))
+            converged = ended and line.exact
+            n_near = 0 if ended else n_near
+        begun, n_left = number, n_short
+    return Plan(n_near if n_short else 0, n_left, converged)
