@@ -158,7 +158,7 @@ def test_a_fit_by_groups_has_the_same_bits_for_any_workers_and_comes_as_far():
         np.testing.assert_array_equal(other.gmm.means, fits[0].gmm.means)
     dense = fast_fit(start, ArraySource(frames), em, FastOptions(n_short=0))
     lost = dense.iterations[-1].log_likelihood - fits[0].iterations[-1].log_likelihood
-    assert lost < 0.02
+    assert lost < 0.05  # each frame is held to a quarter of the components
     kept = []
     fast_fit(start, ArraySource(frames), em, GROUPED, keep=kept.append)
     again = fast_fit(start, ArraySource(frames), em, GROUPED, earlier=kept[0])
