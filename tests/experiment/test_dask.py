@@ -4,6 +4,7 @@ import json
 import math
 import operator
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 from voicegmm._base.errors import MismatchError, OptionError, WorkerError
 from voicegmm.compute import ComputeOptions, check_seen, engine, ordered_map
 from voicegmm.compute.dask import Cluster
-from voicegmm.compute.versions import versions
+from voicegmm.compute.versions import linear_algebra, versions
 from voicegmm.experiment import load_recipe, run_recipe
 
 pytestmark = pytest.mark.slow
@@ -50,7 +51,7 @@ class Processes:
         self.address = self._address()
         self.workers = []
 
-    def start(self, what, *options):
+    def start(self, what, *options, **variables):
         file = str(self.folder / "scheduler.json")
         module = f"distributed.cli.dask_{what}"
         command = [sys.executable, "-m", module, "--scheduler-file", file, "--no-dashboard"]
@@ -59,7 +60,7 @@ class Processes:
             process = subprocess.Popen(
                 [*command, *options, *self.options],
                 cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
                 stdout=log,
                 stderr=log,
             )
@@ -75,8 +76,8 @@ class Processes:
                 time.sleep(0.05)
         raise TimeoutError((self.folder / "scheduler.log").read_text())
 
-    def add_worker(self):
-        self.workers.append(self.start("worker", "--nthreads", "1", "--no-nanny"))
+    def add_worker(self, **variables):
+        self.workers.append(self.start("worker", "--nthreads", "1", "--no-nanny", **variables))
 
     def stop(self):
         for process in self.running:
@@ -198,6 +199,27 @@ def test_a_run_gives_the_same_bytes_though_a_worker_is_killed(
     stages = again.results["stages"].items()
     assert [name for name, stage in stages if not stage["skipped"]] == ["report"]
     cluster.add_worker()
+
+
+def test_a_worker_that_rounds_otherwise_is_told_of_once_though_it_comes_late(
+    cluster, options, tmp_path, caplog
+):
+    before = linear_algebra().split()[-1]
+    other = "Sandybridge" if before != "Sandybridge" else "Haswell"
+    with engine(options, tmp_path):
+        assert "another processor" not in caplog.text
+        n_workers = len(cluster.workers)
+        cluster.add_worker(OPENBLAS_CORETYPE=other)
+        end, found = time.monotonic() + 30, set()
+        while len(found) < 2 and time.monotonic() < end:
+            found |= set(ordered_map(operator.call, 8 * [linear_algebra], workers="dask"))
+    cluster.workers.pop().kill()
+    if len(found) == 1:
+        pytest.skip(f"numpy's products know no other kernel here: {found.pop()}")
+    told = [record.message for record in caplog.records if "another processor" in record.message]
+    assert len(told) == 1
+    assert told[0].startswith(f"1 of {n_workers + 1} workers")
+    assert re.search(rf"linear algebra \S+ \S+ {other}, here \S+ \S+ {before}", told[0])
 
 
 def test_when_all_workers_die_it_says_so(cluster, options, tmp_path):

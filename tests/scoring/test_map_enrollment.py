@@ -1,19 +1,38 @@
 """Enrollment by each rule of MAP adaptation, all at once and later, speech by speech."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from voicegmm._base.errors import OptionError
 from voicegmm.corpus import Enrollment
 from voicegmm.features import FrameSet, PipelineOptions
-from voicegmm.mixture import DiagonalGMM, MapOptions, Statistics, accumulate, adapt, density, sample
+from voicegmm.mixture import (
+    ArraySource,
+    DiagonalGMM,
+    EmOptions,
+    MapOptions,
+    Statistics,
+    accumulate,
+    adapt,
+    collector,
+    density,
+    fit,
+    initialize,
+    sample,
+    sample_frames,
+)
+from voicegmm.mixture.fast import FastOptions
 from voicegmm.scoring import (
     BackgroundModel,
     MemoryFrames,
     SpeakerModels,
     Status,
+    UbmOptions,
     Voices,
     enroll,
+    train_background,
 )
 from voicegmm.store import load_voices, save_voices
 
@@ -121,3 +140,31 @@ def test_what_speaker_models_cannot_be_is_refused(world, options, message):
         enroll(background, frames, all_enrollments(), options)
     with pytest.raises(OptionError, match=message):
         SpeakerModels(background, (), np.empty((0, 3, 60)), np.empty((0, 3)), np.empty(0), options)
+
+
+def test_double_precision_is_what_a_library_of_doubles_would_give(world):
+    _, frames = world
+    files = [file for file in frames.ids if frames.status(file).ok]
+    options = UbmOptions(4, em=EmOptions(n_iterations=3), precision="double")
+    trained, result = train_background(frames, files, options, seed=0)
+    rng = np.random.default_rng(0)
+    data, weights = frames.read(files)
+    source = ArraySource(data.astype(np.float64), weights)
+    drawn = sample_frames(source, options.initial.sample_per_component * 4, rng)
+    own = fit(initialize(drawn, 4, rng), collector(source), options.em)
+    np.testing.assert_array_equal(result.gmm.variances, own.gmm.variances)
+    single, _ = train_background(frames, files, replace(options, precision="single"), seed=0)
+    assert (trained.gmm.variances != single.gmm.variances).any()
+
+    models, _ = enroll(trained, frames, all_enrollments(), MapOptions(relevance=7))
+    for row in range(5):
+        data, weights = frames.read([f"s{row}/{take}" for take in range(3)])
+        expected = accumulate(trained.gmm, data.astype(np.float64), weights)
+        np.testing.assert_allclose(models.counts[row], expected.counts, rtol=1e-14)
+
+
+def test_precision_that_cannot_be_is_refused():
+    with pytest.raises(OptionError, match="precision must be one of single, double; got 'duoble'"):
+        UbmOptions(precision="duoble")
+    with pytest.raises(OptionError, match=r"precision must be single where fast\.method is fast"):
+        UbmOptions(precision="double", fast=FastOptions("fast"))

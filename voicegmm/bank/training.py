@@ -322,7 +322,7 @@ def _background_model(
     files = [file for group in speakers.values() for file in usable(frames, group)]
     n_frames = sum(frames.count(file) for file in files)
     n_components = options.n_components or choose_components(n_frames, options.frames_per_component)
-    ubm = UbmOptions(n_components, options.ubm.initial, options.ubm.em)
+    ubm = replace(options.ubm, n_components=n_components)
     n_iterations = ubm.em.n_iterations
     model, fitted = train_background(
         frames,

@@ -27,6 +27,7 @@ from voicegmm.scoring import (
     score_recording,
     with_speakers,
 )
+from voicegmm.scoring.background import in_precision
 from voicegmm.scoring.frames import check_front_end, distinct
 from voicegmm.scoring.models import Speakers, records_of, too_little_speech
 from voicegmm.scoring.records import checked_time
@@ -221,7 +222,8 @@ class VoiceBank:
         speakers, front_end = self.voices.speakers, self._front_end
         check_front_end(front_end, frames.front_end, f"enrollment of {name}")
         new = _new_recordings(speakers, name, frames, frames.ids)
-        sources = [frames.source([file]) for file in new]
+        training = speakers.background.options
+        sources = [in_precision(frames.source([file]), training) for file in new]
         each = list(accumulate_each(speakers.background.gmm, sources))
         seconds = sum(one.n_frames for one in each) * front_end.hop_seconds
         known = speakers.seconds[speakers.index(name)] if name in speakers.ids else 0.0

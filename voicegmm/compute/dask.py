@@ -21,7 +21,7 @@ from voicegmm._base.errors import MismatchError, OptionError, VoicegmmError, Wor
 from voicegmm.compute.engines import ComputeOptions
 from voicegmm.compute.parcels import Parcel, parcel, work_on
 from voicegmm.compute.processes import AHEAD
-from voicegmm.compute.versions import check_versions, versions
+from voicegmm.compute.versions import check_versions, rounding_doubt, versions
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,11 @@ class Cluster:
         self._scheduler = options.scheduler
         self._patience = options.timeout_seconds
         self._client = _connected(options)
+        self._workers: dict[str, Mapping[str, str]] = {}  # what is installed there
         try:
+            self._check_scheduler()
             self._wait_for_workers()
-            self._check_workers()
+            log.info("%d Dask workers at %s", len(self._workers), self._scheduler)
         except BaseException:
             self.close()
             raise
@@ -78,7 +80,7 @@ class Cluster:
         )
 
     def _wait_for_workers(self) -> int:
-        """Give how many threads the workers have together, waiting for the first of them."""
+        """Give how many threads the workers have together, waiting for the first; check them."""
         end = time.monotonic() + self._patience
         told = False
         while not (n_threads := self._n_threads()):
@@ -92,32 +94,34 @@ class Cluster:
                 log.warning("%s has no workers; waiting for one", self._scheduler)
                 told = True
             time.sleep(min(0.2, self._patience))
+        self._check_workers()
         return n_threads
 
-    def _check_workers(self) -> None:
-        """Refuse workers that would do something else, and a scheduler that knows nothing of it."""
-        found: dict[str, Any] = {}
+    def _check_scheduler(self) -> None:
+        """Refuse a scheduler that knows nothing of what it hands on: it unpacks it."""
         try:
-            # It unpacks what it hands on.
-            found["the Dask scheduler"] = self._client.run_on_scheduler(versions)
+            there = self._client.run_on_scheduler(versions)
         except Exception as error:  # whatever it came to there
-            found["the Dask scheduler"] = error
+            there = error
+        _check_loaded(there, "the Dask scheduler")
+
+    def _check_workers(self) -> None:
+        """Refuse new workers that would do something else; warn of a kind that rounds otherwise."""
+        kinds = list(self._workers.values())
         try:
-            each: Mapping[str, Any] = self._client.run(versions, on_error="return")
+            new = [name for name in self._client.nthreads() if name not in self._workers]
+            each: Mapping[str, Any] = (
+                self._client.run(versions, workers=new, on_error="return") if new else {}
+            )
         except (OSError, TimeoutError) as error:
             raise self._gone() from error
-        workers = {f"the worker {name}": there for name, there in each.items()}
-        doubts: list[str] = []
-        for who, there in (found | workers).items():
-            if isinstance(there, BaseException):
-                raise MismatchError(
-                    f"{who} cannot load voicegmm {versions()['voicegmm']} "
-                    f"({type(there).__name__}: {there}): install the same on all machines"
-                ) from there
-            told = check_versions(versions(), there, who)
-            doubts += told if who in workers else []  # the scheduler computes nothing
-        log.info("%d Dask workers at %s", len(workers), self._scheduler)
-        for doubt in doubts:
+        for name, there in each.items():
+            if not isinstance(there, OSError):  # it has gone meanwhile
+                _check_loaded(there, f"the worker {name}")
+                self._workers[name] = there
+        if all(there in kinds for there in self._workers.values()):
+            return
+        if doubt := rounding_doubt(versions(), self._workers):
             log.warning("%s", doubt)
 
     def map(
@@ -206,6 +210,16 @@ def _connected(options: ComputeOptions) -> Any:
             f"({reason.splitlines()[0]}): check that `dask scheduler` runs there, the address and, "
             "with tls://, the certificates"
         ) from error
+
+
+def _check_loaded(there: Any, who: str) -> None:
+    """Refuse who has another voicegmm than this, or none: `there` is what became of asking."""
+    if isinstance(there, BaseException):
+        raise MismatchError(
+            f"{who} cannot load voicegmm {versions()['voicegmm']} "
+            f"({type(there).__name__}: {there}): install the same on all machines"
+        ) from there
+    check_versions(versions(), there, who)
 
 
 def _key(sent: Parcel) -> str:

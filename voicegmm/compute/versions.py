@@ -63,8 +63,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def check_versions(here: Mapping[str, str], there: Mapping[str, str], who: str) -> list[str]:
-    """Compare what is installed in two places.
+def check_versions(here: Mapping[str, str], there: Mapping[str, str], who: str) -> None:
+    """Refuse a place with another voicegmm, or another Python.
 
     Parameters
     ----------
@@ -73,15 +73,9 @@ def check_versions(here: Mapping[str, str], there: Mapping[str, str], who: str) 
     who : str
         Who is there, for errors.
 
-    Returns
-    -------
-    list of str
-        What may change the last bits of results.
-
     Raises
     ------
     MismatchError
-        If the other has another voicegmm, or another Python.
     """
     for name in ("voicegmm", "python"):
         if here[name] != there.get(name):
@@ -89,9 +83,35 @@ def check_versions(here: Mapping[str, str], there: Mapping[str, str], who: str) 
                 f"{who} has {name} {there.get(name)}, and here it is {here[name]}: install the "
                 "same on all machines"
             )
-    return [
-        f"{who} has {name} {there.get(name)}, and here it is {here[name]}: scores may differ by "
-        "1e-6 of their size from those of one machine"
-        for name in here
-        if here[name] != there.get(name)
-    ]
+
+
+def rounding_doubt(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> str:
+    """Tell in one line that workers round otherwise than this machine.
+
+    Parameters
+    ----------
+    here : mapping of str to str
+        From `versions`.
+    workers : mapping of str to mapping
+        The same of each worker.
+
+    Returns
+    -------
+    str
+        What differs, by how much results may, and what keeps them closer; empty where nothing
+        differs.
+    """
+    others = [there for there in workers.values() if dict(there) != dict(here)]
+    if not others:
+        return ""
+    told = []
+    for name, own in here.items():
+        found = sorted({there.get(name, "not told") for there in others} - {own})
+        if found:
+            told.append(f"{name} {' and '.join(found)}, here {own}")
+    return (
+        f"{len(others)} of {len(workers)} workers have another processor or other libraries "
+        f"({'; '.join(told)}): results will differ from those of one machine, scores by about 1e-6 "
+        "of the largest, variances of models by about 1e-5 of themselves; all by less than 1e-6 "
+        'with features.static.precision = "double" and ubm.precision = "double"'
+    )

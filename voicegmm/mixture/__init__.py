@@ -7,6 +7,7 @@ memory, out of core, on many workers are different ways to collect and one way t
 from voicegmm.mixture.collection import (
     ArraySource,
     ChunkSource,
+    DoubleSource,
     FrameSource,
     accumulate_each,
     collector,
@@ -85,6 +86,7 @@ __all__ = [
     "Candidate",
     "ChunkSource",
     "DiagonalGMM",
+    "DoubleSource",
     "EmOptions",
     "FitResult",
     "FrameSource",

@@ -83,6 +83,41 @@ class ArraySource:
         return self.frames[start:stop], weights
 
 
+@dataclass(frozen=True, eq=False)
+class DoubleSource:
+    """The frames of another source in double precision, in which all work on them is done then.
+
+    Single precision rounds otherwise on another processor, and EM takes such differences up: after
+    ten iterations they may be 1e-5 of a variance. In double they stay at 1e-12.
+
+    Parameters
+    ----------
+    source : FrameSource
+    """
+
+    source: FrameSource
+
+    @property
+    def n_frames(self) -> int:
+        """How many there are."""
+        return self.source.n_frames
+
+    @property
+    def n_dims(self) -> int:
+        """How many numbers each has."""
+        return self.source.n_dims
+
+    @property
+    def readers(self) -> Readers:
+        """Who may call `read`."""
+        return self.source.readers
+
+    def read(self, start: int, stop: int) -> Part:
+        """Give frames `start` to `stop` and their weights."""
+        frames, weights = self.source.read(start, stop)
+        return np.asarray(frames, np.float64), weights
+
+
 @dataclass(eq=False)
 class ChunkSource:
     """Frames that come in chunks of any sizes, in an order that is always the same.

@@ -20,7 +20,7 @@ from voicegmm.mixture import (
     first_from_means,
 )
 from voicegmm.mixture.collection import Readers
-from voicegmm.scoring.background import BackgroundModel, digest_of
+from voicegmm.scoring.background import BackgroundModel, digest_of, in_precision
 from voicegmm.scoring.enrolled import Enrolled
 from voicegmm.scoring.frames import (
     FrameLibrary,
@@ -304,7 +304,8 @@ def enroll(
         for name, one in zip(names, speech, strict=True)
     }
     if subspace is None:
-        adapted = adapt_all(background.gmm, speech, adaptation, n_workers, done)
+        sources = [in_precision(one, background.options) for one in speech]
+        adapted = adapt_all(background.gmm, sources, adaptation, n_workers, done)
         means, counts, seconds = adapted.means, adapted.counts, adapted.n_frames * hop
         models = SpeakerModels(
             background, tuple(names), means, counts, seconds, adaptation, records

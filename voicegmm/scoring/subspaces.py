@@ -16,7 +16,7 @@ from voicegmm._base.errors import DataError, OptionError
 from voicegmm._base.options import canonical_json
 from voicegmm._base.progress import Progress, silent
 from voicegmm.mixture import MapOptions, accumulate_each
-from voicegmm.scoring.background import BackgroundModel, digest_of
+from voicegmm.scoring.background import BackgroundModel, digest_of, in_precision
 from voicegmm.scoring.frames import FrameLibrary, check_front_end, distinct_by_speaker
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.subspace import (
@@ -191,7 +191,7 @@ def moments_of(
     background: BackgroundModel, frames: FrameLibrary, files: Sequence[str], n_workers: int = 1
 ) -> Recordings:
     """Collect the moments of recordings that have frames, in float32."""
-    sources = [frames.source([file]) for file in files]
+    sources = [in_precision(frames.source([file]), background.options) for file in files]
     each = accumulate_each(background.gmm, sources, n_workers)
     return Recordings.of(background.gmm, each, np.float32)
 
