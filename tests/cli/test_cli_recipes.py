@@ -47,7 +47,7 @@ def test_a_recipe_is_checked_with_its_corpus(typed, voices, tmp_path):
     [
         ("ubm.n_component=3", "(did you mean 'n_components'?) (--set: ubm.n_component)"),
         ("n_components=3", "(did you mean 'ubm.n_components'?)"),
-        ("features.cmvn=none", "there are sample_rate, static, rasta, deltas, pitch, speech, norm"),
+        ("features.dct=none", "there are sample_rate, static, rasta, deltas, pitch, speech, norm"),
         ("adaptation.variances=true", "must be false: speaker models adapt the means alone (--se"),
         ("scoring.n_top=3", "n_top must not be given with the method 'exact', got 3"),
         ("features.speech.method=labels", "must not be 'labels' in a recipe, whose lists hold no"),
@@ -127,3 +127,15 @@ def test_a_prepare_file_lies_beside_the_recipe_that_names_it(typed, tmp_path):
     assert typed("config", "check", mine)[0] == 0
     mine.write_text('extends = "base/recipe.toml"\nname = "m"\n[data]\nprepare = "own.py"\n')
     assert load_recipe(str(mine)).folder == tmp_path
+
+
+def test_a_sweep_takes_a_scheduler_elsewhere_only_where_told(typed, voices, tmp_path):
+    command = (
+        "sweep", "demo", "--data", voices, "--grid", "ubm.n_components=8,16", "--dry-run",
+        "--out", tmp_path / "sweep", "--set", "compute.engine=dask",
+        "--set", "compute.scheduler=tcp://10.0.0.7:8786",
+    )  # fmt: skip
+    code, _, err = typed(*command)
+    assert (code, "use tls:// with" in err, "--insecure" in err) == (1, True, True)
+    code, out, _ = typed(*command, "--insecure")
+    assert (code, out.startswith("2 points; the baseline is n_components=8")) == (0, True)

@@ -8,12 +8,13 @@ import dataclasses
 import hashlib
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
+from voicegmm._base.aliases import declared
 from voicegmm._base.checks import did_you_mean
 from voicegmm._base.errors import OptionError
 
@@ -65,7 +66,8 @@ def _from_mapping(
         dotted = f"{path}.{key}" if path else key
         place = _place(_source(sources, dotted, where), dotted)
         if key not in fields:
-            raise OptionError(f"unknown option {key!r}{_nearest(key, fields, *whole)}{place}")
+            near = _nearest(key, [*fields, *declared(cls)], *whole)
+            raise OptionError(f"unknown option {key!r}{near}{place}")
         kind = hints[key]
         if dataclasses.is_dataclass(kind):
             if not isinstance(value, Mapping):
@@ -102,7 +104,7 @@ def _source(sources: Mapping[str, str], dotted: str, where: str) -> str:
     return sources.get(dotted) or (inner.pop() if len(inner) == 1 else where)
 
 
-def _nearest(key: str, beside: Mapping[str, Any], cls: type, path: str) -> str:
+def _nearest(key: str, beside: Sequence[str], cls: type, path: str) -> str:
     """Name the nearest option: one of the same table, or one of this name in another table."""
     if near := did_you_mean(key, beside):
         return near
@@ -114,6 +116,7 @@ def _nearest(key: str, beside: Mapping[str, Any], cls: type, path: str) -> str:
 
 
 def _dotted(cls: type, prefix: str) -> Iterator[str]:
+    yield from (f"{prefix}{name}" for name in declared(cls))
     for name, kind in typing.get_type_hints(cls).items():
         yield f"{prefix}{name}"
         if dataclasses.is_dataclass(kind):

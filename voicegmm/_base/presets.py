@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voicegmm._base.aliases import Alias, spelled_out
 from voicegmm._base.checks import did_you_mean
 from voicegmm._base.errors import OptionError
 
@@ -73,23 +74,36 @@ def find_config(name: str, beside: Path | None = None) -> Path:
     return presets[name]
 
 
-def load_config(name: str, beside: Path | None = None) -> Config:
+def load_config(
+    name: str, beside: Path | None = None, aliases: Mapping[str, Alias] | None = None
+) -> Config:
     """Read a config file or preset, with everything it extends.
 
     A file, and each table in it, may say ``extends = "NAME"``: the preset's values are taken and
     those of the file laid over them.
 
+    Parameters
+    ----------
+    name, beside
+        As of `find_config`.
+    aliases : mapping of str to Alias, optional
+        Short names that files may say; the values of the config have the full ones.
+
     Raises
     ------
     OptionError
-        If a file is missing or is not TOML, or the extensions go in a circle.
+        If a file is missing or is not TOML, the extensions go in a circle, or an option stands in
+        a file by both its names.
     """
     path = find_config(name, beside)
-    values, sources = _load(path, ())
+    values, sources = _load(path, (), aliases or {}, "")
     return Config(values, sources, path)
 
 
-def _load(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+def _load(
+    path: Path, seen: tuple[Path, ...], aliases: Mapping[str, Alias], place: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read a file that stands for the table at `place`."""
     if path.resolve() in seen:
         raise OptionError(f"{path}: extends itself, by way of {seen[-1]}")
     try:
@@ -98,11 +112,17 @@ def _load(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str,
         raise OptionError(f"{path}: not TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{path}: cannot be read: {error}") from None
-    return _expanded(table, path, (*seen, path.resolve()), "")
+    table = spelled_out(table, aliases, place, str(path))
+    return _expanded(table, path, (*seen, path.resolve()), "", aliases, place)
 
 
 def _expanded(
-    table: Mapping[str, Any], path: Path, seen: tuple[Path, ...], prefix: str
+    table: Mapping[str, Any],
+    path: Path,
+    seen: tuple[Path, ...],
+    prefix: str,
+    aliases: Mapping[str, Alias],
+    place: str,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -114,13 +134,13 @@ def _expanded(
             found_path = find_config(base, path.parent)
         except OptionError as error:
             raise OptionError(f"{error} ({path}: {prefix}extends)") from None
-        values, found = _load(found_path, seen)
+        values, found = _load(found_path, seen, aliases, f"{place}.{prefix}".strip("."))
         sources = {prefix + key: source for key, source in found.items()}
     for key, value in table.items():
         if key == "extends":
             continue
         if isinstance(value, Mapping):
-            inner, found = _expanded(value, path, seen, f"{prefix}{key}.")
+            inner, found = _expanded(value, path, seen, f"{prefix}{key}.", aliases, place)
             replaces = "extends" in value
             old = {} if replaces else values.get(key, {})
             if replaces:
@@ -144,7 +164,9 @@ def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def with_overrides(config: Config, settings: Sequence[str]) -> Config:
+def with_overrides(
+    config: Config, settings: Sequence[str], aliases: Mapping[str, Alias] | None = None
+) -> Config:
     """Lay ``key=value`` settings over a config.
 
     Parameters
@@ -153,12 +175,15 @@ def with_overrides(config: Config, settings: Sequence[str]) -> Config:
     settings : sequence of str
         ``ubm.n_components=256``: a dotted path, and a value as TOML writes it; what is not TOML is
         taken for text. ``features.extends=NAME`` puts a preset in place of a table.
+    aliases : mapping of str to Alias, optional
+        Short names that settings may say.
 
     Raises
     ------
     OptionError
-        If a setting has no "=".
+        If a setting has no "=", or two set one option by both its names.
     """
+    aliases, typed = aliases or {}, dict[str, str]()
     values, sources = config.values, dict(config.sources)
     for setting in settings:
         dotted, found, text = setting.partition("=")
@@ -166,8 +191,8 @@ def with_overrides(config: Config, settings: Sequence[str]) -> Config:
         if not found or not all(parts):
             raise OptionError(f"--set takes key=value, as ubm.n_components=256; got {setting!r}")
         if parts[-1] == "extends":
-            inner, origins = _load(find_config(text.strip()), ())
             place = ".".join(parts[:-1])
+            inner, origins = _load(find_config(text.strip()), (), aliases, place)
             if place:
                 sources = _without(sources, place)
             layer = _nested(parts[:-1], inner)
@@ -178,11 +203,16 @@ def with_overrides(config: Config, settings: Sequence[str]) -> Config:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()
-        values = _laid_over(values, _nested(parts, value))
-        dotted = ".".join(parts)
-        # A table is laid over, anything else replaces what was there.
-        sources = sources if isinstance(value, Mapping) else _without(sources, dotted)
-        sources |= dict.fromkeys(_leaves(value, dotted), SETTING)
+        layer = spelled_out(_nested(parts, value), aliases, "", SETTING)
+        values = _laid_over(values, layer)
+        said = list(_leaves(layer, ""))
+        if not isinstance(value, Mapping):  # a table is laid over, anything else replaces what was
+            dotted = ".".join(parts)
+            other = typed.setdefault(said[0], dotted)
+            if other != dotted:
+                raise OptionError(f"{SETTING}: {other} and {dotted} are one option: give one")
+            sources = _without(sources, said[0])
+        sources |= dict.fromkeys(said, SETTING)
     return Config(values, sources, config.path)
 
 
@@ -197,7 +227,7 @@ def _without(sources: Mapping[str, str], table: str) -> dict[str, str]:
 def _leaves(value: Any, dotted: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{dotted}.{key}")
+            yield from _leaves(inner, f"{dotted}.{key}".lstrip("."))
     else:
         yield dotted
 

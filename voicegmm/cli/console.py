@@ -130,6 +130,22 @@ def settings_option(example: str) -> Callable[[F], F]:
     )
 
 
+def insecure_option(command: F) -> F:
+    """Add --insecure, which is a setting of its own: it goes before those of --set."""
+
+    def as_setting(ctx: click.Context, option: click.Parameter, given: bool) -> tuple[str, ...]:
+        return ("compute.insecure=true",) if given else ()
+
+    return click.option(
+        "--insecure",
+        "allowed",
+        is_flag=True,
+        callback=as_setting,
+        help="Accept a Dask scheduler on another machine without encryption: whoever reaches it "
+        "can read what travels and have the workers do anything.",
+    )(command)
+
+
 def replicates_option(least: int) -> Callable[[F], F]:
     """Add --replicates."""
     none = "; 0 for none" if least == 0 else ""

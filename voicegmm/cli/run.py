@@ -10,6 +10,7 @@ from voicegmm.cli.console import (
     bars,
     cores,
     debug_option,
+    insecure_option,
     json_option,
     print_figures,
     print_json,
@@ -38,12 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Only tell which stages would run, and why; write nothing."
 )
-@click.option(
-    "--insecure",
-    is_flag=True,
-    help="Accept a Dask scheduler on another machine without encryption: whoever reaches it can "
-    "read what travels and have the workers do anything.",
-)
+@insecure_option
 @workers_option
 @json_option
 @debug_option
@@ -54,7 +50,7 @@ def run(
     settings: tuple[str, ...],
     include_audio: bool,
     dry_run: bool,
-    insecure: bool,
+    allowed: tuple[str, ...],
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -65,8 +61,7 @@ def run(
     """
     from voicegmm.experiment import load_recipe, plan_recipe, run_recipe
 
-    allowed = ("compute.insecure=true",) if insecure else ()
-    loaded = load_recipe(recipe, (*settings, *allowed))
+    loaded = load_recipe(recipe, (*allowed, *settings))
     folder = out or Path("runs") / loaded.recipe.name
     with bars() as progress:
         if dry_run:

@@ -12,6 +12,7 @@ from voicegmm.cli.console import (
     debug_option,
     difference_text,
     estimate_text,
+    insecure_option,
     json_option,
     metric_name,
     print_json,
@@ -65,6 +66,7 @@ _DOES = {"run": "runs", "depends": "may run", "take": "takes", "skip": "has"}
     "--out", type=click.Path(path_type=Path), help="The folder.  [default: sweeps/<name>]"
 )
 @click.option("--dry-run", is_flag=True, help="Tell the points and what they share; do nothing.")
+@insecure_option
 @workers_option
 @json_option
 @debug_option
@@ -78,6 +80,7 @@ def sweep(
     baseline: str,
     out: Path | None,
     dry_run: bool,
+    allowed: tuple[str, ...],
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -89,11 +92,13 @@ def sweep(
 
     \b
     voicegmm sweep recipe.toml --data DIR \\
-        --grid ubm.n_components=64,128,256 --grid features.normalization.method=none,mean
+        --grid ubm.n_components=64,128,256 --grid features.cmvn=none,sliding
+
+    features.cmvn is short for features.normalization.method, and sliding for sliding_mean.
     """  # noqa: D301 - click reads the \\b
     from voicegmm.experiment import SweepOptions, explain_sweep, plan_sweep, run_sweep
 
-    planned = plan_sweep(recipe, grid, settings, SweepOptions(metric, baseline, on))
+    planned = plan_sweep(recipe, grid, (*allowed, *settings), SweepOptions(metric, baseline, on))
     folder = out or Path("sweeps") / planned.name
     if dry_run:
         with bars() as progress:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from voicegmm._base.aliases import aliases_of
 from voicegmm._base.checks import at_least, one_of, within
 from voicegmm._base.errors import OptionError
 from voicegmm._base.options import from_mapping, to_mapping
@@ -133,6 +134,9 @@ class Recipe(Experiment):
         check_subspace(self.backend, self.adaptation, self.scoring)
 
 
+ALIASES = aliases_of(Recipe)
+"""Short names that recipes and settings may say."""
+
 _OF_A_SYSTEM = ("features", "ubm", "backend", "adaptation", "scoring")
 _OF_AN_EXPERIMENT = ("seed", "data", "calibration", "evaluation", "compute")
 
@@ -232,11 +236,11 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LoadedRecipe:
     OptionError
         Naming the value that cannot be, what would be right, and where it stands.
     """
-    config = load_config(name)
+    config = load_config(name, aliases=ALIASES)
     path = config.path or Path(name)
     if "systems" in config.values:
         return _loaded(*_fused(config, settings, path), path)
-    config = with_overrides(config, settings)
+    config = with_overrides(config, settings, ALIASES)
     return _loaded(_single(config, path), config.sources, path)
 
 
@@ -276,7 +280,7 @@ def _fused(
     for name in given.systems:
         inner, where, place = _system(shared_config, name, path)
         own = [_of_system(setting) for setting in of_one if _parts(setting)[1] == name]
-        inner = with_overrides(inner, [*of_all, *own])
+        inner = with_overrides(inner, [*of_all, *own], ALIASES)
         one = _single(inner, where, place)
         systems[name] = replace(one, **shared | {"name": name, "description": one.description})
         sources |= {f"systems.{name}.{key}": source for key, source in inner.sources.items()}
@@ -288,7 +292,7 @@ def _system(config: Config, name: str, path: Path) -> tuple[Config, Path, str]:
     found, place = config.values["systems"][name], f"systems.{name}"
     if isinstance(found, str):
         said = config.sources.get(place, SETTING)
-        inner = load_config(found, None if said == SETTING else Path(said).parent)
+        inner = load_config(found, None if said == SETTING else Path(said).parent, ALIASES)
         if "systems" in inner.values:
             raise OptionError(f"{path}: {place}: {found} is a fused recipe itself")
         return inner, inner.path or Path(found), ""

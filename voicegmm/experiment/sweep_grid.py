@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from voicegmm._base.aliases import full_name
 from voicegmm._base.errors import OptionError
 from voicegmm._base.options import fingerprint
-from voicegmm.experiment.recipe import LoadedRecipe, load_recipe
+from voicegmm._base.presets import SETTING
+from voicegmm.experiment.recipe import ALIASES, LoadedRecipe, load_recipe
 
 _LONGEST_NAME = 100  # of a folder; most file systems allow 255 bytes
 _OPENING, _CLOSING, _QUOTES = "[{", "]}", "\"'"
@@ -122,10 +124,12 @@ def grid_points(recipe: str, grid: Sequence[str], settings: Sequence[str] = ()) 
     if not axes:
         raise OptionError("a sweep takes at least one --grid key=value,value")
     keys = [axis.key for axis in axes]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
+    meant = [full_name(key, ALIASES) for key in keys]
+    twice = [key for key, full in zip(keys, meant, strict=True) if meant.count(full) > 1]
     if twice:
-        raise OptionError(f"--grid {twice} stands twice; give all its values in one")
-    set_too = [key for key in keys if key in {text.partition("=")[0].strip() for text in settings}]
+        raise OptionError(f"--grid {twice[-1]} stands twice; give all its values in one")
+    fixed = {full_name(text.partition("=")[0].strip(), ALIASES) for text in settings}
+    set_too = [key for key, full in zip(keys, meant, strict=True) if full in fixed]
     if set_too:
         raise OptionError(f"{set_too[0]} stands in --grid and in --set; leave it out of --set")
     points = []
@@ -138,9 +142,16 @@ def grid_points(recipe: str, grid: Sequence[str], settings: Sequence[str] = ()) 
         try:
             points.append(Point(name, pairs, load_recipe(recipe, layers)))
         except OptionError as error:
-            raise OptionError(f"{' '.join(given)}: {error}") from None
+            raise OptionError(f"{' '.join(given)}: {_of_grid(str(error), meant)}") from None
     _check_different(points)
     return points
+
+
+def _of_grid(error: str, keys: Sequence[str]) -> str:
+    """Say where a value stands: it is laid over the recipe as by --set, and --grid gave it."""
+    for key in keys:
+        error = re.sub(rf"\({SETTING}: (?={re.escape(key)}[.)])", "(--grid: ", error)
+    return error
 
 
 def _is_preset(setting: str) -> bool:

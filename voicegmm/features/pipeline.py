@@ -1,13 +1,15 @@
 """The whole front end: a recording in, the frames that a model sees out."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from voicegmm._base.aliases import Alias
 from voicegmm._base.arrays import Float32Array
 from voicegmm._base.checks import within
 from voicegmm._base.errors import AudioError, DataError, OptionError
@@ -59,12 +61,17 @@ class PipelineOptions:
     pitch : PitchOptions
     speech : SpeechOptions
     normalization : NormalizationOptions
+        Configs may say ``cmvn = "mean"`` for its method, and "sliding" for "sliding_mean".
 
     Raises
     ------
     OptionError
         For a value outside its range, or options that do not go with the sampling rate.
     """
+
+    ALIASES: ClassVar[Mapping[str, Alias]] = {
+        "cmvn": Alias("normalization.method", {"sliding": "sliding_mean"})
+    }
 
     sample_rate: int = 16_000
     static: StaticOptions = field(default_factory=StaticOptions)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from voicegmm._base.aliases import aliases_of
 from voicegmm._base.options import from_mapping
 from voicegmm._base.presets import load_config, with_overrides
 from voicegmm.features.pipeline import PipelineOptions
@@ -27,7 +28,8 @@ def load_front_end(name: str, settings: Sequence[str] = ()) -> PipelineOptions:
     OptionError
         Naming the value that cannot be, what would be right, and where it stands.
     """
-    config = with_overrides(load_config(name), settings)
+    aliases = aliases_of(PipelineOptions)
+    config = with_overrides(load_config(name, aliases=aliases), settings, aliases)
     return from_mapping(PipelineOptions, config.values, str(config.path), sources=config.sources)
 
 

@@ -49,8 +49,8 @@ class UbmOptions:
     precision : {"single", "double"}
         Of the arithmetic of dense EM and of the posteriors that speakers are adapted by. Another
         kind of processor rounds otherwise: in single precision variances may come out different by
-        1e-5 of themselves, in double, which takes several times as long, by 1e-12, if the frames
-        are the same (see `StaticOptions.precision`).
+        1e-5 of themselves; in double, which takes two to three times as long, by 1e-12, if the
+        frames are the same (see `StaticOptions.precision`).
     """
 
     n_components: int = 256
