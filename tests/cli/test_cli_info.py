@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from voicegmm.cli.main import voicegmm
+from voicegmm.cli.commands import voicegmm
 from voicegmm.mixture import Statistics
 from voicegmm.store import save
 

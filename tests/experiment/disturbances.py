@@ -81,7 +81,7 @@ def interrupted(draw, seconds):
             time.sleep(moment)
             os.killpg(process, signal.SIGINT)
 
-    return disturb, {0, 1}
+    return disturb, {0, 130}
 
 
 def out_of_disk(draw, seconds):

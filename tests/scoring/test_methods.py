@@ -12,7 +12,7 @@ from small_speakers import frame_set
 
 from voicegmm._base.errors import MismatchError, OptionError
 from voicegmm.bank import VoiceBank
-from voicegmm.cli.main import voicegmm as command
+from voicegmm.cli.commands import voicegmm as command
 from voicegmm.corpus import Trials
 from voicegmm.corpus.trials import write_trials
 from voicegmm.experiment import load_recipe, run_recipe

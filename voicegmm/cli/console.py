@@ -64,8 +64,7 @@ def debug_option(command: F) -> F:
         type=click.Choice(LEVELS),
         callback=heed,
         expose_value=False,
-        show_default="warning",
-        help="What to tell of the work on standard error.",
+        help="What to tell of the work on standard error.  [default: warning]",
     )
     return click.option(
         "--debug", is_flag=True, expose_value=False, help="Show where an error arose."
@@ -103,8 +102,7 @@ def workers_option(command: F) -> F:
         "--workers",
         type=click.IntRange(min=1),
         default=None,
-        show_default="all cores",
-        help="How many work at once. The result is the same for any number.",
+        help="How many work at once. The result is the same for any number.  [default: all cores]",
     )(command)
 
 

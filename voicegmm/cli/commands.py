@@ -1,8 +1,8 @@
-"""The entry point: the group of commands, and what becomes of errors."""
+"""The group of commands, and what becomes of errors."""
 
-import signal
 import sys
 import traceback
+from typing import Any
 
 import click
 
@@ -22,6 +22,7 @@ from voicegmm.cli import (
     info,
     keeping,
     run,
+    stopping,
     sweep,
 )
 from voicegmm.cli.console import console_log, debug_option
@@ -29,7 +30,15 @@ from voicegmm.cli.console import console_log, debug_option
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
 
 
-@click.group(context_settings=_CONTEXT)
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise stopping.Stopped from error
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="voicegmm")
 @debug_option
 def voicegmm() -> None:
@@ -78,42 +87,43 @@ for _command in (
     voicegmm.add_command(_command)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run a command; exit with 0, with 1 for an error of ours, with 2 for wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+def run_command(arguments: list[str]) -> int:
+    """Run a command, and give its exit status."""
     debug = "--debug" in arguments
-    # Ended from outside, it cleans up as after Ctrl-C: no temporary files stay. A terminal that is
-    # closed counts too, unless the user said that it shall not, as `nohup` does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         with console_log():
             code = voicegmm.main(arguments, prog_name="voicegmm", standalone_mode=False)
-        status = code if isinstance(code, int) else 0
+        return code if isinstance(code, int) else 0
+    except (stopping.Stopped, KeyboardInterrupt, click.Abort):
+        return _stopped(debug)
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
+        return error.exit_code
     except VoicegmmError as error:
-        status = _fail(" ".join(str(error).split()), debug)
+        return _fail(" ".join(str(error).split()), debug)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does; nobody is left to be told.
         sys.stdout = None
-        status = 0
-    except (KeyboardInterrupt, click.Abort):
-        status = _fail("interrupted; what was finished is kept", debug)
+        return 0
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
-        status = _fail(f"{named}{error.strerror or error}", debug)
+        return _fail(f"{named}{error.strerror or error}", debug)
     except MemoryError:
-        status = _fail("not enough memory for this; see the options of the command", debug)
+        return _fail("not enough memory for this; see the options of the command", debug)
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
-        status = _fail(f"this should not happen: {told} (run it with --debug and report it)", debug)
-    sys.exit(status)
+        return _fail(f"this should not happen: {told} (run it with --debug and report it)", debug)
+
+
+def _stopped(debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    return stopping.tell()
 
 
 def _fail(message: str, debug: bool) -> int:
+    if stopping.stopped():  # it is why this failed
+        return _stopped(debug)
     if debug:
         traceback.print_exc()
     click.echo(f"error: {message}", err=True)
