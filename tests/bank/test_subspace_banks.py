@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from voicegmm import VoiceBank
 from voicegmm._base.errors import DataError, MismatchError, OptionError, VoicegmmError
 from voicegmm.bank import BankOptions
-from voicegmm.cli.main import voicegmm as command
+from voicegmm.cli.commands import voicegmm as command
 from voicegmm.mixture import EmOptions, InitialOptions, MapOptions
 from voicegmm.scoring import (
     NAMED_BACKENDS,
