@@ -23,7 +23,7 @@ from voicegmm.subspace import (
     extract_posteriors,
     train_total_variability,
 )
-from voicegmm.subspace.factors import inverse_triangles, pack, unpack
+from voicegmm.subspace.factors import inverse_definite, pack, unpack
 from voicegmm.subspace.total_variability import expectation
 
 
@@ -60,7 +60,7 @@ def test_posteriors_are_those_of_dense_supervectors(seed, kind, rank):
     statistics, recordings, model = draw(seed, kind, rank)
     means = extract(model, recordings)
     posteriors = extract_posteriors(model, recordings)
-    precisions = model.precisions(recordings.counts)
+    precisions = model.ready(np.float64).precisions(recordings.counts)
     for number, one in enumerate(statistics):
         mean, precision = dense_posterior(model, one)
         np.testing.assert_allclose(means[number], mean, rtol=1e-8, atol=1e-10)
@@ -191,14 +191,17 @@ def test_a_component_without_data_keeps_its_loadings_and_silence_is_the_origin()
 
 @settings(max_examples=15)
 @given(st.integers(0, 1000), st.integers(0, 90))
-def test_packed_matrices_and_triangles(seed, rank):
+def test_packed_matrices_and_inverses(seed, rank):
     rng = np.random.default_rng(seed)
     matrices = rng.standard_normal((2, rank, rank))
     matrices = matrices + np.swapaxes(matrices, 1, 2)
     np.testing.assert_array_equal(unpack(pack(matrices), rank), matrices)
-    lower = np.tril(rng.standard_normal((2, rank, rank)), -1) / 9 + np.eye(rank)
-    identity = np.broadcast_to(np.eye(rank), lower.shape)
-    np.testing.assert_allclose(inverse_triangles(lower) @ lower, identity, atol=1e-8)
+    positive = matrices @ matrices + 0.1 * np.eye(rank)
+    inverse, log_det = inverse_definite(positive)
+    identity = np.broadcast_to(np.eye(rank), positive.shape)
+    np.testing.assert_allclose(inverse @ positive, identity, atol=1e-8)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(positive)[1], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(inverse, np.swapaxes(inverse, 1, 2), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)

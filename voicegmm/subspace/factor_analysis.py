@@ -107,7 +107,7 @@ class FactorAnalysis:
     @cached_property
     def products(self) -> Float64Array:
         """A_k' A_k of each component, packed."""
-        return packed_products(self.loadings)
+        return np.asarray(packed_products(self.loadings), np.float64)
 
 
 @dataclass(frozen=True)

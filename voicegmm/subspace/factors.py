@@ -7,12 +7,17 @@ of counts times A_k' A_k; its M-step is one linear system a component (Kenny, Bo
 """
 
 from dataclasses import dataclass, fields
+from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
-from voicegmm._base.arrays import Float64Array
+from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
+from voicegmm.compute import ordered_map
+from voicegmm.mixture.density import blocks
 
-_SMALL = 32  # rows: triangles that are inverted as they are
+_SMALL = 16  # rows: matrices that are inverted as they are
+_CHUNK = 32  # components whose matrices are made by one worker at a time
 
 
 def packed_size(rank: int) -> int:
@@ -20,37 +25,86 @@ def packed_size(rank: int) -> int:
     return rank * (rank + 1) // 2
 
 
-def pack(matrices: Float64Array) -> Float64Array:
-    """Take the lower triangles of (..., rank, rank) matrices, (..., rank (rank + 1) / 2)."""
-    i, j = np.tril_indices(matrices.shape[-1])
-    return np.asarray(matrices[..., i, j])
-
-
-def unpack(packed: Float64Array, rank: int) -> Float64Array:
-    """Give symmetric matrices, (..., rank, rank), from their lower triangles."""
-    index = np.empty((rank, rank), np.intp)
+@cache
+def _triangle(rank: int) -> tuple[IntArray, IntArray]:
+    """Give where packed numbers stand in a flat matrix, and where its numbers stand packed."""
     i, j = np.tril_indices(rank)
+    index = np.empty((rank, rank), np.intp)
     index[i, j] = index[j, i] = np.arange(packed_size(rank))
-    return np.asarray(np.take(packed, index, axis=-1))
+    return i * rank + j, index
 
 
-def packed_products(loadings: Float64Array) -> Float64Array:
-    """Give A_k' A_k of each component, packed, (n_components, rank (rank + 1) / 2)."""
-    return pack(np.swapaxes(loadings, 1, 2) @ loadings)
+def pack(matrices: FloatArray) -> FloatArray:
+    """Take the lower triangles of (..., rank, rank) matrices, (..., rank (rank + 1) / 2)."""
+    flat = matrices.reshape(*matrices.shape[:-2], -1)
+    return np.take(flat, _triangle(matrices.shape[-1])[0], axis=-1)
 
 
-def inverse_triangles(lower: Float64Array) -> Float64Array:
-    """Invert a stack of lower triangular matrices, by halves: products do most of the work."""
-    size = lower.shape[-1]
+def unpack(packed: FloatArray, rank: int) -> FloatArray:
+    """Give symmetric matrices, (..., rank, rank), from their lower triangles."""
+    return np.take(packed, _triangle(rank)[1], axis=-1)
+
+
+def packed_products(
+    loadings: Float64Array, dtype: npt.DTypeLike = np.float64, n_workers: int = 1
+) -> FloatArray:
+    """Give A_k' A_k of each component, packed, (n_components, rank (rank + 1) / 2).
+
+    They are made in float64, some components at a time by `n_workers` threads, and kept as `dtype`.
+    """
+    n_components, _, rank = loadings.shape
+    made = np.empty((n_components, packed_size(rank)), dtype)
+
+    def work(some: slice) -> None:
+        made[some] = pack(np.swapaxes(loadings[some], 1, 2) @ loadings[some])
+
+    for _ in ordered_map(work, blocks(n_components, _CHUNK), n_workers):
+        pass
+    return made
+
+
+def inverse_definite(matrices: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Invert a stack of positive definite matrices, by halves: products do most of the work.
+
+    Parameters
+    ----------
+    matrices : (n, rank, rank) float64 array
+
+    Returns
+    -------
+    inverses : (n, rank, rank) float64 array
+    log_dets : (n,) float64 array
+        Logarithms of the determinants of `matrices`.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If one is not positive definite.
+    """
+    inverses = np.empty_like(matrices)
+    return inverses, _invert(matrices, inverses)
+
+
+def _invert(matrices: Float64Array, out: Float64Array) -> Float64Array:
+    """Write inverses, by the Schur complement of the first half; give logs of determinants."""
+    size = matrices.shape[-1]
     if size <= _SMALL:
-        return np.asarray(np.linalg.inv(lower))
+        lower = np.linalg.cholesky(matrices)
+        out[...] = np.linalg.inv(matrices)
+        log_dets = 2 * np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(axis=-1)
+        return np.asarray(log_dets)
     half = size // 2
-    inverse = np.zeros_like(lower)
-    first = inverse_triangles(np.ascontiguousarray(lower[..., :half, :half]))
-    last = inverse_triangles(np.ascontiguousarray(lower[..., half:, half:]))
-    inverse[..., :half, :half], inverse[..., half:, half:] = first, last
-    inverse[..., half:, :half] = -last @ (lower[..., half:, :half] @ first)
-    return inverse
+    cross, first = matrices[..., half:, :half], out[..., :half, :half]
+    corner, last = out[..., half:, :half], out[..., half:, half:]
+    log_dets = _invert(matrices[..., :half, :half], first)
+    shares = cross @ first
+    rest = matrices[..., half:, half:] - shares @ np.swapaxes(cross, -1, -2)
+    log_dets = log_dets + _invert(rest, last)
+    np.matmul(last, shares, out=corner)
+    first += np.swapaxes(shares, -1, -2) @ corner
+    np.negative(corner, out=corner)
+    out[..., :half, half:] = np.swapaxes(corner, -1, -2)
+    return log_dets
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +133,9 @@ class Posteriors:
             The identity of the prior and what the data add to it.
         linear : (n, rank) float64 array
         """
-        lower: Float64Array = np.linalg.cholesky(precisions).astype(np.float64, copy=False)
-        inverse = inverse_triangles(lower)
-        halves = inverse @ linear[..., None]
-        flipped = np.swapaxes(inverse, -1, -2)
-        log_det = np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(axis=-1)
-        squares = (halves[..., 0] ** 2).sum(axis=-1)
-        return Posteriors((flipped @ halves)[..., 0], flipped @ inverse, squares / 2 - log_det)
+        covariances, log_dets = inverse_definite(precisions)
+        means = (covariances @ linear[..., None])[..., 0]
+        return Posteriors(means, covariances, ((linear * means).sum(axis=-1) - log_dets) / 2)
 
     def second_moments(self) -> Float64Array:
         """Give E[w w'], (n, rank, rank)."""
@@ -124,7 +174,7 @@ class FactorSums:
 
 
 def maximize_loadings(
-    old: Float64Array, sums: FactorSums, minimum_divergence: bool = True
+    old: Float64Array, sums: FactorSums, minimum_divergence: bool = True, n_workers: int = 1
 ) -> Float64Array:
     """Give the loadings that maximize the expected log-likelihood.
 
@@ -138,22 +188,31 @@ def maximize_loadings(
         Whether the factors' prior is fitted to their posteriors, too, about a mean of 0, and its
         covariance moved into the loadings (Kenny 2008, "A study of inter-speaker variability in
         speaker verification").
+    n_workers : int
+        Threads. Their number does not change a bit.
 
     Returns
     -------
     (n_components, n_dims, rank) float64 array
     """
-    rank = old.shape[-1]
-    second = unpack(sums.second, rank)
-    seen = np.trace(second, axis1=1, axis2=2) > 0
-    new = old.copy()
-    solved = np.linalg.solve(second[seen], np.swapaxes(sums.cross[seen], 1, 2))
-    new[seen] = np.swapaxes(solved, 1, 2)
+    rank, cut = old.shape[-1], len(sums.speaker_spread)
+    scale = np.eye(rank)
     if minimum_divergence:
-        cut = len(sums.speaker_spread)
         for part, spread, n in (
             (slice(0, cut), sums.speaker_spread, sums.n_speakers),
             (slice(cut, rank), sums.session_spread, sums.n_sessions),
         ):
-            new[..., part] = new[..., part] @ np.linalg.cholesky(spread / n)
+            scale[part, part] = np.linalg.cholesky(spread / n)
+    new = np.empty_like(old)
+
+    def work(some: slice) -> None:
+        second = unpack(sums.second[some], rank)
+        seen = np.trace(second, axis1=1, axis2=2) > 0
+        solved = old[some].copy()
+        found = np.linalg.solve(second[seen], np.swapaxes(sums.cross[some][seen], 1, 2))
+        solved[seen] = np.swapaxes(found, 1, 2)
+        new[some] = solved @ scale if minimum_divergence else solved
+
+    for _ in ordered_map(work, blocks(len(old), _CHUNK), n_workers):
+        pass
     return new

@@ -11,17 +11,17 @@ Trans. Audio, Speech and Language Processing 19, 2011; Kenny, Boulianne, Dumouch
 modeling with sparse training data", IEEE Trans. Speech and Audio Processing 13, 2005.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from voicegmm._base.arrays import Float64Array, FloatArray, frozen
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import DataError
 from voicegmm._base.progress import Progress, silent
-from voicegmm.compute import ordered_map, tree_sum
+from voicegmm.compute import ordered_map
 from voicegmm.mixture import Mixture
 from voicegmm.mixture.density import blocks
 from voicegmm.subspace.factors import (
@@ -36,7 +36,8 @@ from voicegmm.subspace.factors import (
 from voicegmm.subspace.recordings import Recordings, check_background
 
 _BLOCK = 64  # recordings: enough to make products of it, few enough for their matrices to be small
-_WORK_ITEM = 256  # recordings whose sums are made by one worker
+_ROUND = 512  # recordings between one look at the sums, which are large, and the next
+_COMPONENTS = 64  # whose sums are made by one worker at a time
 _START = 0.1  # deviations: of the loadings that training begins with
 
 
@@ -74,30 +75,56 @@ class TotalVariability:
         return int(self.loadings.shape[2])
 
     @cached_property
-    def _double(self) -> tuple[FloatArray, FloatArray]:
-        """Give A as a matrix, (n_components n_dims, rank), and each A_k' A_k, packed."""
-        flat = self.loadings.reshape(self.gmm.means.size, self.rank)
-        return flat, packed_products(self.loadings)
+    def _double(self) -> "Ready":
+        return Ready.of(self.loadings, np.float64)
 
     @cached_property
-    def _single(self) -> tuple[FloatArray, FloatArray]:
-        return self._double[0].astype(np.float32), self._double[1].astype(np.float32)
+    def _single(self) -> "Ready":
+        return Ready.of(self.loadings, np.float32)
+
+    def ready(self, dtype: npt.DTypeLike) -> "Ready":
+        """Give what posteriors take of the loadings, for moments of float32 or float64."""
+        return self._single if dtype == np.float32 else self._double
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """What posteriors take of the loadings.
+
+    Parameters
+    ----------
+    flat : (n_components n_dims, rank) float array
+        A.
+    products : (n_components, rank (rank + 1) / 2) float array
+        Each A_k' A_k, packed.
+    """
+
+    flat: FloatArray
+    products: FloatArray
+
+    @staticmethod
+    def of(loadings: Float64Array, dtype: npt.DTypeLike, n_workers: int = 1) -> "Ready":
+        """Make loadings ready, (n_components, n_dims, rank); by threads, if so asked."""
+        n_components, n_dims, rank = loadings.shape
+        flat = loadings.reshape(n_components * n_dims, rank).astype(dtype, copy=False)
+        return Ready(flat, packed_products(loadings, dtype, n_workers))
 
     def precisions(self, counts: FloatArray) -> Float64Array:
         """Give the precisions of the posteriors, (n_recordings, rank, rank), from the counts.
 
-        The product is in the precision of the counts, as in `linear`; what follows is in float64.
+        The product is in the precision of the loadings, as in `linear`; what follows is in float64.
         """
-        products = (self._single if counts.dtype == np.float32 else self._double)[1]
-        precisions = unpack((counts @ products).astype(np.float64, copy=False), self.rank)
-        diagonal = np.arange(self.rank)
+        rank = self.flat.shape[1]
+        packed = counts.astype(self.products.dtype, copy=False) @ self.products
+        precisions: Float64Array = unpack(packed, rank).astype(np.float64, copy=False)
+        diagonal = np.arange(rank)
         precisions[:, diagonal, diagonal] += 1
         return precisions
 
     def linear(self, centered: FloatArray) -> Float64Array:
         """Give sum_k A_k' f_k of each recording, (n_recordings, rank)."""
-        flat = (self._single if centered.dtype == np.float32 else self._double)[0]
-        return np.asarray(centered.reshape(len(centered), -1) @ flat, np.float64)
+        flat = centered.reshape(len(centered), -1).astype(self.flat.dtype, copy=False)
+        return np.asarray(flat @ self.flat, np.float64)
 
 
 def checked_loadings(name: str, loadings: Float64Array, gmm: Mixture) -> Float64Array:
@@ -148,14 +175,14 @@ def train_total_variability(
     Parameters
     ----------
     recordings : Recordings
-        At least `options.rank`; read 64 at a time.
+        At least `options.rank`; read 512 at a time.
     options : TotalVariabilityOptions, optional
     rng : numpy.random.Generator, optional
         Draws the loadings that EM begins with; seeded with 0 by default.
     n_workers : int
-        Threads. Each may hold the sums of two work items, n_components (rank + 1) rank / 2 and
-        n_components n_dims rank numbers each, and as many for each doubling of the recordings
-        beyond 256.
+        Threads. Beside the recordings there are, however many they are, one set of sums,
+        n_components (rank + 1) rank / 2 and n_components n_dims rank numbers of 8 bytes, as many of
+        the loadings, and (rank + 1) rank / 2 numbers of each of 512 recordings.
     progress : callable, optional
 
     Raises
@@ -175,7 +202,8 @@ def train_total_variability(
     model = TotalVariability(gmm, _START * rng.standard_normal((*gmm.means.shape, rank)))
     for done in range(options.n_iterations):
         sums = expectation(model, recordings, n_workers)
-        loadings = maximize_loadings(model.loadings, sums, options.minimum_divergence)
+        divergence = options.minimum_divergence
+        loadings = maximize_loadings(model.loadings, sums, divergence, n_workers)
         objectives = (*model.objectives, sums.objective / len(recordings))
         model = TotalVariability(gmm, loadings, objectives)
         progress("total variability", done + 1, options.n_iterations)
@@ -183,7 +211,10 @@ def train_total_variability(
 
 
 def expectation(model: TotalVariability, recordings: Recordings, n_workers: int = 1) -> FactorSums:
-    """Do the E-step over all recordings.
+    """Do the E-step over all recordings, some hundreds at a time.
+
+    First workers find posteriors, each those of some recordings; then they add up products, each
+    those of some components. So there is one set of sums, whoever many the workers and recordings.
 
     Raises
     ------
@@ -193,34 +224,38 @@ def expectation(model: TotalVariability, recordings: Recordings, n_workers: int 
         If there are none.
     """
     check_background(model.gmm, recordings)
-    items = blocks(len(recordings), _WORK_ITEM)
-    parts = ordered_map(lambda rows: _sums(model, recordings, rows), items, n_workers)
-    total = tree_sum(parts)
-    if total is None:
+    n, rank, shape = len(recordings), model.rank, model.loadings.shape
+    if not n:
         raise DataError("recordings must be one at least, there are none")
-    return total
+    kind = recordings.part(slice(0, 1))[1].dtype
+    ready = Ready.of(model.loadings, kind, n_workers)
+    second, cross = np.zeros((shape[0], packed_size(rank))), np.zeros(shape)
+    spread, objective = np.zeros((rank, rank)), 0.0
+    moments = np.empty((min(n, _ROUND), packed_size(rank)), kind)
+    means = np.empty((min(n, _ROUND), rank), kind)
+    for some in blocks(n, _ROUND):
+        counts, centered = recordings.part(some)
 
+        def find(
+            block: slice, counts: FloatArray = counts, centered: FloatArray = centered
+        ) -> tuple[Float64Array, float]:
+            linear = ready.linear(centered[block])
+            found = Posteriors.of(ready.precisions(counts[block]), linear)
+            own = found.second_moments()
+            means[block], moments[block] = found.means, pack(own)
+            return own.sum(axis=0), float(found.log_evidence.sum())
 
-def _sums(model: TotalVariability, recordings: Recordings, rows: slice) -> FactorSums:
-    rank, shape = model.rank, model.loadings.shape
-    second = np.zeros((shape[0], packed_size(rank)))
-    cross, spread = np.zeros((shape[0] * shape[1], rank)), np.zeros((rank, rank))
-    objective = 0.0
-    for counts, centered in _blocks_of(recordings, rows):
-        found = Posteriors.of(model.precisions(counts), model.linear(centered))
-        moments = found.second_moments()
-        kind = centered.dtype
-        second += counts.T @ pack(moments).astype(kind, copy=False)
-        cross += centered.reshape(len(centered), -1).T @ found.means.astype(kind, copy=False)
-        spread += moments.sum(axis=0)
-        objective += float(found.log_evidence.sum())
-    n, nobody = rows.stop - rows.start, np.zeros((0, 0))
-    return FactorSums(second, cross.reshape(shape), nobody, spread, n, n, objective)
+        def add(part: slice, counts: FloatArray = counts, centered: FloatArray = centered) -> None:
+            second[part] += counts[:, part].T @ moments[: len(counts)]
+            flat = centered[:, part].reshape(len(counts), -1)
+            cross[part] += (flat.T @ means[: len(counts)]).reshape(-1, *shape[1:])
 
-
-def _blocks_of(recordings: Recordings, rows: slice) -> Iterator[tuple[FloatArray, FloatArray]]:
-    for block in blocks(rows.stop - rows.start, _BLOCK):
-        yield recordings.part(slice(rows.start + block.start, rows.start + block.stop))
+        for own, evidence in ordered_map(find, blocks(len(counts), _BLOCK), n_workers):
+            spread += own
+            objective += evidence
+        for _ in ordered_map(add, blocks(shape[0], _COMPONENTS), n_workers):
+            pass
+    return FactorSums(second, cross, np.zeros((0, 0)), spread, n, n, objective)
 
 
 def extract(
@@ -254,11 +289,12 @@ def extract(
     """
     check_background(model.gmm, recordings)
     vectors = np.empty((len(recordings), model.rank))
+    ready = model.ready(recordings.centered.dtype)
 
     def solve(rows: slice) -> tuple[slice, Float64Array]:
         counts, centered = recordings.part(rows)
-        linear = model.linear(centered)[..., None]
-        return rows, np.asarray(np.linalg.solve(model.precisions(counts), linear)[..., 0], float)
+        linear = ready.linear(centered)[..., None]
+        return rows, np.asarray(np.linalg.solve(ready.precisions(counts), linear)[..., 0], float)
 
     for rows, found in ordered_map(solve, blocks(len(recordings), _BLOCK), n_workers):
         vectors[rows] = found
@@ -282,4 +318,5 @@ def extract_posteriors(model: TotalVariability, recordings: Recordings) -> Poste
     """
     check_background(model.gmm, recordings)
     counts, centered = recordings.part(slice(0, len(recordings)))
-    return Posteriors.of(model.precisions(counts), model.linear(centered))
+    ready = model.ready(centered.dtype)
+    return Posteriors.of(ready.precisions(counts), ready.linear(centered))
