@@ -13,8 +13,11 @@ Prints, all measured in one process, the least of interleaved repeats:
   counts with packed A'A and of first moments with A take, at the best rate of a float32 matrix
   product in the same run, as `em.py` measures it; the Cholesky factors are not counted;
 - the largest error of an i-vector against a plain loop of dense float64 systems;
-- seconds of an iteration of training on N and on N / 2 recordings with one worker and on N with
-  two, and the memory that it adds to the statistics.
+- of an iteration of training: its seconds on N recordings; the limit likewise, of twice as many
+  operations a recording; whether the second half of the recordings takes as long as the two
+  quarters before it (1: training is linear; what an iteration does once counts in neither); how
+  many times faster two workers are, beside two threads that do nothing but float32 products; and
+  the memory that training adds to the statistics.
 """
 
 import argparse
@@ -76,16 +79,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     model, recordings = draw(options)
     one_iteration = TotalVariabilityOptions(options.rank, 1)
     train = partial(train_total_variability, recordings, one_iteration)
-    half = partial(train_total_variability, some(recordings, n // 2), one_iteration)
+    parts = {
+        name: partial(train_total_variability, some(recordings, n // share), one_iteration)
+        for name, share in (("train half", 2), ("train quarter", 4))
+    }
     runs: dict[Any, Callable[[], Any]] = {
         "extract": partial(extract, model, recordings),
         "extract by two": partial(extract, model, recordings, 2),
     }
     if not options.no_training:
-        runs |= {"train": train, "train half": half, "train by two": partial(train, n_workers=2)}
+        runs |= {"train": train, "train by two": partial(train, n_workers=2), **parts}
     operations = {}
     for size in LIMIT_BLOCKS:
         runs[size], operations[size] = products(size, 10 * n, n_dims, n_components, 1, False)
+        runs[size, 2], _ = products(size, 10 * n, n_dims, n_components, 2, False)
     times: dict[Any, list[float]] = {key: [] for key in runs}
     cpu: dict[Any, list[float]] = {key: [] for key in runs}
     for _ in range(options.repeats):
@@ -95,7 +102,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             cpu[key].append(time.process_time() - begun)
     least = {key: min(values) for key, values in times.items()}
     least_cpu = {key: min(values) for key, values in cpu.items()}
-    rate = max(operations[size] / least_cpu[size] for size in LIMIT_BLOCKS)
+    best = max(LIMIT_BLOCKS, key=lambda size: operations[size] / least_cpu[size])
+    rate = operations[best] / least_cpu[best]
     rank = options.rank
     flops = n_components * rank * (rank + 1) + 2 * n_components * n_dims * rank
     limit = flops * n / rate
@@ -124,8 +132,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return result | {
         "train_seconds": least["train"],
         "train_cpu_seconds": least_cpu["train"],
-        "train_half_cpu_ratio": least_cpu["train"] / least_cpu["train half"],
+        "train_cpu_second_each": (least_cpu["train"] - least_cpu["train half"]) / (n - n // 2),
+        "train_limit_cpu_second_each": 2 * limit / n,
+        "train_linear_ratio": (least_cpu["train"] - least_cpu["train half"])
+        / (2 * (least_cpu["train half"] - least_cpu["train quarter"])),
         "train_two_workers_ratio": least["train"] / least["train by two"],
+        "products_two_threads_ratio": least[best] / least[best, 2],
         "train_added_memory_mb": peak_megabytes() - before,
     }
 
@@ -133,7 +145,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--recordings", type=int, default=1024, metavar="N")
+    parser.add_argument("--recordings", type=int, default=2048, metavar="N")
     parser.add_argument("--components", type=int, default=512, metavar="K")
     parser.add_argument("--dims", type=int, default=60, metavar="D")
     parser.add_argument("--rank", type=int, default=200, metavar="R")

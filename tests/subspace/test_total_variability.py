@@ -146,6 +146,21 @@ def test_the_number_of_workers_does_not_change_a_bit():
         assert found.tobytes() == vectors[0].tobytes()
 
 
+def test_sums_of_all_recordings_are_those_of_their_parts():
+    rng = np.random.default_rng(5)
+    gmm = draw_gmm(rng, n_components=5, n_dims=2)
+    counts = rng.uniform(0, 9, (700, 5))
+    centered = rng.standard_normal((700, 5, 2)) * counts[..., None]
+    model = TotalVariability(gmm, rng.standard_normal((5, 2, 3)))
+    whole, *parts = (
+        expectation(model, Recordings(gmm, counts[some], centered[some]))
+        for some in (slice(0, 700), slice(0, 90), slice(90, 700))
+    )
+    together = parts[0] + parts[1]
+    for name in ("second", "cross", "session_spread", "n_sessions", "objective"):
+        np.testing.assert_allclose(getattr(whole, name), getattr(together, name), rtol=1e-10)
+
+
 def test_recordings_from_a_file_on_disk_give_the_same_bits(tmp_path):
     _, recordings, model = draw(6)
     file = np.memmap(tmp_path / "moments", np.float64, "w+", shape=recordings.centered.shape)

@@ -214,7 +214,7 @@ def expectation(model: TotalVariability, recordings: Recordings, n_workers: int 
     """Do the E-step over all recordings, some hundreds at a time.
 
     First workers find posteriors, each those of some recordings; then they add up products, each
-    those of some components. So there is one set of sums, whoever many the workers and recordings.
+    those of some components. So there is one set of sums, however many the workers and recordings.
 
     Raises
     ------
