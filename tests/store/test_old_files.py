@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from voicegmm._base.errors import FormatError
 from voicegmm.features import DeltaOptions, PipelineOptions, StaticOptions
+from voicegmm.scoring import without_speaker
 from voicegmm.store import FeatureStore, TrainingCheckpoint, describe, load, save, verify
 from voicegmm.store.hdf5 import is_sealed
 
@@ -90,6 +92,12 @@ def test_frames_of_version_2_are_read(tmp_path, name):
     path.write_bytes(content)
     with pytest.raises(FormatError, match="damaged"):
         FeatureStore(path)
+
+
+def test_somebody_of_version_1_is_removed(old):
+    voices = replace(load(old / "speakers.h5"), open_set=None)
+    left = without_speaker(voices, "c1")
+    assert (left.cohort.voices, left.cohort.contents) == (("c2",), ("",))
 
 
 @pytest.mark.slow

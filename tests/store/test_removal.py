@@ -7,8 +7,10 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from forging import altered
 
-from voicegmm._base.errors import DataError, ListError, VoicegmmError
+from voicegmm._base.errors import DataError, FormatError, ListError, VoicegmmError
+from voicegmm._base.options import canonical_json
 from voicegmm.corpus import Enrollment
 from voicegmm.features import FrameSet, Pipeline, PipelineOptions
 from voicegmm.mixture import EmOptions, InitialOptions, MapOptions
@@ -192,6 +194,18 @@ def test_what_still_derives_stays_on_record_and_not_from_whom(voices, tmp_path):
     assert without_speaker(old, GONE).removals[0].in_background is None
     with pytest.raises(DataError, match="removed_at must be a time in UTC"):
         without_speaker(voices, GONE, "today")
+
+
+def test_hashes_of_a_cohort_are_of_its_recordings(voices, tmp_path):
+    path = tmp_path / "v.h5"
+    save_voices(path, voices)
+    with altered(path) as file:
+        texts = canonical_json(voices.cohort.contents[:-1]).encode()
+        del file["cohort/contents"]
+        file["cohort/contents"] = np.frombuffer(texts, np.uint8)
+    n = len(voices.cohort.voices)
+    with pytest.raises(FormatError, match=rf"contents must be of {n} recordings, got {n - 1}"):
+        load_voices(path)
 
 
 def test_a_model_remembers_what_it_was_trained_from(voices, frames, tmp_path):

@@ -54,6 +54,10 @@ class Cohort:
             object.__setattr__(self, name, frozen(getattr(self, name), np.float64))
         if not self.contents:
             object.__setattr__(self, "contents", ("",) * len(self.voices))
+        if len(self.contents) != len(self.voices):
+            raise DataError(
+                f"contents must be of {len(self.voices)} recordings, got {len(self.contents)}"
+            )
 
     def speakers_of(self, content: str) -> set[str]:
         """Give whose recording, enrolling or other, has this content."""

@@ -33,6 +33,7 @@ from voicegmm.scoring.background import digest_of
 from voicegmm.scoring.models import Speakers
 from voicegmm.scoring.records import Removal
 from voicegmm.store.hdf5 import (
+    FIRST_SEALED,
     damage_named,
     new_file,
     open_file,
@@ -238,6 +239,8 @@ def _read_cohort(group: h5py.Group, speakers: Speakers) -> Cohort:
     models = _read_speakers(group["speakers"], *shared)
     voices, enrolled = read_strings(group, "voices"), read_strings(group, "enrolled")
     contents = read_strings(group, "contents") if "contents" in group else ()
+    if len(contents) != len(voices) and group.file.attrs["format_version"] < FIRST_SEALED:
+        contents = ()  # of which voice each is, the first files do not always tell
     shape = (len(models.ids), len(voices))
     met = read_array(group, "met", shape, np.uint8).astype(bool)
     of_cohort = np.where(met, read_array(group, "of_cohort", shape, np.float64), np.nan)
