@@ -5,10 +5,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from voicegmm._base.arrays import Float64Array, IntArray
+from voicegmm.compute import tree_sum
+from voicegmm.mixture.density import blocks
 from voicegmm.mixture.representation import whitened
 from voicegmm.scoring.first_order import FirstOrder, Test
 from voicegmm.scoring.subspace_speakers import SubspaceSpeakers
-from voicegmm.subspace import FactorAnalysis, Recordings, extract, session_offsets
+from voicegmm.subspace import (
+    BackEnd,
+    Evidence,
+    FactorAnalysis,
+    Recordings,
+    TotalVariability,
+    evidence_scores,
+    extract,
+    extract_posteriors,
+    session_offsets,
+)
+from voicegmm.subspace.factors import inverse_definite
 
 BATCH = 64  # tests: enough to make products of it, few enough for their moments to be small
 
@@ -43,6 +56,9 @@ def ready(
     gmm = models.background.gmm
     collect = FirstOrder.of(gmm, dtype, n_frames)
     factors, back_end = models.subspace.factors, models.subspace.back_end
+    enrolled = None
+    if back_end and back_end.options.uncertainty and isinstance(factors, TotalVariability):
+        enrolled = _evidence(models, factors, back_end)
 
     def scores(tests: Sequence[Test], rows: IntArray) -> Float64Array:
         each = [collect(*test) for test in tests]
@@ -57,8 +73,27 @@ def ready(
             chosen = models.models[rows].reshape(len(rows), -1)
             return np.asarray(flat @ chosen.T, np.float64)
         assert back_end is not None  # a subspace of vectors has one
+        if enrolled is not None:
+            heard = extract_posteriors(factors, moments)
+            tried = back_end.evidence(heard.means, heard.covariances)
+            return evidence_scores(enrolled.chosen(rows), tried).T
         vectors = back_end(extract(factors, moments))
         counts = models.n_recordings[rows]
         return np.asarray(back_end.scores(models.models[rows], vectors, counts).T)
 
     return scores
+
+
+def _evidence(models: SubspaceSpeakers, factors: TotalVariability, back_end: BackEnd) -> Evidence:
+    """Give what the recordings of each speaker say; their counts tell how surely."""
+    precisions, n = factors.ready(np.float32).precisions, len(models.ids)
+    parts = (
+        back_end.evidence(
+            models.moments[some],
+            inverse_definite(precisions(models.counts[some]))[0],
+            models.speaker_of[some],
+            n,
+        )
+        for some in blocks(len(models.moments), BATCH)
+    )
+    return tree_sum(parts) or Evidence(np.zeros((0, 0, 0)), np.zeros((0, 0)))

@@ -26,6 +26,7 @@ from voicegmm.subspace.total_variability import (
     extract_posteriors,
     train_total_variability,
 )
+from voicegmm.subspace.uncertainty import Evidence, evidence_scores
 from voicegmm.subspace.vectors import (
     Affine,
     LdaOptions,
@@ -42,6 +43,7 @@ __all__ = [
     "Affine",
     "BackEnd",
     "BackEndOptions",
+    "Evidence",
     "FactorAnalysis",
     "FactorAnalysisOptions",
     "LdaOptions",
@@ -55,6 +57,7 @@ __all__ = [
     "channel_offsets",
     "cosine_scores",
     "enroll",
+    "evidence_scores",
     "extract",
     "extract_posteriors",
     "lda",

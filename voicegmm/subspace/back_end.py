@@ -9,6 +9,7 @@ from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import at_least, finite_frames, one_of
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.subspace.plda import Plda, PldaOptions, plda_scores, train_plda
+from voicegmm.subspace.uncertainty import Evidence
 from voicegmm.subspace.vectors import (
     Affine,
     LdaOptions,
@@ -40,6 +41,9 @@ class BackEndOptions:
         Directions that "nap" removes, 0 or more.
     expected_length : bool
         With "plda", and only there: see `plda_scores`.
+    uncertainty : bool
+        With "plda", and only there: whether it is propagated how unsure each vector is; see
+        `voicegmm.subspace.uncertainty`. Learning takes all vectors for sure.
     lda : LdaOptions
     plda : PldaOptions
     """
@@ -48,6 +52,7 @@ class BackEndOptions:
     score: str = "plda"
     n_removed: int = 0
     expected_length: bool = False
+    uncertainty: bool = False
     lda: LdaOptions = field(default_factory=LdaOptions)
     plda: PldaOptions = field(default_factory=PldaOptions)
 
@@ -61,8 +66,13 @@ class BackEndOptions:
                 f"n_removed must be above 0 where steps have 'nap', and 0 where they do not; got "
                 f"{self.n_removed}"
             )
-        if self.expected_length and self.score != "plda":
-            raise OptionError(f"expected_length is for the score 'plda', got {self.score!r}")
+        for name in ("expected_length", "uncertainty"):
+            if getattr(self, name) and self.score != "plda":
+                raise OptionError(f"{name} is for the score 'plda', got {self.score!r}")
+        if self.expected_length and self.uncertainty:
+            raise OptionError(
+                "expected_length must be false with uncertainty, which knows the lengths itself"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +124,46 @@ class BackEnd:
         for step in self.options.steps:
             x = normalize_length(x) if step == "length" else next(maps)(x)
         return x
+
+    def evidence(
+        self,
+        vectors: FloatArray,
+        covariances: FloatArray,
+        owners: IntArray | None = None,
+        n_owners: int | None = None,
+    ) -> Evidence:
+        """Take vectors through the steps with how unsure they are, and gather what they say.
+
+        A step M (x - mean) makes of a covariance C the covariance M C M'; normalization divides it
+        by the square of the vector's length, as it is (Cumani, Plchot, Laface 2014).
+
+        Parameters
+        ----------
+        vectors : (n_vectors, n_dims) float array
+        covariances : (n_vectors, n_dims, n_dims) float array
+            Those of the posteriors whose means the vectors are.
+        owners, n_owners
+            See `Evidence.of`.
+
+        Raises
+        ------
+        DataError
+            For vectors that are not finite or of another length; where the score is not "plda".
+        """
+        if self.plda is None:
+            raise DataError("only the score 'plda' can propagate uncertainty; this is 'cosine'")
+        maps = iter(self.maps)
+        x = finite_frames(vectors, name="vectors").astype(np.float64)
+        for step in self.options.steps:
+            if step == "length":
+                squares = (x**2).sum(axis=1)[:, None, None]
+                covariances = covariances / np.where(squares > 0, squares, 1)
+                x = normalize_length(x)
+            else:
+                learned = next(maps)
+                x = learned(x)
+                covariances = learned.matrix @ covariances @ learned.matrix.T
+        return Evidence.of(self.plda, x, covariances, owners, n_owners)
 
     def scores(
         self,
