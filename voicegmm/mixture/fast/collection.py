@@ -195,6 +195,8 @@ class ShortListCollector:
     n_workers : int
     memory_mb : float, optional
         Refused, if a pass takes more: short lists, sums, buffers and work items, in megabytes.
+    job_frames : int
+        As in `voicegmm.mixture.collector`.
     """
 
     def __init__(
@@ -203,10 +205,12 @@ class ShortListCollector:
         options: FastOptions,
         n_workers: int = 1,
         memory_mb: float | None = None,
+        job_frames: int = 0,
     ) -> None:
         at_least("n_workers", n_workers, 1)
         self._source, self._options, self._n_workers = source, options, n_workers
         self._memory_mb = memory_mb
+        self._job_frames = max(source.n_frames, job_frames)
         self._items = tuple(blocks(source.n_frames, options.chunk_frames))
         self._workers = workers_for([source])
         self._away = leaves(self._workers, n_workers)
@@ -227,7 +231,7 @@ class ShortListCollector:
     def able(self, gmm: DiagonalGMM) -> bool:
         """Tell whether there are compiled loops, and passes long enough for them."""
         few = gmm.n_components <= MOST_COMPONENTS
-        return few and EStep.of(gmm, _FLOAT32, self._source.n_frames).fused is not None
+        return few and EStep.of(gmm, _FLOAT32, self._job_frames).fused is not None
 
     def full(self, gmm: DiagonalGMM) -> Statistics:
         """Collect statistics exactly, and make short lists."""
@@ -274,7 +278,7 @@ class ShortListCollector:
         """Give what both kinds of passes are made from."""
         own = None if self._source.readers == "one" else self._source
         ready = None if self._away else step
-        return gmm, own, self._source.n_frames, self._options, self._lists, ready
+        return gmm, own, self._job_frames, self._options, self._lists, ready
 
     def _tasks(self) -> Iterator[_Task]:
         for item in self._items:
@@ -282,7 +286,7 @@ class ShortListCollector:
             yield item, self._source.read(item.start, item.stop) if here else None
 
     def _step(self, gmm: DiagonalGMM) -> EStep:
-        step = EStep.of(gmm, _FLOAT32, self._source.n_frames)
+        step = EStep.of(gmm, _FLOAT32, self._job_frames)
         assert step.fused is not None, "see `able`"
         if self._memory_mb is not None and self._memory_mb < (needed := self._megabytes(gmm)):
             raise OptionError(

@@ -20,6 +20,7 @@ _APART = 0.25  # how far the halves of a component move, in standard deviations
 _DENSE_UP_TO = 256  # components: fewer are as fast with full passes alone
 _START_FRAMES = 20_000
 _START_ITERATIONS = 4
+_MANY = 2**40  # frames: growth is a part of what is worth compiled loops
 
 
 def growth_sizes(n_components: int, grow_from: int) -> list[int]:
@@ -111,12 +112,14 @@ def grow(
         return gmm
     start = ArraySource(frames[: max(_START_FRAMES, options.grow_frames * sizes[0])])
     steps = replace(plain, n_iterations=_START_ITERATIONS)
-    gmm = fit(gmm, collector(start, n_workers, job_frames=len(frames)), steps).gmm
+    gmm = fit(gmm, collector(start, n_workers, job_frames=_MANY), steps).gmm
     steps = replace(plain, n_iterations=options.grow_iterations)
     for size in sizes[1:-1]:
         gmm = split(gmm, size, rng)
         source = ArraySource(frames[: options.grow_frames * size])
-        gmm = fast_fit(gmm, source, steps, options, n_workers, exact_end=False).gmm
+        gmm = fast_fit(
+            gmm, source, steps, options, n_workers, exact_end=False, job_frames=_MANY
+        ).gmm
     return split(gmm, n_components, rng)
 
 
@@ -132,6 +135,7 @@ def fast_fit(
     keep: Callable[[FitResult[DiagonalGMM]], None] | None = None,
     memory_mb: float | None = None,
     exact_end: bool = True,
+    job_frames: int = 0,
 ) -> FitResult[DiagonalGMM]:
     """Fit a mixture by EM, most of whose passes visit only the components on short lists.
 
@@ -160,6 +164,8 @@ def fast_fit(
         Refused, if a pass takes more, in megabytes.
     exact_end : bool
         Whether the last iteration is exact.
+    job_frames : int
+        As in `voicegmm.mixture.collector`.
 
     Returns
     -------
@@ -167,9 +173,9 @@ def fast_fit(
         Iterations that are not exact have a likelihood that is a lower bound, and say so in `loss`.
     """
     em, options = em or EmOptions(), options or FastOptions()
-    with ShortListCollector(source, options, n_workers, memory_mb) as collect:
+    with ShortListCollector(source, options, n_workers, memory_mb, job_frames) as collect:
         if initial.n_components <= _DENSE_UP_TO or not collect.able(initial):
-            dense = collector(source, n_workers, memory_mb=memory_mb)
+            dense = collector(source, n_workers, memory_mb=memory_mb, job_frames=job_frames)
             return fit(initial, dense, em, progress, earlier=earlier, keep=keep)
         result = earlier or FitResult(initial)
         while len(result.iterations) < em.n_iterations and not result.converged:
