@@ -57,13 +57,13 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
 )
 @click.option(
     "--backend",
-    type=click.Choice(["map", "isv", "jfa", "ivector-cosine", "ivector-plda"]),
     default="map",
     show_default=True,
+    metavar="[map|isv|ivector-plda|ivector-cosine|FILE.toml]",
     help="What models a speaker: adaptation alone; or a subspace, so that sessions count for less, "
-    "which takes two recordings or more of most speakers.",
+    "which takes two recordings or more of most speakers. A .toml file has a table [backend].",
 )
-@click.option("--rank", type=int, help="Of the subspace.  [default: 40; i-vectors 100]")
+@click.option("--rank", type=int, help="Of the subspace; less where recordings show less.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random choices.  [default: 0]")
 @layout_option
 @click.option("--force", is_flag=True, help="Replace a bank that exists.")
@@ -103,7 +103,7 @@ def train(
     from voicegmm._base.files import locked
     from voicegmm.bank import BankOptions, VoiceBank
     from voicegmm.features import load_front_end
-    from voicegmm.scoring import NAMED_BACKENDS, ScoreNormalizationOptions, ScoringOptions
+    from voicegmm.scoring import ScoreNormalizationOptions, ScoringOptions, load_backend
     from voicegmm.store import is_encrypted
 
     if out.exists() and not force:
@@ -113,12 +113,12 @@ def train(
     check_output(out)
     if settings and not config:
         raise click.UsageError("--set lays values over a --config; name one")
-    subspace = NAMED_BACKENDS[backend]
+    subspace = load_backend(backend)
     if rank is not None:
-        if backend == "map":
+        if subspace.method == "map":
             raise click.UsageError("--rank goes with a --backend other than map")
         subspace = replace(subspace, rank=rank)
-    method = "exact" if backend == "map" else "subspace"
+    method = "exact" if subspace.method == "map" else "subspace"
     chosen: dict[str, Any] = {
         "features": load_front_end(config, settings) if config else None,
         "n_components": components,

@@ -89,10 +89,10 @@ from voicegmm.scoring.running_calibration import RunningCalibration, train_runni
 from voicegmm.scoring.sequential import learn_sequential
 from voicegmm.scoring.subspace_speakers import SubspaceSpeakers
 from voicegmm.scoring.subspaces import (
-    NAMED_BACKENDS,
     Subspace,
     SubspaceOptions,
     check_subspace,
+    load_backend,
     train_subspace,
 )
 from voicegmm.scoring.table import ScoreTable, read_scores, write_scores
@@ -108,7 +108,6 @@ from voicegmm.scoring.voices import (
 from voicegmm.scoring.words import support
 
 __all__ = [
-    "NAMED_BACKENDS",
     "OK",
     "AlignedTables",
     "BackgroundModel",
@@ -186,6 +185,7 @@ __all__ = [
     "learn_fusion_of",
     "learn_sequential",
     "linear_scores",
+    "load_backend",
     "log_likelihood_ratios",
     "looks_of",
     "make_cohort",

@@ -13,7 +13,8 @@ import numpy as np
 from voicegmm._base.arrays import FloatArray
 from voicegmm._base.checks import at_least, one_of
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm._base.options import canonical_json
+from voicegmm._base.options import canonical_json, from_mapping
+from voicegmm._base.presets import load_config
 from voicegmm._base.progress import Progress, silent
 from voicegmm.mixture import MapOptions, accumulate_each
 from voicegmm.scoring.background import BackgroundModel, digest_of, in_precision
@@ -93,16 +94,29 @@ class SubspaceOptions:
             )
 
 
-NAMED_BACKENDS = {
-    "map": SubspaceOptions(),
-    "isv": SubspaceOptions("isv"),
-    "jfa": SubspaceOptions("jfa"),
-    "ivector-cosine": SubspaceOptions(
-        "ivector", vectors=BackEndOptions(("center", "lda", "length"), score="cosine")
-    ),
-    "ivector-plda": SubspaceOptions("ivector"),
-}
-"""Back ends by the names that commands know."""
+def load_backend(name: str) -> SubspaceOptions:
+    """Read the table ``[backend]`` of a recipe: what models a speaker there.
+
+    Parameters
+    ----------
+    name : str
+        "map", a preset's name, as "isv", or a path ending in .toml.
+
+    Raises
+    ------
+    OptionError
+        If there is no such preset or file, it has no such table, or an option is wrong.
+    """
+    if name == "map":
+        return SubspaceOptions()
+    config = load_config(name)
+    if "backend" not in config.values:
+        raise OptionError(f"{name}: has no table [backend]; 'isv' and 'ivector-plda' have one")
+    where, sources = str(config.path), config.sources
+    options: SubspaceOptions = from_mapping(
+        SubspaceOptions, config.values["backend"], where, "backend", sources
+    )
+    return options
 
 
 def check_subspace(
