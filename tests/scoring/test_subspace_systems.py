@@ -368,6 +368,13 @@ def test_misuse_is_refused(world, systems):
     other = MemoryFrames(PipelineOptions(sample_rate=8000), frames.sets)
     with pytest.raises(MismatchError, match="different front ends"):
         train_subspace(background, other, recordings, SYSTEMS["isv"])
+    gmm = background.gmm
+    moved = BackgroundModel(
+        DiagonalGMM(gmm.weights, gmm.means + 0.1, gmm.variances), PipelineOptions()
+    )
+    for subspace in (systems["isv"], systems["ivector-plda"]):
+        with pytest.raises(MismatchError, match="statistics are of another background model"):
+            some_enrolled((moved, frames, recordings), subspace)
     models = some_enrolled(world, systems["isv"])
     heard = frames.sets["s15/0"].frames
     with pytest.raises(MismatchError, match="must be 'subspace' for speakers of the backend 'isv'"):

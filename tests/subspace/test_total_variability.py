@@ -188,6 +188,28 @@ def test_moments_of_frames_and_single_precision():
     np.testing.assert_allclose(rounded.loadings, exact.loadings, atol=1e-4)
 
 
+def test_full_covariances_from_the_frames_on():
+    """Frames that are turned give turned statistics: vectors of full covariances do not see it."""
+    rng = np.random.default_rng(8)
+    gmm = draw_gmm(rng, kind="full")
+    each = [sample(gmm, 60, rng)[0] + rng.standard_normal(2) for _ in range(8)]
+    turn = rng.standard_normal((2, 2)) + 2 * np.eye(2)
+    turned = type(gmm)(gmm.weights, gmm.means @ turn.T, turn @ gmm.covariances @ turn.T)
+    grams = []
+    for model, frames in ((gmm, each), (turned, [x @ turn.T for x in each])):
+        sources = [ArraySource(one) for one in frames]
+        recordings = Recordings.of(model, accumulate_each(model, sources))
+        # Loadings in the units of the frames that say the same of both.
+        loadings = np.stack([np.linalg.inv(np.linalg.cholesky(c)) for c in model.covariances])
+        if model is turned:
+            loadings = loadings @ turn
+        vectors = extract(TotalVariability(model, loadings), recordings)
+        grams.append(vectors)
+        trained = train_total_variability(recordings, TotalVariabilityOptions(2, 3))
+        assert np.diff(trained.objectives).min() > 0
+    np.testing.assert_allclose(grams[0], grams[1], rtol=1e-6, atol=1e-8)
+
+
 def test_a_component_without_data_keeps_its_loadings_and_silence_is_the_origin():
     statistics, _, model = draw(8)
     quiet = [

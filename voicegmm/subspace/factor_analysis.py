@@ -33,7 +33,7 @@ from voicegmm.mixture.representation import unwhitened
 from voicegmm.subspace.factors import (
     FactorSums,
     Posteriors,
-    maximize_loadings,
+    iterate,
     pack,
     packed_products,
     packed_size,
@@ -181,25 +181,19 @@ def train_factor_analysis(
     rng = rng or np.random.default_rng(0)
     rank = options.speaker_rank + options.session_rank
     loadings = _START * rng.standard_normal((*gmm.means.shape, rank))
-    model = _with_loadings(gmm, loadings, options, ())
-    for done in range(options.n_iterations):
-        sums = expectation(model, recordings, rows, n_workers)
-        loadings = maximize_loadings(model.loadings, sums, options.minimum_divergence)
-        objectives = (*model.objectives, sums.objective / len(recordings))
-        model = _with_loadings(gmm, loadings, options, objectives)
-        progress("factor analysis", done + 1, options.n_iterations)
-    return model
 
+    def made(loadings: Float64Array, objectives: tuple[float, ...] = ()) -> FactorAnalysis:
+        speaker, session = np.split(loadings, [options.speaker_rank], axis=2)
+        return FactorAnalysis(gmm, speaker, session, options.relevance, objectives)
 
-def _with_loadings(
-    gmm: Mixture,
-    loadings: Float64Array,
-    options: FactorAnalysisOptions,
-    objectives: tuple[float, ...],
-) -> FactorAnalysis:
-    cut = options.speaker_rank
-    return FactorAnalysis(
-        gmm, loadings[..., :cut], loadings[..., cut:], options.relevance, objectives
+    return iterate(
+        made(loadings),
+        lambda model: expectation(model, recordings, rows, n_workers),
+        made,
+        options.n_iterations,
+        options.minimum_divergence,
+        n_workers,
+        lambda done: progress("factor analysis", done, options.n_iterations),
     )
 
 

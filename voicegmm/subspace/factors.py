@@ -6,8 +6,10 @@ of counts times A_k' A_k; its M-step is one linear system a component (Kenny, Bo
 "Eigenvoice modeling with sparse training data", IEEE Trans. Speech and Audio Processing 13, 2005).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -216,3 +218,51 @@ def maximize_loadings(
     for _ in ordered_map(work, blocks(len(old), _CHUNK), n_workers):
         pass
     return new
+
+
+class Factors(Protocol):
+    """A model whose loadings are learned."""
+
+    @property
+    def loadings(self) -> Float64Array:
+        """All of them, (n_components, n_dims, rank)."""
+
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """What each iteration began with, nats a recording."""
+
+
+Model = TypeVar("Model", bound=Factors)
+
+
+def iterate(
+    model: Model,
+    expect: Callable[[Model], FactorSums],
+    remake: Callable[[Float64Array, tuple[float, ...]], Model],
+    n_iterations: int,
+    minimum_divergence: bool,
+    n_workers: int,
+    progress: Callable[[int], None],
+) -> Model:
+    """Do iterations of EM.
+
+    Parameters
+    ----------
+    model : Factors
+        What to begin with.
+    expect : callable
+        The E-step.
+    remake : callable
+        Makes the next model of loadings and objectives.
+    n_iterations : int
+    minimum_divergence, n_workers
+        See `maximize_loadings`.
+    progress : callable
+        Called with the number of iterations done.
+    """
+    for done in range(n_iterations):
+        sums = expect(model)
+        loadings = maximize_loadings(model.loadings, sums, minimum_divergence, n_workers)
+        model = remake(loadings, (*model.objectives, sums.objective / sums.n_sessions))
+        progress(done + 1)
+    return model

@@ -27,7 +27,7 @@ from voicegmm.mixture.density import blocks
 from voicegmm.subspace.factors import (
     FactorSums,
     Posteriors,
-    maximize_loadings,
+    iterate,
     pack,
     packed_products,
     packed_size,
@@ -199,15 +199,15 @@ def train_total_variability(
             f"{gmm.means.size}; got {rank}: give more recordings, or lower it"
         )
     rng = rng or np.random.default_rng(0)
-    model = TotalVariability(gmm, _START * rng.standard_normal((*gmm.means.shape, rank)))
-    for done in range(options.n_iterations):
-        sums = expectation(model, recordings, n_workers)
-        divergence = options.minimum_divergence
-        loadings = maximize_loadings(model.loadings, sums, divergence, n_workers)
-        objectives = (*model.objectives, sums.objective / len(recordings))
-        model = TotalVariability(gmm, loadings, objectives)
-        progress("total variability", done + 1, options.n_iterations)
-    return model
+    return iterate(
+        TotalVariability(gmm, _START * rng.standard_normal((*gmm.means.shape, rank))),
+        lambda model: expectation(model, recordings, n_workers),
+        lambda loadings, objectives: TotalVariability(gmm, loadings, objectives),
+        options.n_iterations,
+        options.minimum_divergence,
+        n_workers,
+        lambda done: progress("total variability", done, options.n_iterations),
+    )
 
 
 def expectation(model: TotalVariability, recordings: Recordings, n_workers: int = 1) -> FactorSums:
