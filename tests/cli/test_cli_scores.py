@@ -218,6 +218,30 @@ def test_evaluate_against_another_system(typed, tmp_path):
     code, _, err = typed("evaluate", first, "--points", "sre18")
     assert code == 1
     assert "points must be one of" in err
+    code, _, err = typed("evaluate", first, "--against", first)
+    assert code == 2
+    assert "--against is another file of scores" in err
+
+
+def test_compared_systems_need_the_labels_once(typed, tmp_path):
+    first, second = written(tmp_path, ["a.tsv", "b.tsv"], 1)
+    bare = tmp_path / "bare.tsv"
+    lines = [line.split("\t") for line in second.read_text().splitlines()]
+    for fields in lines[1:]:
+        fields[2] = ""
+    bare.write_text("".join("\t".join(fields) + "\n" for fields in (lines[0], *lines[:0:-1])))
+    found = [
+        json.loads(typed("compare", first, other, "--json", "--replicates", 5)[1])
+        for other in (second, bare)
+    ]
+    assert found[1]["systems"][str(bare)] == found[0]["systems"][str(second)]
+    assert (
+        found[1]["differences"][str(bare)]["metrics"]
+        == (found[0]["differences"][str(second)]["metrics"])
+    )
+    code, _, err = typed("evaluate", bare)
+    assert code == 1
+    assert "bare.tsv: 432 of 432 trials have no label; give them with a key" in err
 
 
 def test_compared_trials_are_those_that_both_scored():

@@ -95,6 +95,10 @@ def test_sides_of_a_telephone_line_are_different_tests(tmp_path):
         (["m t 0.5", "m t2 inf"], "line 2: an infinite score; write nan"),
         (["m t 0.5", "m t 0.7"], "1 trials stand twice"),
         (["1 a b", "0 a c"], "a list of trials, not of scores; give it with --key"),
+        (
+            ["model\ttest\tlabel", "a\tb\ttarget"],
+            "line 1: a list of trials, not of scores; give it",
+        ),
         (["u1 - bonafide 0.5", "u2 - real 0.5"], "line 2: expected utterance attack bonafide"),
         (["A07 spoof 0.5", "A08 spoof 1"], "holds no trials"),
         (["modelid\tsegmentid\ttargettype", "a\tb\ttarget"], "a key goes with --key"),
@@ -302,6 +306,14 @@ def test_a_damaged_matrix_is_refused(tmp_path, datasets, message):
         read_score_file(sidekit(tmp_path / "s.h5", **datasets))
     with pytest.raises(FormatError, match="1, 0 and -1 alone"):
         read_key_file(sidekit(tmp_path / "k.h5", modelset=["a"], segset=["b"], trial_mask=[[3]]))
+
+
+def test_another_file_of_ours_is_named(tmp_path):
+    path = sidekit(tmp_path / "s.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs["format"] = "voicegmm/ubm"
+    with pytest.raises(FormatError, match="holds voicegmm/ubm, where scores or trials were expec"):
+        read_score_file(path)
 
 
 def test_a_matrix_that_is_cut_short_is_refused(tmp_path):

@@ -1,6 +1,6 @@
 """Commands that look: evaluate, compare."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -100,10 +100,12 @@ def evaluate(
     difference and its p-value: speakers are drawn for both at once.
     """
     from voicegmm.scoring.evaluation import EvaluationOptions
-    from voicegmm.store import read_labeled, read_quality_file
+    from voicegmm.store import read_quality_file
 
     if against and not n_replicates:
         raise click.UsageError("--against needs --replicates: what differs is told by drawings")
+    if against and against == scores:
+        raise click.UsageError("--against is another file of scores")
     if durations and not report:
         raise click.UsageError("--durations needs --report")
     if audio and not report:
@@ -113,19 +115,17 @@ def evaluate(
     if report:
         check_output(report, scores, key, against, enroll, durations)
     listening = _listening(audio, enroll) if audio else None
-    table = read_labeled(scores, key, are_ratios)
-    seconds = read_quality_file(durations).seconds_of(table.trials) if durations else {}
+    paths = [scores, *([against] if against else [])]
+    tables = _tables(paths, key, are_ratios)
+    name, *others = tables
+    seconds = read_quality_file(durations).seconds_of(tables[name].trials) if durations else {}
     options = EvaluationOptions(points=points, n_bootstrap=n_replicates)
-    results = _figures(str(scores), table, options)
-    others: dict[str, ScoreTable] = {}
-    differences: dict[str, Any] = {}
-    if against:
-        others = {str(against): read_labeled(against, key, are_ratios)}
-        differences = _differences({str(scores): table} | others, options)
+    results = _figures(name, tables[name], options)
+    differences = _differences(tables, options)
     if report:
-        systems = {name: _figures(name, other, options) for name, other in others.items()}
+        systems = {other: _figures(other, tables[other], options) for other in others}
         told = {**results, "systems": systems, "differences": differences}
-        _write_report(report, told, {str(scores): table} | others, key, options, listening, seconds)
+        _write_report(report, told, tables, key, options, listening, seconds)
     if as_json:
         print_json(results | ({"comparison": differences[str(against)]} if against else {}))
         return
@@ -157,7 +157,6 @@ def compare(
     the difference and its p-value: speakers are drawn for both at once.
     """
     from voicegmm.scoring.evaluation import EvaluationOptions
-    from voicegmm.store import read_labeled
 
     if len(scores) < 2:
         raise click.UsageError("give the scores of two systems at least")
@@ -166,7 +165,7 @@ def compare(
     if report:
         check_output(report, *scores, key)
     options = EvaluationOptions(points=points, n_bootstrap=n_replicates)
-    tables = {str(path): read_labeled(path, key, are_ratios) for path in scores}
+    tables = _tables(scores, key, are_ratios)
     differences = _differences(tables, options)
     systems = {name: _figures(name, table, options) for name, table in tables.items()}
     first, *others = systems
@@ -192,24 +191,39 @@ def compare(
         click.echo(f"report: {report}")
 
 
+def _tables(paths: Sequence[Path], key: Path | None, are_ratios: bool) -> "dict[str, ScoreTable]":
+    """Read scores; several in the order of the first, with the labels that any of them has."""
+    from voicegmm.scoring import align_tables
+    from voicegmm.store import read_labeled
+
+    tables = {str(path): read_labeled(path, key, are_ratios) for path in paths}
+    if len(tables) == 1:
+        return tables
+    return dict(zip(tables, align_tables([*tables.values()], [*tables]).tables, strict=True))
+
+
 def _figures(name: str, table: "ScoreTable", options: "EvaluationOptions") -> dict[str, Any]:
+    from voicegmm._base.errors import DataError
     from voicegmm.scoring.evaluation import as_mapping, evaluate_table
 
     with drawing_bar(name) as progress:
-        return as_mapping(*evaluate_table(table, options, progress))
+        try:
+            return as_mapping(*evaluate_table(table, options, progress))
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
 
 
 def _differences(
     tables: "Mapping[str, ScoreTable]", options: "EvaluationOptions"
 ) -> dict[str, Any]:
-    """Compare each table with the first."""
-    from voicegmm.scoring import align_tables
+    """Compare each table with the first, in whose order all are."""
+    from voicegmm.scoring.alignment import AlignedTables
     from voicegmm.scoring.evaluation import compare_tables
 
     first, *others = tables
     differences = {}
     for name in others:
-        aligned = align_tables([tables[first], tables[name]], [first, name])
+        aligned = AlignedTables((first, name), (tables[first], tables[name]))
         with drawing_bar(f"{first} - {name}") as progress:
             found = compare_tables(aligned, options, progress)
         differences[name] = {"against": name, **found.to_mapping()}

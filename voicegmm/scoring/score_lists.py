@@ -66,6 +66,11 @@ def read_score_list(path: str | Path) -> ScoreTable:
     names = [name.strip().lower() for name in first.split("\t")]
     if names[:2] == ["modelid", "segmentid"]:
         return _read_nist(path, names)
+    if names[:2] == ["model", "test"]:
+        raise ListError(
+            f"{path}: line 1: a list of trials, not of scores; give it with --key, and here the "
+            "file that has their scores"
+        )
     fields = first.split()
     for wanted, fits, reader in _KINDS:
         if fits(fields):

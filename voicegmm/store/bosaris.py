@@ -128,6 +128,9 @@ def _names(file: h5py.File, path: str | os.PathLike[str]) -> tuple[list[str], li
                 if len(set(names)) < len(names):
                     raise FormatError(f"{path}: a model or a segment is named twice")
             return models, segments
+    ours = file.attrs.get("format")
+    if isinstance(ours, str) and ours.startswith("voicegmm/"):
+        raise FormatError(f"{path}: holds {ours}, where scores or trials were expected")
     raise FormatError(
         f"{path}: holds neither scores nor trials of BOSARIS (modelset and segset, or ID/row_ids "
         "and ID/column_ids)"
