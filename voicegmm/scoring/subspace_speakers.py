@@ -22,6 +22,7 @@ from voicegmm.subspace import (
     speaker_means,
     speaker_offsets,
 )
+from voicegmm.subspace.recordings import check_background
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +212,14 @@ class SubspaceSpeakers(Enrolled):
 
 
 def _kept(subspace: Subspace, recordings: Recordings) -> Float32Array:
-    """Give what is kept of recordings, beside their counts."""
+    """Give what is kept of recordings, beside their counts.
+
+    Raises
+    ------
+    MismatchError
+        If the subspace was trained under another background model.
+    """
+    check_background(subspace.factors.gmm, recordings)
     kept = recordings.centered
     if isinstance(subspace.factors, TotalVariability):
         kept = extract(subspace.factors, recordings)
