@@ -45,7 +45,7 @@ def everything(t, n, w_t=None, w_n=None):
     ]
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(scores, scores, sizes, st.booleans(), st.data())
 def test_pieces_change_nothing(t, n, size, weighted, data):
     def weights(length):
@@ -59,7 +59,7 @@ def test_pieces_change_nothing(t, n, size, weighted, data):
         np.testing.assert_allclose(ours, whole, rtol=EXACT, atol=EXACT)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(scores, scores, sizes)
 def test_pieces_are_small_and_hold_each_score_once(t, n, size):
     with in_pieces(size):

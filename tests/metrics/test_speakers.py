@@ -13,7 +13,7 @@ from voicegmm._base.errors import DataError, OptionError
 from voicegmm.metrics.speakers import number_names
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.lists(st.integers(-3, 40), min_size=1), min_size=1, max_size=3))
 def test_numbers_are_numbered_as_names_are(names):
     # Indices are looked up, what else there may be is sorted: negative and large numbers too.
