@@ -167,12 +167,16 @@ def test_what_cannot_be_scored_is_refused_by_name(function):
         function([[1.0]], [0.0])
     with pytest.raises(DataError, match="targets must be numbers"):
         function(["high"], [0.0])
+    with pytest.raises(DataError, match="targets must be real numbers, got complex ones"):
+        function(np.array([1j]), [0.0])
     if function is metrics.evaluate:
         with pytest.raises(DataError, match="all 2 attempts failed"):
             function([np.nan, np.nan], [0.0])
         return
     with pytest.raises(DataError, match="nontargets must not be NaN: 1 of 2 are, the first is nu"):
         function([1.0], [0.0, np.nan])
+    with pytest.raises(DataError, match="target_weights must be numbers"):
+        function([1.0], [0.0], target_weights=["heavy"])
     with pytest.raises(DataError, match="target_weights must be a vector of 1 weights"):
         function([1.0], [0.0], target_weights=[1.0, 2.0])
     with pytest.raises(DataError, match=r"nontarget_weights must be finite and at least 0, got -1"):

@@ -41,6 +41,8 @@ def test_primary_cost_is_the_mean():
     for kind, function in (("min", metrics.min_dcf), ("act", metrics.act_dcf)):
         mean = (function(T, N, 0.01) + function(T, N, 0.005)) / 2
         assert found[f"{kind}_c_primary"].value == pytest.approx(mean)
+    with pytest.raises(OptionError, match="primary is the mean over operating_points, and there"):
+        metrics.evaluate(T, N, operating_points=(), primary=True)
     assert "min_c_primary" not in metrics.evaluate(T, N).metrics
 
 

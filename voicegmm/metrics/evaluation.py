@@ -158,7 +158,7 @@ def evaluate(
         For an option out of range, two operating points of one name, or some but not all of the
         speakers.
     """
-    points = _checked_points(operating_points)
+    points = _checked_points(operating_points, primary)
     at_least("n_bootstrap", n_bootstrap, 0)
     at_least("n_failed_targets", n_failed_targets, 0)
     at_least("n_failed_nontargets", n_failed_nontargets, 0)
@@ -274,7 +274,9 @@ class Reading:
         return read_metrics(scores, rocch(scores), cllr, self._points, self._primary)
 
 
-def _checked_points(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
+def _checked_points(points: Sequence[OperatingPoint], primary: bool) -> tuple[OperatingPoint, ...]:
+    if primary and not points:
+        raise OptionError("primary is the mean over operating_points, and there are none")
     names = [point.name for point in points]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

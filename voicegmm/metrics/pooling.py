@@ -335,8 +335,14 @@ def score_array(name: str, values: npt.ArrayLike) -> Float64Array:
 def as_scores(name: str, values: npt.ArrayLike) -> FloatArray:
     """Turn scores into an array: in single precision if they are, else in double; not checked."""
     single = getattr(values, "dtype", None) == np.float32
+    return _numbers(name, values, np.float32 if single else np.float64)
+
+
+def _numbers(name: str, values: npt.ArrayLike, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    if np.iscomplexobj(values):
+        raise DataError(f"{name} must be real numbers, got complex ones")
     try:
-        return np.asarray(values, dtype=np.float32 if single else np.float64)
+        return np.asarray(values, dtype=kind)
     except (TypeError, ValueError):
         raise DataError(f"{name} must be numbers") from None
 
@@ -360,7 +366,7 @@ def weight_array(name: str, values: npt.ArrayLike | None, length: int) -> Float6
     """Check that weights are finite, not negative and as many as the scores."""
     if values is None:
         return None
-    array: npt.NDArray[Any] = np.asarray(values, dtype=np.float64)
+    array: Float64Array = _numbers(name, values, np.float64)
     if array.shape != (length,):
         raise DataError(f"{name} must be a vector of {length} weights, got shape {array.shape}")
     bad = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
