@@ -16,8 +16,10 @@ Prints, all measured in one process, the least of interleaved repeats:
 - of an iteration of training: its seconds on N recordings; the limit likewise, of twice as many
   operations a recording; whether the second half of the recordings takes as long as the two
   quarters before it (1: training is linear; what an iteration does once counts in neither); how
-  many times faster two workers are, beside two threads that do nothing but float32 products; and
-  the memory that training adds to the statistics.
+  many times faster two workers are, beside two threads that do nothing but float32 products; the
+  share of the processor's seconds that no worker took part in, which says how many times faster two
+  workers can be where two cores are free (Amdahl); and the memory that training adds to the
+  statistics.
 """
 
 import argparse
@@ -129,6 +131,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         return result
     before = peak_megabytes(restart=True)
     train()
+    added = peak_megabytes() - before
+    own, all_threads = time.thread_time(), time.process_time()
+    train(n_workers=2)
+    alone = (time.thread_time() - own) / (time.process_time() - all_threads)
     return result | {
         "train_seconds": least["train"],
         "train_cpu_seconds": least_cpu["train"],
@@ -138,7 +144,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         / (2 * (least_cpu["train half"] - least_cpu["train quarter"])),
         "train_two_workers_ratio": least["train"] / least["train by two"],
         "products_two_threads_ratio": least[best] / least[best, 2],
-        "train_added_memory_mb": peak_megabytes() - before,
+        "train_serial_share": alone,
+        "train_two_workers_at_most": 2 / (1 + alone),
+        "train_added_memory_mb": added,
     }
 
 
