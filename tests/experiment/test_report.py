@@ -5,178 +5,51 @@ import hashlib
 import html
 import io
 import json
-import queue
 import re
-import shutil
 import stat
-import subprocess
-import threading
 from dataclasses import replace
-from html.parser import HTMLParser
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import soundfile
+from report_pages import (
+    BAD,
+    EVIL,
+    LOADING,
+    Page,
+    figures_of,
+    listened,
+    make_run,
+    make_table,
+    read_page,
+    write_json,
+)
 
 from voicegmm._base.errors import AudioError, FormatError
-from voicegmm._base.options import to_mapping
 from voicegmm._base.version import __version__
 from voicegmm.audio import flac_clip
-from voicegmm.corpus import Enrollment, Trials
-from voicegmm.experiment import FILES, Recipe
+from voicegmm.corpus import Trials
+from voicegmm.experiment import FILES
 from voicegmm.experiment.report import MOST_MODELS, write_report, write_score_report
-from voicegmm.experiment.report_audio import Listening
 from voicegmm.experiment.report_figures import with_own_ids
 from voicegmm.experiment.report_run import inputs_of
-from voicegmm.features import PipelineOptions
-from voicegmm.mixture import DiagonalGMM, Iteration
 from voicegmm.scoring import (
-    BackgroundModel,
     ScoreTable,
     align_tables,
     read_scores,
-    write_scores,
 )
 from voicegmm.scoring.evaluation import (
     EvaluationOptions,
-    as_mapping,
     compare_tables,
-    evaluate_table,
 )
-from voicegmm.store import save_background
 from voicegmm.store.hdf5 import open_file
-
-EVIL = "<script>alert(1)</script>"
-BAD = "alert('\"&amp;{{ 7 * 7 }}.wav"
-VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
-LOADING = {"script", "link", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
-
-
-class Page(HTMLParser):
-    """A page taken apart; refuses tags that do not match."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.tags, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        assert len(dict(attrs)) == len(attrs), f"an attribute stands twice: {attrs}"
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"closed but not open: {tag}"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"style", "title"} & set(self.open):
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).replace("\u00a0", " ").split())
-
-    def values(self, name):
-        return [attrs[name] for _, attrs in self.tags if name in attrs]
-
-    def count(self, tag):
-        return sum(found == tag for found, _ in self.tags)
-
-
-def make_table(n_models=6, n_tests=24, calibrated=True, n_failed=0, names="v{:03d}".format):
-    """Give scores of every model on every test; the voice of test i is model i % n_models."""
-    rng = np.random.default_rng(7)
-    model, test = np.repeat(np.arange(n_models), n_tests), np.tile(np.arange(n_tests), n_models)
-    labels = (test % n_models == model).astype(np.int8)
-    scores = rng.normal(np.where(labels == 1, 0.5, -0.5), 0.4)
-    failed = test < n_failed
-    scores[failed] = np.nan
-    trials = Trials(
-        tuple(names(i) for i in range(n_models)),
-        tuple(f"test {i}.wav" for i in range(n_tests)),
-        model,
-        test,
-        labels,
-    )
-    return ScoreTable(
-        trials,
-        scores,
-        tuple("no speech" if f else "ok" for f in failed),
-        tuple(
-            f"test {i}.wav: too quiet <b>&" if f else "" for i, f in zip(test, failed, strict=True)
-        ),
-        5.0 * scores if calibrated else None,
-    )
-
-
-def figures_of(table, n_bootstrap=100):
-    return as_mapping(*evaluate_table(table, EvaluationOptions(n_bootstrap=n_bootstrap)))
-
-
-def write_json(path, value):
-    path.write_text(json.dumps(value), encoding="utf-8")
-
-
-def make_run(folder, table, **more):
-    """Write what a run leaves in its folder, without running anything."""
-    folder.mkdir()
-    gmm = DiagonalGMM(np.full(4, 0.25), np.arange(12.0).reshape(4, 3), np.ones((4, 3)))
-    iterations = tuple(
-        Iteration(-10.0 + 0.5 * i, np.ones(4), np.zeros(4), np.zeros(3), np.zeros(4), 0.1)
-        for i in range(5)
-    )
-    save_background(
-        folder / "ubm.h5",
-        BackgroundModel(gmm, PipelineOptions(), iterations=iterations, n_frames=12345.0),
-    )
-    write_scores(folder / "scores.tsv", table)
-    results = {"name": "a run", "description": "for a test", "failures": [], **figures_of(table)}
-    write_json(folder / "results.json", results | more)
-    write_json(folder / "config.json", to_mapping(Recipe("a run")))
-    environment = {"voicegmm": "9.8.7", "blas": [{"version": "0.3"}, {"version": "0.4"}]}
-    write_json(folder / "environment.json", environment)
-    stage = {"fingerprint": "f", "seconds": 12.34, "peak_memory_mb": 99.6, "skipped": False}
-    write_json(folder / "stages.json", {"scores": stage, "features": stage | {"skipped": True}})
-    return folder
 
 
 @pytest.fixture
 def no_plots(monkeypatch):
     """Leave the plots out, for tests that do not look at them: they take most of the time."""
     monkeypatch.setattr("voicegmm.experiment.report.draw_scores", lambda *_: ([], []))
-
-
-def read_page(path):
-    return Page(path.read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = make_run(tmp_path_factory.mktemp("report") / "run", make_table(n_failed=2))
-    write_report(folder, FILES)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
-    table = make_table(calibrated=False, n_failed=1, names=lambda i: f"{EVIL}{i}{BAD}")
-    folder = tmp_path_factory.mktemp("report") / "hostile"
-    make_run(folder, table, name=EVIL, description=BAD, warnings=[f"{EVIL} of {BAD}"])
-    write_json(folder / "config.json", {EVIL: {"text": EVIL, "list": [EVIL], "tables": [{BAD: 1}]}})
-    reason = f"only {EVIL}"
-    write_json(folder / "calibration.json", {"calibration": None, "reason": reason})
-    write_report(folder, FILES)
-    return folder
 
 
 def test_figures_stand_in_the_page_as_in_the_results(run):
@@ -430,26 +303,6 @@ def test_systems_stand_side_by_side(tmp_path):
     assert html.escape(f"{EVIL}: EER", quote=False) in drawn
 
 
-def listened(tmp_path, **names):
-    """A page with players; test 5 is no sound, and nobody has test 6."""
-    folder = tmp_path / "wavs"
-    folder.mkdir()
-    time = np.arange(12_000) / 8000
-    for i in range(24):
-        tone = 0.3 * np.sin(2 * np.pi * (200 + 20 * i) * time)
-        if i < 6:
-            soundfile.write(folder / f"m{i}.wav", tone, 44_100)
-        soundfile.write(folder / f"test {i}.wav", tone, 8000)
-    (folder / "test 5.wav").write_text("no sound")
-    (folder / "test 6.wav").unlink()
-    table = make_table(**names)
-    enrolled = [Enrollment(model, (f"m{i}.wav",)) for i, model in enumerate(table.trials.models)]
-    out = tmp_path / "heard.html"
-    listening = Listening.to_folder(folder, enrolled)
-    write_score_report(out, table, figures_of(table, 0), "heard", listening=listening)
-    return out
-
-
 def test_voices_of_the_worst_errors_can_be_heard_when_asked_for(tmp_path, no_plots):
     out = listened(tmp_path)
     page = read_page(out)
@@ -518,152 +371,3 @@ def test_ids_are_renamed_in_tags_alone():
     assert with_own_ids(svg, "det") == (
         '<svg><g id="det-a"/><use xlink:href="#det-a"/><text> id="a" #a</text></svg>'
     )
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Give browse(*arguments) -> what headless Chromium prints; skips where there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next((found for found in map(shutil.which, names) if found), None)
-    if program is None:
-        pytest.skip(f"no browser: none of {', '.join(names)} is installed")
-    profile = tmp_path_factory.mktemp("profile")
-
-    quiet = (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-        f"--user-data-dir={profile}",
-    )
-
-    def browse(*arguments):
-        done = subprocess.run(
-            [program, *quiet, *arguments], capture_output=True, timeout=120, check=True
-        )
-        return done.stdout.decode()
-
-    def start(*arguments, stderr):
-        return subprocess.Popen(
-            [program, *quiet, *arguments], stdout=subprocess.DEVNULL, stderr=stderr
-        )
-
-    browse.start = start
-    return browse
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("scheme", "ground"), [(1, "#ffffff"), (0, "#14171b")])
-def test_page_is_light_or_dark_as_the_reader_wants(browser, run, tmp_path, scheme, ground):
-    from matplotlib.image import imread
-
-    shot = tmp_path / "shot.png"
-    browser(
-        f"--blink-settings=preferredColorScheme={scheme}",
-        "--window-size=1000,2500",
-        f"--screenshot={shot}",
-        (run / "report.html").as_uri(),
-    )
-    picture = np.round(255 * imread(shot)[..., :3]).astype(int)
-    wanted = np.array([int(ground[i : i + 2], 16) for i in (1, 3, 5)])
-    assert (picture[2, 2] == wanted).all()
-    # The plots are drawn for white paper and stand on it in the dark as well.
-    assert (picture == 255).all(axis=-1).mean() > 0.1
-
-
-@pytest.mark.slow
-def test_players_take_no_room_on_paper(browser, tmp_path):
-    names = "a long name of a voice, as corpora have them, {:03d}".format
-    heard, plain = listened(tmp_path, names=names), tmp_path / "plain.html"
-    table = make_table(names=names)
-    write_score_report(plain, table, figures_of(table, 0), "heard")
-    n_pages = []
-    for page in (heard, plain):
-        out = tmp_path / f"{page.stem}.pdf"
-        browser(f"--print-to-pdf={out}", page.as_uri())
-        n_pages.append(len(re.findall(rb"/Type /Page\s", out.read_bytes())))
-    assert 5 <= n_pages[1] <= n_pages[0] <= n_pages[1] + 1  # one has a warning more
-    # What is folded on the screen is unfolded on paper.
-    assert "details::details-content { display: block" in plain.read_text().split("@media print")[1]
-
-
-LISTEN = """
-async function listen(page) {
-  const found = [...page.querySelectorAll("audio")];
-  let played = 0;
-  for (const player of found.slice(0, 6)) {
-    player.muted = true;
-    await player.play();
-    while (player.currentTime === 0) await new Promise(done => setTimeout(done, 20));
-    if (player.duration > 0.2 && !player.error) played += 1;
-    player.pause();
-  }
-  const drawn = [...page.querySelectorAll("figure svg")];
-  const seen = drawn.filter(svg => svg.getBoundingClientRect().height > 100);
-  return `played ${played} of ${found.length}, ${seen.length} figures`;
-}
-function tell(what) { new Image().src = "http://127.0.0.1:PORT/" + encodeURIComponent(what); }
-"""
-
-
-class Ear(BaseHTTPRequestHandler):
-    """Hears what a page has to tell."""
-
-    def do_GET(self):
-        self.server.heard.put(unquote(self.path[1:]))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.mark.slow
-def test_players_play_and_nothing_complains(browser, tmp_path):
-    page = listened(tmp_path, names=lambda i: f"{EVIL}{i}{BAD}").read_text(encoding="utf-8")
-    wrapper = tmp_path / "listen.html"
-    with HTTPServer(("127.0.0.1", 0), Ear) as server:
-        server.heard = queue.Queue()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        script = LISTEN.replace("PORT", str(server.server_port))
-        wrapper.write_text(
-            f"<script>{script}</script><iframe width=1000 height=800 "
-            'onload="listen(this.contentDocument).then(tell, tell)" '
-            f'srcdoc="{html.escape(page)}"></iframe>',
-            encoding="utf-8",
-        )
-        with (tmp_path / "complaints").open("wb") as complaints:
-            program = browser.start(
-                "--autoplay-policy=no-user-gesture-required",
-                "--enable-logging=stderr",
-                wrapper.as_uri(),
-                stderr=complaints,
-            )
-            try:
-                told = server.heard.get(timeout=60)
-            finally:
-                program.terminate()
-                program.wait(timeout=30)
-                server.shutdown()
-    assert told == f"played 6 of {page.count('<audio')}, 6 figures"
-    assert b"CONSOLE" not in (tmp_path / "complaints").read_bytes()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("which", ["run", "hostile"])
-def test_page_fits_a_phone(browser, which, request, tmp_path):
-    page = (request.getfixturevalue(which) / "report.html").read_text(encoding="utf-8")
-    wrapper = tmp_path / "phone.html"
-    measure = "document.title = this.contentDocument.documentElement.scrollWidth"
-    wrapper.write_text(
-        f'<iframe width="400" style="border: 0" onload="{measure}" '
-        f'srcdoc="{html.escape(page)}"></iframe>',
-        encoding="utf-8",
-    )
-    seen = browser("--dump-dom", wrapper.as_uri())
-    assert re.search("<title>([^<]*)</title>", seen)[1] == "400"
