@@ -5,6 +5,7 @@ A plain list of files has one name a line and no header. All are UTF-8; a byte-o
 blank lines are accepted.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,15 @@ from voicegmm._base.files import write_text
 # Control characters, halves of characters (bytes that are no UTF-8), line and paragraph ends.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _MOST_LINE = 1_000_000  # bytes
+# How what somebody may take for another list begins: the first that fits.
+_KINDS = {
+    r"model\tfile$": "a list of enrollments",
+    r"segment\tfile$": "a list of segments",
+    r"model\ttest\tlabel\tscore\b": "a table of scores",
+    r"model\ttest\b|[01]\s+\S+\s+\S+$|\S+\s+\S+\s+(non)?target$": "a list of trials",
+    r"file(\t|$)": "a list of recordings",
+    r"voicegmm seal ": "a file that `voicegmm info` tells about",
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,12 @@ def each_line(path: str | Path) -> Iterator[tuple[int, str]]:
         raise ListError(f"{path}: the list is empty")
 
 
+def kind_of(line: str) -> str:
+    """Tell what begins with a line, for errors about what it is not; empty if none knows."""
+    found = (kind for start, kind in _KINDS.items() if re.match(start, line.strip()))
+    return next(found, "")
+
+
 def read_lines(path: str | Path) -> list[tuple[int, str]]:
     """Read a text list whole: all that `each_line` gives."""
     return list(each_line(path))
@@ -88,9 +104,10 @@ def read_table(path: str | Path, *columns: str) -> list[tuple[int, list[str]]]:
     lines = read_lines(path)
     header = [name.strip() for name in lines[0][1].split("\t")]
     if header != list(columns):
-        wanted = "<TAB>".join(columns)
+        wanted, kind = "<TAB>".join(columns), kind_of(lines[0][1])
         raise ListError(
             f"{path}: line {lines[0][0]}: the header must be {wanted}, got {lines[0][1]!r}"
+            f"{f': this is {kind}' if kind else ''}"
         )
     rows = []
     for number, line in lines[1:]:

@@ -20,7 +20,7 @@ from voicegmm._base.arrays import frozen
 from voicegmm._base.checks import listed
 from voicegmm._base.errors import ListError
 from voicegmm._base.files import write_text
-from voicegmm.corpus.lists import checked_name, each_line
+from voicegmm.corpus.lists import checked_name, each_line, kind_of
 
 TARGET, NONTARGET, UNKNOWN = 1, 0, -1
 _LABELS = {"target": TARGET, "nontarget": NONTARGET, "1": TARGET, "0": NONTARGET}
@@ -137,6 +137,13 @@ def _parse(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[str, 
                 raise _malformed(path, number, line, "the label target or nontarget")
             yield fields[0], fields[1], _LABELS.get(label, UNKNOWN)
         return
+    kind = kind_of(first)
+    if kind not in ("", "a list of trials"):
+        raise ListError(
+            f"{path} is {kind}, and no list of trials: that has the header model<TAB>test or "
+            "model<TAB>test<TAB>label, or lines `label model test` or `model test "
+            "target|nontarget`"
+        )
     fields = first.split()
     names: tuple[str, ...]
     if len(fields) == 3 and fields[2] in ("target", "nontarget"):
