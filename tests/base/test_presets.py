@@ -93,3 +93,12 @@ def test_importing_loads_no_numeric_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == ""
+
+
+def test_what_no_config_is_called_is_told_by_kind(tmp_path):
+    with pytest.raises(OptionError, match=r"no preset is called 'x'; there are of features: asv.*"):
+        find_config("x")
+    with pytest.raises(OptionError, match=r"; of recipes: demo, .*\(a path to a file ends in"):
+        find_config("x")
+    with pytest.raises(OptionError, match=r"results\.json: the name of a config file ends in"):
+        find_config(str(tmp_path / "results.json"))

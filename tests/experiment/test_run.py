@@ -1,6 +1,8 @@
 """A recipe from its lists to its report; what is done twice and what is not."""
 
 import json
+import os
+import platform
 import shutil
 
 import numpy as np
@@ -97,6 +99,19 @@ def test_a_plan_tells_what_a_run_would_do(done, voices, tmp_path):
 def test_two_runs_in_one_folder(voices, tmp_path):
     with run_folder(tmp_path), pytest.raises(InUseError, match=r"another run is at work .*process"):
         run_recipe(load_recipe("demo", SETTINGS), voices, tmp_path)
+
+
+def test_a_plan_tells_that_another_run_is_at_work(voices, tmp_path, caplog):
+    loaded = load_recipe("demo", SETTINGS)
+    with run_folder(tmp_path):
+        plan_recipe(loaded, voices, tmp_path)
+    assert f"at work here (process {os.getpid()} on" in caplog.text
+    caplog.clear()
+    plan_recipe(loaded, voices, tmp_path)
+    dead = {"host": platform.node(), "process": 2**22 + 1, "since": "then"}  # above Linux's most
+    (tmp_path / ".lock").write_text(json.dumps(dead))
+    plan_recipe(loaded, voices, tmp_path)
+    assert caplog.text == ""
 
 
 def test_what_is_wrong_is_said_before_any_work(voices, tmp_path):

@@ -67,11 +67,21 @@ def find_config(name: str, beside: Path | None = None) -> Path:
         return path
     presets = preset_names()
     if name not in presets:
+        if "/" in name or Path(name).exists():
+            raise OptionError(f"{name}: the name of a config file ends in .toml")
         raise OptionError(
-            f"no preset is called {name!r}{did_you_mean(name, presets)}; "
-            f"there are {', '.join(presets)} (a path to a file ends in .toml)"
+            f"no preset is called {name!r}{did_you_mean(name, presets)}; there are "
+            f"{_by_folder(presets)} (a path to a file ends in .toml)"
         )
     return presets[name]
+
+
+def _by_folder(presets: Mapping[str, Path]) -> str:
+    """Name presets by what they are of: the folder they are in."""
+    folders: dict[str, list[str]] = {}
+    for name, path in presets.items():
+        folders.setdefault(path.parent.name, []).append(name)
+    return "; ".join(f"of {folder}: {', '.join(names)}" for folder, names in folders.items())
 
 
 def load_config(

@@ -61,6 +61,24 @@ def held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def at_work(folder: Path) -> str:
+    """Tell which process holds a folder, as far as its file says; empty where none does.
+
+    Nothing is locked: whoever comes meanwhile finds the folder free.
+    """
+    try:
+        handle = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        owner = _owner(handle)
+    finally:
+        os.close(handle)
+    here, process = owner.get("host") == platform.node(), owner.get("process")
+    dead = here and isinstance(process, int) and not _alive(process)
+    return _who(owner) if owner and not dead else ""
+
+
 def _take(handle: int, path: Path) -> None:
     end = time.monotonic() + _PATIENCE
     while True:

@@ -16,6 +16,7 @@ from voicegmm.compute import ComputeOptions, engine
 from voicegmm.corpus import Protocol
 from voicegmm.experiment.fused import FusedRun
 from voicegmm.experiment.lists import Contents, check_data, check_lists, list_warnings, read_lists
+from voicegmm.experiment.locks import at_work
 from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe
 from voicegmm.experiment.stages import Decision, LastStageDone, RunFolder, run_folder
 from voicegmm.experiment.system import SystemRun, read_results, write_description
@@ -150,6 +151,8 @@ def plan_recipe(
         In the order of the stages, those of a fused recipe's systems first.
     """
     check_data(data)
+    if other := at_work(out):
+        log.warning("%s: another run is at work here (%s): this is how far it has come", out, other)
     with run_folder(out, shared, dry_run=True) as folder:
         _stages(loaded, data, folder, n_workers, progress, include_audio, contents)
         return folder.all_decisions()
