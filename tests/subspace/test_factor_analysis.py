@@ -55,6 +55,29 @@ def dense_speaker(model, counts, centered):
     return mean[:n_y], mean[n_y : n_y + n * n_x].reshape(n, n_x), z, evidence
 
 
+@pytest.mark.parametrize("relevance", [0.5, 8.0, 1e12])
+def test_many_recordings_of_one_speaker(relevance):
+    """Models are found step by step, and are those of one dense system all the same."""
+    _, recordings, speakers, model = draw(
+        4, ranks=(2, 2), relevance=relevance, n_speakers=1, n_each=60
+    )
+    y, _, z, _ = dense_speaker(model, *recordings.part(slice(0, 60)))
+    (found,) = enroll(model, recordings, speakers)[1]
+    expected = model.gmm.means + unwhitened(model.gmm, model.speaker_loadings @ y + z)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_who_has_many_recordings_counts_as_several_in_training():
+    _, recordings, speakers, _ = draw(5, n_speakers=3, n_each=5)
+    options = FactorAnalysisOptions(2, 1, n_iterations=2, most_recordings=3)
+    parts = [f"{name} {number % 5 // 3}" for number, name in enumerate(speakers)]
+    found = train_factor_analysis(recordings, speakers, options)
+    expected = train_factor_analysis(recordings, parts, options)
+    np.testing.assert_array_equal(found.loadings, expected.loadings)
+    with pytest.raises(OptionError, match="most_recordings must be at least 2"):
+        FactorAnalysisOptions(most_recordings=1)
+
+
 @settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from(KINDS), st.integers(0, 2), st.integers(0, 2))
 def test_speakers_and_evidence_are_those_of_one_dense_system(seed, kind, n_y, n_x):

@@ -1,13 +1,12 @@
 """Subspace models: session variability, i-vectors, and back ends that compare vectors."""
 
 from voicegmm.subspace.back_end import BackEnd, BackEndOptions, learn_back_end, speaker_means
+from voicegmm.subspace.enrollment import enroll, speaker_offsets
 from voicegmm.subspace.factor_analysis import (
     FactorAnalysis,
     FactorAnalysisOptions,
     channel_offsets,
-    enroll,
     session_offsets,
-    speaker_offsets,
     train_factor_analysis,
 )
 from voicegmm.subspace.factors import Posteriors

@@ -124,6 +124,9 @@ class FactorAnalysisOptions:
         Of EM, at least 1.
     minimum_divergence : bool
         See `maximize_loadings`.
+    most_recordings : int
+        Of one speaker, whose factors are estimated together, at least 2: the time grows with their
+        cube. In training, who has more counts as several speakers.
     """
 
     session_rank: int = 20
@@ -131,6 +134,7 @@ class FactorAnalysisOptions:
     relevance: float = 10.0
     n_iterations: int = 10
     minimum_divergence: bool = True
+    most_recordings: int = 32
 
     def __post_init__(self) -> None:
         at_least("session_rank", self.session_rank, 0)
@@ -141,6 +145,7 @@ class FactorAnalysisOptions:
             )
         above("relevance", self.relevance, 0)
         at_least("n_iterations", self.n_iterations, 1)
+        at_least("most_recordings", self.most_recordings, 2)
 
 
 def train_factor_analysis(
@@ -155,7 +160,7 @@ def train_factor_analysis(
 
     Each iteration raises the log-likelihood of the recordings' moments, with minimum divergence and
     without. The number of workers does not change a bit. A speaker of H recordings takes a system
-    of speaker_rank + H session_rank equations.
+    of speaker_rank + H session_rank equations; see `FactorAnalysisOptions.most_recordings`.
 
     Parameters
     ----------
@@ -176,7 +181,11 @@ def train_factor_analysis(
     """
     options = options or FactorAnalysisOptions()
     gmm = recordings.gmm
-    rows = list(rows_by_speaker(speakers, len(recordings)).values())
+    rows = [
+        part
+        for one in rows_by_speaker(speakers, len(recordings)).values()
+        for part in np.array_split(one, -(-len(one) // options.most_recordings))
+    ]
     _check_enough(rows, gmm, options)
     rng = rng or np.random.default_rng(0)
     rank = options.speaker_rank + options.session_rank
@@ -313,66 +322,6 @@ class _Speaker:
     def of_sessions(self) -> Float64Array:
         """The expected factors of each recording, (n_recordings, speaker_rank + session_rank)."""
         return np.asarray(self.factors.means[0][self.places])
-
-
-def speaker_offsets(
-    model: FactorAnalysis, recordings: Recordings, speakers: Sequence[str]
-) -> tuple[tuple[str, ...], Float64Array]:
-    """Give what each speaker adds to the means, in deviations: V y + z, sessions taken away.
-
-    Parameters
-    ----------
-    model : FactorAnalysis
-    recordings : Recordings
-    speakers : (n_recordings,) sequence of str
-
-    Returns
-    -------
-    names : tuple of str
-        In the order of their first recording.
-    offsets : (n_speakers, n_components, n_dims) float64 array
-
-    Raises
-    ------
-    MismatchError
-        For recordings of another background model.
-    DataError
-        If there is not one speaker a recording.
-    """
-    check_background(model.gmm, recordings)
-    rows = rows_by_speaker(speakers, len(recordings))
-    offsets = np.empty((len(rows), *model.gmm.means.shape))
-    for number, one in enumerate(rows.values()):
-        counts, centered = recordings.part(one)
-        speaker = _Speaker.of(model, counts, centered)
-        explained = model.loadings @ (counts.T @ speaker.of_sessions)[..., None]
-        z = centered.sum(axis=0) - explained[..., 0]
-        z /= (counts.sum(axis=0) + model.relevance)[:, None]
-        offsets[number] = model.speaker_loadings @ speaker.factors.means[0, : model.speaker_rank]
-        offsets[number] += z
-    return tuple(rows), offsets
-
-
-def enroll(
-    model: FactorAnalysis, recordings: Recordings, speakers: Sequence[str]
-) -> tuple[tuple[str, ...], Float64Array]:
-    """Give the means of each speaker's own model: m + L (V y + z); see `speaker_offsets`.
-
-    Parameters
-    ----------
-    model, recordings, speakers
-        As of `speaker_offsets`.
-
-    Returns
-    -------
-    names : tuple of str
-        In the order of their first recording.
-    means : (n_speakers, n_components, n_dims) float64 array
-        As `scoring.linear_scores` takes them, beside the `channel_offsets` of the tests. With
-        both ranks 0 they are those of MAP adaptation.
-    """
-    names, offsets = speaker_offsets(model, recordings, speakers)
-    return names, model.gmm.means + unwhitened(model.gmm, offsets)
 
 
 def session_offsets(
