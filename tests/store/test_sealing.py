@@ -182,6 +182,15 @@ def test_a_version_is_a_whole_number(model, value):
         load(model)
 
 
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"\x1b[2J", b"two\nlines", np.bytes_(b"x")])
+def test_what_a_header_says_can_be_printed(model, text):
+    with altered(model) as file:
+        dtype = h5py.string_dtype() if type(text) is bytes else None
+        file.attrs.create("created_by", text, dtype=dtype)
+    with pytest.raises(FormatError, match=r"model\.h5: damaged: created_by is no text that can"):
+        describe(model)
+
+
 def test_small_and_large_stores_hold_the_same(large, tmp_path, monkeypatch):
     monkeypatch.setattr(sealing, "WHOLE_UP_TO", 16_000_000)
     small = write_store(tmp_path / "small.h5")
@@ -201,6 +210,16 @@ def nested(file):
     group = file
     for _ in range(20):
         group = group.create_group("deeper")
+
+
+def crowded(file):
+    """Eight levels, with five links from each to the next: 390,625 ways to the last."""
+    group = file
+    for _ in range(8):
+        deeper = group.create_group("0")
+        for name in "1234":
+            group[name] = deeper
+        group = deeper
 
 
 TRAPS = {
@@ -224,6 +243,11 @@ TRAPS = {
     "circle": (lambda f: f["ubm"].__setitem__("x", f["/"]), "groups deep"),
     "nested": (nested, "groups deep"),
     "empty": (lambda f: f.create_dataset("x", data=h5py.Empty("f8")), "is empty"),
+    "many ways": (crowded, "more than [0-9]+ objects"),
+    "attributes": (
+        lambda f: [f.attrs.__setitem__(str(number), 0) for number in range(101)],
+        "/ has more than 100 attributes",
+    ),
     "type": (lambda f: f.__setitem__("x", np.dtype("f8")), "neither a group nor a data set"),
     "attribute": (lambda f: f.attrs.__setitem__("x", np.ones(3)), "neither one number nor one"),
 }
@@ -236,7 +260,13 @@ NOT_OURS = {
 }
 
 
-@pytest.mark.parametrize("trap", TRAPS | NOT_OURS)
+@pytest.mark.parametrize(
+    "trap",
+    [
+        pytest.param(trap, marks=[pytest.mark.slow] if trap == "many ways" else [])
+        for trap in TRAPS | NOT_OURS
+    ],
+)
 def test_traps_are_refused_under_a_good_seal(model, trap):
     set_up, message = (TRAPS | NOT_OURS)[trap]
     with altered(model) as file:

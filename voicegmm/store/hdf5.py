@@ -156,6 +156,10 @@ def _check_header(file: h5py.File, path: str | os.PathLike[str], kind: str, newe
         raise FormatError(f"{path}: an HDF5 file, but not one of voicegmm's")
     if kind and found != kind:
         raise FormatError(f"{path}: holds {found}, where {kind} was expected")
+    for name in ("format", "created_by", "fingerprint", "parent"):
+        text = file.attrs.get(name, "")
+        if not (isinstance(text, str) and text.isprintable()):  # a terminal might obey it
+            raise ValueError(f"{name} is no text that can be printed")
     version = _version_of(file)
     if newest and not 1 <= version <= newest:
         raise FormatError(

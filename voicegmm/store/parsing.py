@@ -23,7 +23,10 @@ import numpy.typing as npt
 FileKind = Literal["sealed", "old", "foreign"]
 """Ours, ours from before there were seals, another program's."""
 
-_MOST_OBJECTS, _MOST_DEPTH, _MOST_ATTRIBUTE = 100_000, 16, 1_000_000
+_MOST_DEPTH, _MOST_ATTRIBUTE = 16, 1_000_000
+# Far more than any file of voices has; it takes seconds to look at so many.
+_MOST_OBJECTS: dict[FileKind, int] = {"sealed": 5_000, "old": 5_000, "foreign": 20_000}
+_MOST_ATTRIBUTES = 100  # of an object; the library looks for each from the first on
 # What deflate can make of one byte at most; see zlib's technical details.
 _MOST_INFLATION = 1032
 MOST_FOREIGN = 1_000_000_000  # bytes
@@ -62,10 +65,11 @@ def check_structure(file: h5py.File, kind: FileKind, size: int) -> list[str]:
     """
     found: list[str] = []
     room = most_content(size, kind)
-    for path in _hard_links(file.id):
+    most = _MOST_OBJECTS[kind]
+    for path in _hard_links(file.id, most):
         found.append(path)
-        if len(found) > _MOST_OBJECTS:
-            raise ValueError(f"more than {_MOST_OBJECTS} objects")
+        if len(found) > most:
+            raise ValueError(f"it holds more than {most} objects")
         item = file[path]
         _check_attributes(item, path, kind)
         if isinstance(item, h5py.Dataset):
@@ -77,7 +81,7 @@ def check_structure(file: h5py.File, kind: FileKind, size: int) -> list[str]:
     return found
 
 
-def _hard_links(root: Any) -> Iterator[str]:
+def _hard_links(root: Any, most: int) -> Iterator[str]:
     """Give "/" and all that it links to; groups before what is in them."""
     waiting = [("/", 0)]
     while waiting:
@@ -87,8 +91,8 @@ def _hard_links(root: Any) -> Iterator[str]:
             raise ValueError(f"{path} lies more than {_MOST_DEPTH} groups deep")
         if h5py.h5i.get_type(opened := h5py.h5o.open(root, path.encode())) != h5py.h5i.GROUP:
             continue
-        if opened.get_num_objs() > _MOST_OBJECTS:
-            raise ValueError(f"{path} holds more than {_MOST_OBJECTS} objects")
+        if opened.get_num_objs() > most:
+            raise ValueError(f"{path} holds more than {most} objects")
         for name in opened:
             below = f"{path.rstrip('/')}/{name.decode()}"
             if opened.links.get_info(name).type != h5py.h5l.TYPE_HARD:
@@ -98,8 +102,8 @@ def _hard_links(root: Any) -> Iterator[str]:
 
 def _check_attributes(item: Any, path: str, kind: FileKind) -> None:
     n_attributes = h5py.h5a.get_num_attrs(item.id)
-    if n_attributes > _MOST_OBJECTS:
-        raise ValueError(f"{path} has more than {_MOST_OBJECTS} attributes")
+    if n_attributes > _MOST_ATTRIBUTES:
+        raise ValueError(f"{path} has more than {_MOST_ATTRIBUTES} attributes")
     for number in range(n_attributes):
         attribute = h5py.h5a.open(item.id, index=number)
         name = attribute.name.decode()
