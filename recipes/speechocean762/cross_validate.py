@@ -60,6 +60,7 @@ def rehearsed(recipe: Recipe, data: Path, seeds: Sequence[int], n_workers: int) 
                     seed,
                     n_workers=n_workers,
                     scoring=recipe.scoring,
+                    backend=recipe.backend,
                 )
                 for seed in seeds
             ]
