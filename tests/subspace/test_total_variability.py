@@ -23,6 +23,7 @@ from voicegmm.subspace import (
     extract_posteriors,
     train_total_variability,
 )
+from voicegmm.subspace import recordings as recordings_module
 from voicegmm.subspace.factors import inverse_definite, pack, unpack
 from voicegmm.subspace.total_variability import expectation
 
@@ -186,6 +187,20 @@ def test_moments_of_frames_and_single_precision():
     options = TotalVariabilityOptions(2, 5)
     exact, rounded = (train_total_variability(one, options) for one in (recordings, single))
     np.testing.assert_allclose(rounded.loadings, exact.loadings, atol=1e-4)
+
+
+def test_many_moments_lie_on_disk_and_are_the_same(monkeypatch):
+    rng = np.random.default_rng(6)
+    gmm = draw_gmm(rng)
+    statistics, kept, _ = draw_recordings(rng, gmm)
+    monkeypatch.setattr(recordings_module, "_IN_MEMORY", 0)
+    spooled = Recordings.of(gmm, iter(statistics), n_recordings=len(statistics))
+    assert isinstance(spooled.centered, np.memmap)
+    options = TotalVariabilityOptions(2, 2)
+    models = [train_total_variability(one, options) for one in (kept, spooled)]
+    assert models[0].loadings.tobytes() == models[1].loadings.tobytes()
+    with pytest.raises(ValueError, match="shorter"):
+        Recordings.of(gmm, statistics[1:], n_recordings=len(statistics))
 
 
 def test_full_covariances_from_the_frames_on():

@@ -317,8 +317,10 @@ def enroll(
     seconds = np.array([sum(map(frames.seconds, one.files)) for one in speech])
     if done:
         done(len(names))
-    of = SubspaceSpeakers.of
-    return of(background, subspace, names, moments, whose, seconds, adaptation, records), failures
+    made = SubspaceSpeakers.of(
+        background, subspace, names, moments, whose, seconds, adaptation, records, n_workers
+    )
+    return made, failures
 
 
 def too_little_speech(name: str, seconds: float, n_recordings: int, least: float) -> str:

@@ -103,6 +103,7 @@ class SubspaceSpeakers(Enrolled):
         seconds: Float64Array,
         adaptation: MapOptions,
         records: Mapping[str, tuple[EnrolledRecording, ...]],
+        n_workers: int = 1,
     ) -> "SubspaceSpeakers":
         """Enroll speakers from the moments of their recordings.
 
@@ -115,10 +116,12 @@ class SubspaceSpeakers(Enrolled):
         speakers : (n_recordings,) sequence of str
             Whose each is, in the order of `ids`.
         seconds : (n_speakers,) float array
+        n_workers : int
+            Threads.
         """
         row = {name: number for number, name in enumerate(ids)}
         speaker_of = np.array([row[name] for name in speakers], np.int64)
-        kept = _kept(subspace, recordings)
+        kept = _kept(subspace, recordings, n_workers)
         return SubspaceSpeakers(
             background,
             subspace,
@@ -126,7 +129,7 @@ class SubspaceSpeakers(Enrolled):
             speaker_of,
             recordings.counts,
             kept,
-            _models(subspace, recordings.counts, kept, speaker_of),
+            _models(subspace, recordings.counts, kept, speaker_of, n_workers),
             seconds,
             adaptation,
             records,
@@ -211,7 +214,7 @@ class SubspaceSpeakers(Enrolled):
         )
 
 
-def _kept(subspace: Subspace, recordings: Recordings) -> Float32Array:
+def _kept(subspace: Subspace, recordings: Recordings, n_workers: int = 1) -> Float32Array:
     """Give what is kept of recordings, beside their counts.
 
     Raises
@@ -222,12 +225,16 @@ def _kept(subspace: Subspace, recordings: Recordings) -> Float32Array:
     check_background(subspace.factors.gmm, recordings)
     kept = recordings.centered
     if isinstance(subspace.factors, TotalVariability):
-        kept = extract(subspace.factors, recordings)
+        kept = extract(subspace.factors, recordings, n_workers)
     return kept.astype(np.float32, copy=False)
 
 
 def _models(
-    subspace: Subspace, counts: Float64Array, kept: Float32Array, speaker_of: IntArray
+    subspace: Subspace,
+    counts: Float64Array,
+    kept: Float32Array,
+    speaker_of: IntArray,
+    n_workers: int = 1,
 ) -> Float32Array:
     """Make the models of speakers from what is kept of their recordings, in their order."""
     factors, back_end = subspace.factors, subspace.back_end
@@ -236,6 +243,6 @@ def _models(
     whose = list(map(str, speaker_of))
     if isinstance(factors, FactorAnalysis):
         moments = Recordings(factors.gmm, counts, kept)
-        return speaker_offsets(factors, moments, whose)[1].astype(np.float32)
+        return speaker_offsets(factors, moments, whose, n_workers)[1].astype(np.float32)
     assert back_end is not None  # a subspace of vectors has one
     return speaker_means(back_end(kept), whose)[1].astype(np.float32)

@@ -204,10 +204,10 @@ class Subspace:
 def moments_of(
     background: BackgroundModel, frames: FrameLibrary, files: Sequence[str], n_workers: int = 1
 ) -> Recordings:
-    """Collect the moments of recordings that have frames, in float32."""
+    """Collect the moments of recordings that have frames, in float32, many of them on disk."""
     sources = [in_precision(frames.source([file]), background.options) for file in files]
     each = accumulate_each(background.gmm, sources, n_workers)
-    return Recordings.of(background.gmm, each, np.float32)
+    return Recordings.of(background.gmm, each, np.float32, len(files))
 
 
 def train_subspace(

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array
+from voicegmm._base.arrays import Float64Array, IntArray
+from voicegmm.compute import ordered_map
 from voicegmm.mixture.representation import unwhitened
 from voicegmm.subspace.factor_analysis import FactorAnalysis
 from voicegmm.subspace.factors import unpack
@@ -19,7 +20,7 @@ _TOLERANCE = 1e-13  # of the length of what is to be solved for: as good as fact
 
 
 def speaker_offsets(
-    model: FactorAnalysis, recordings: Recordings, speakers: Sequence[str]
+    model: FactorAnalysis, recordings: Recordings, speakers: Sequence[str], n_workers: int = 1
 ) -> tuple[tuple[str, ...], Float64Array]:
     """Give what each speaker adds to the means, in deviations: V y + z, sessions taken away.
 
@@ -28,6 +29,8 @@ def speaker_offsets(
     model : FactorAnalysis
     recordings : Recordings
     speakers : (n_recordings,) sequence of str
+    n_workers : int
+        Threads. Their number does not change a bit.
 
     Returns
     -------
@@ -46,13 +49,18 @@ def speaker_offsets(
     rows = rows_by_speaker(speakers, len(recordings))
     products = unpack(model.products, model.loadings.shape[2]).astype(np.float64, copy=False)
     offsets = np.empty((len(rows), *model.gmm.means.shape))
-    for number, one in enumerate(rows.values()):
-        counts, centered = (part.astype(np.float64) for part in recordings.part(one))
+
+    def work(item: tuple[int, IntArray]) -> None:
+        number, own = item
+        counts, centered = (part.astype(np.float64) for part in recordings.part(own))
         factors = _factors(model, products, counts, centered)
         explained = model.loadings @ (counts.T @ factors)[..., None]
         z = centered.sum(axis=0) - explained[..., 0]
         z /= (counts.sum(axis=0) + model.relevance)[:, None]
         offsets[number] = z + model.speaker_loadings @ factors[0, : model.speaker_rank]
+
+    for _ in ordered_map(work, enumerate(rows.values()), n_workers):
+        pass
     return tuple(rows), offsets
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from tempfile import TemporaryFile
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.errors import DataError, MismatchError
 from voicegmm.mixture import Mixture, Statistics
 from voicegmm.mixture.representation import whitened
+
+_IN_MEMORY = 10**9  # bytes of moments; more lie on disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,10 @@ class Recordings:
 
     @staticmethod
     def of(
-        gmm: Mixture, statistics: Iterable[Statistics], dtype: npt.DTypeLike = np.float64
+        gmm: Mixture,
+        statistics: Iterable[Statistics],
+        dtype: npt.DTypeLike = np.float64,
+        n_recordings: int | None = None,
     ) -> "Recordings":
         """Take the moments of recordings, one `Statistics` each.
 
@@ -61,15 +67,22 @@ class Recordings:
             As `accumulate` and `accumulate_each` give them.
         dtype : numpy.dtype
             Of `centered`: float32 takes half the memory, and products with it half the time.
+        n_recordings : int, optional
+            How many there will be, where that is known before: then nothing is held but the
+            moments, and more than 1 GB of them lie in a temporary file that has no name.
 
         Raises
         ------
         DataError
             For statistics of another shape, or that are not finite, or counts below 0.
         """
-        counts: list[Float64Array] = []
-        centered: list[FloatArray] = []
-        for number, one in enumerate(statistics):
+        if n_recordings is None:
+            statistics = list(statistics)
+            n_recordings = len(statistics)
+        n_components, n_dims = gmm.means.shape
+        counts = np.empty((n_recordings, n_components))
+        centered = _room((n_recordings, n_components, n_dims), np.dtype(dtype))
+        for number, one in zip(range(n_recordings), statistics, strict=True):
             if one.first.shape != gmm.means.shape:
                 raise DataError(
                     f"recording {number} (counting from 0) has moments of {one.first.shape}, the "
@@ -81,19 +94,21 @@ class Recordings:
                     f"recording {number} (counting from 0) has moments that are not finite, or "
                     "counts below 0"
                 )
-            counts.append(one.counts)
-            centered.append(rest.astype(dtype))
-        shape = (len(counts), *gmm.means.shape)
-        return Recordings(
-            gmm,
-            np.array(counts, np.float64).reshape(shape[:2]),
-            np.array(centered, dtype).reshape(shape),
-        )
+            counts[number], centered[number] = one.counts, rest
+        return Recordings(gmm, counts, centered)
 
     def part(self, rows: slice | IntArray) -> tuple[FloatArray, FloatArray]:
         """Read the counts and centered moments of some recordings, both as `centered` is."""
         centered = np.asarray(self.centered[rows])
         return np.asarray(self.counts[rows], centered.dtype), centered
+
+
+def _room(shape: tuple[int, ...], dtype: np.dtype) -> FloatArray:
+    """Give room for numbers: in memory, or where they are many on disk."""
+    if np.prod(shape, dtype=np.int64) * dtype.itemsize <= _IN_MEMORY:
+        return np.empty(shape, dtype)
+    with TemporaryFile() as file:  # it lasts as long as it is mapped
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def check_background(gmm: Mixture, recordings: Recordings) -> None:
