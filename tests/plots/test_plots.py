@@ -241,10 +241,17 @@ def test_histogram_has_area_one_and_the_bayes_threshold():
     plots.to_svg(plots.score_histogram([1.0, 1.0], [1.0]))
 
 
+def test_training_curve_marks_no_fall_of_a_bound():
+    axes = plots.training_curve([-60, -61, -58, -59], exact=[True, False, True, False]).axes[0]
+    _, bounds = axes.get_lines()
+    assert bounds.get_label() == "lower bound"
+    np.testing.assert_array_equal(bounds.get_xdata(), [2, 4])
+
+
 def test_training_curve_marks_a_fall():
     axes = plots.training_curve([-60.0, -58.0, -59.0, -57.5]).axes[0]
     assert axes.lines[1].get_xdata().tolist() == [3]
-    assert "lower than the iteration before (1)" in axes.get_legend().get_texts()[0].get_text()
+    assert "lower than the one before (1)" in axes.get_legend().get_texts()[0].get_text()
     rising = plots.training_curve([-60.0, -58.0])
     assert rising.axes[0].get_legend() is None
     assert "from -60 to -58 nats." in rising.get_label()

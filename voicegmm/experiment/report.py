@@ -191,7 +191,7 @@ def _plotted(
         figures, sentences = draw_durations(table, run.seconds_of(table))
         plots, missing = plots + figures, missing + sentences
     if run.log_likelihoods:
-        figures, sentences = draw_training(run.log_likelihoods)
+        figures, sentences = draw_training(run.log_likelihoods, run.exact)
         plots, missing = plots + figures, missing + sentences
     return {"plots": plots, "missing_plots": missing}
 

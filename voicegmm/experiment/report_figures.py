@@ -217,12 +217,18 @@ def draw_durations(
     ], []
 
 
-def draw_training(log_likelihoods: Sequence[float]) -> tuple[list[ReportFigure], list[str]]:
+def draw_training(
+    log_likelihoods: Sequence[float], exact: Sequence[bool]
+) -> tuple[list[ReportFigure], list[str]]:
     """Draw the training curve of a background model, where it has one; as `draw_scores`."""
     if not len(log_likelihoods) or not np.isfinite(log_likelihoods).all():
         return [], ["There is no training curve: the background model holds no training record."]
     title = "Training of the background model"
-    return [_drawn("training", lambda: training_curve(log_likelihoods, title=title), _TRAINING)], []
+
+    def draw() -> "Figure":
+        return training_curve(log_likelihoods, exact=exact or None, title=title)
+
+    return [_drawn("training", draw, _TRAINING)], []
 
 
 def _drawn(key: str, draw: "Callable[[], Figure]", caption: str) -> ReportFigure:

@@ -52,6 +52,8 @@ class RunFacts:
         Why the scores are not calibrated, where the run knows it.
     log_likelihoods : tuple of float
         Training curve of the background model.
+    exact : tuple of bool
+        Which of them are not just lower bounds.
     options, environment : dict
     stages : dict
         Name -> seconds, peak_memory_mb, skipped, fingerprint.
@@ -68,6 +70,7 @@ class RunFacts:
     facts: tuple[tuple[str, str], ...] = ()
     uncalibrated_because: str = ""
     log_likelihoods: tuple[float, ...] = ()
+    exact: tuple[bool, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -95,6 +98,7 @@ def read_run(
     stages = _stages(folder)
     calibration = folder / "calibration.json"
     curve: tuple[float, ...] = ()
+    exact: tuple[bool, ...] = ()
     systems: dict[str, ScoreTable] = {}
     if "systems" in options:
         facts = tuple(_fused_facts(results))
@@ -111,6 +115,7 @@ def read_run(
         background = load_background(folder / "ubm.h5")
         facts = tuple(_model_facts(background, options))
         curve = tuple(iteration.log_likelihood for iteration in background.iterations)
+        exact = tuple(iteration.exact for iteration in background.iterations)
         store = folder / "features.h5"
     with ExitStack() as held:
         frames = held.enter_context(FeatureStore(store)) if store.exists() else None
@@ -120,6 +125,7 @@ def read_run(
         facts,
         str(read_json(calibration).get("reason", "")) if calibration.exists() else "",
         curve,
+        exact,
         options,
         read_json(folder / "environment.json"),
         stages,

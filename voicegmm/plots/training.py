@@ -12,13 +12,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training_curve(log_likelihoods: npt.ArrayLike, *, title: str = "Training") -> "Figure":
+def training_curve(
+    log_likelihoods: npt.ArrayLike,
+    *,
+    exact: npt.ArrayLike | None = None,
+    title: str = "Training",
+) -> "Figure":
     """Draw the log-likelihood over the iterations of EM; a fall is marked, for it is news.
 
     Parameters
     ----------
     log_likelihoods : (n_iterations,) array_like
         Mean log-likelihood of a frame before each iteration's update, in nats.
+    exact : (n_iterations,) array_like of bool, optional
+        Where it is not, it is a lower bound, drawn hollow, whose falls tell nothing. By default all
+        are exact.
     title : str
 
     Raises
@@ -39,10 +47,23 @@ def training_curve(log_likelihoods: npt.ArrayLike, *, title: str = "Training") -
     from matplotlib.ticker import MaxNLocator
 
     iterations = np.arange(1, len(values) + 1)
-    fell = np.flatnonzero(np.diff(values) < 0.0) + 1
+    bound = np.zeros(len(values), np.bool_) if exact is None else ~np.asarray(exact, np.bool_)
+    known = np.flatnonzero(~bound)
+    fell = known[1:][np.diff(values[known]) < 0.0]
     with style():
         figure, axes = new_figure(7.0, 4.0)
         axes.plot(iterations, values, "o-", color=COLORS[0], markersize=4)
+        if bound.any():
+            axes.plot(
+                iterations[bound],
+                values[bound],
+                "o",
+                color=COLORS[0],
+                markerfacecolor="white",
+                markersize=4,
+                label="lower bound",
+            )
+            axes.legend(loc="lower right")
         if len(fell):
             axes.plot(
                 iterations[fell],
@@ -51,7 +72,7 @@ def training_curve(log_likelihoods: npt.ArrayLike, *, title: str = "Training") -
                 color=COLORS[1],
                 markersize=9,
                 markeredgecolor="white",
-                label=f"lower than the iteration before ({len(fell)})",
+                label=f"lower than the one before ({len(fell)})",
             )
             axes.legend(loc="lower right")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -60,8 +60,8 @@ def next_pass(
         if begun is not None and iterations[begun].exact == line.exact:
             before = iterations[begun].log_likelihood
             gain = (line.log_likelihood - before) / (number - begun)
-            ended = 0 <= gain < max(em.tolerance, em.tolerance_relative * abs(before))
-            converged = ended and line.exact
-            n_near = 0 if ended else n_near
+            if 0 <= gain < max(em.tolerance, em.tolerance_relative * abs(before)):
+                converged = not n_short
+                n_near, n_short = 0, n_short if n_near else 0
         begun, n_left = number, n_short
     return Plan(n_near if n_short else 0, n_left, converged)
