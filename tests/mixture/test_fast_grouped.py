@@ -205,8 +205,8 @@ def test_losses_make_lists_longer_then_passes_full_then_rounds_shorter():
     assert planned([0.5], 6, gain=2, near_part=1) == "fssfsf"
 
 
-def test_rounds_without_gain_become_full_and_convergence_is_judged_between_full_ones():
-    assert planned([], 99, gain=0.5) == "64 ss64 ssfssf"
+def test_rounds_without_gain_become_full_then_full_passes_alone_judge_convergence():
+    assert planned([], 99, gain=0.5) == "64 ss64 ssfssff"
     assert planned([], 7, gain=-1) == "64 ss64 ss64 "
 
 

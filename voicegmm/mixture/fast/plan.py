@@ -17,6 +17,8 @@ class Plan:
     ----------
     n_near : int
         Components near each group in the grouped passes of this time; 0: full passes are made.
+    n_short : int
+        Passes over the short lists that it makes.
     n_short_left : int
         Passes over the short lists at hand that are still to come.
     converged : bool
@@ -24,6 +26,7 @@ class Plan:
     """
 
     n_near: int
+    n_short: int
     n_short_left: int = 0
     converged: bool = False
 
@@ -43,8 +46,8 @@ def next_pass(
     A round is a pass that makes short lists, grouped or full, and some over them; the last of these
     is audited. Where it lost too much, later rounds are more careful: twice the components near
     each group, up to half of all; then full passes; then half as many over their lists. When rounds
-    of grouped passes gain no more, rounds of full ones follow; between those convergence is judged,
-    by the mean gain of an iteration.
+    of grouped passes gain no more, by the mean of an iteration, rounds of full ones follow, then
+    full passes alone, between which convergence is judged.
     """
     n_near, n_short = options.near(n_components), options.n_short
     n_left, begun, converged = 0, None, False
@@ -64,4 +67,4 @@ def next_pass(
                 converged = not n_short
                 n_near, n_short = 0, n_short if n_near else 0
         begun, n_left = number, n_short
-    return Plan(n_near if n_short else 0, n_left, converged)
+    return Plan(n_near if n_short else 0, n_short, n_left, converged)

@@ -91,7 +91,7 @@ def grow(
     rng : numpy.random.Generator
     options : FastOptions, optional
     em : EmOptions, optional
-        Its bounds of variances are kept; a starved component keeps what it has.
+        Its bounds of variances are kept; a starved component becomes half of a heavy one.
     initial : InitialOptions, optional
         For the first level.
     n_workers : int
@@ -105,7 +105,7 @@ def grow(
     options, initial = options or FastOptions(), initial or InitialOptions()
     frames = frames[rng.permutation(len(frames))]
     sizes = growth_sizes(n_components, options.grow_from)
-    plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="keep")
+    plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="split")
     some = frames[: max(initial.sample_per_component * sizes[0], sizes[0])]
     gmm = initialize(some, sizes[0], rng, initial)
     if len(sizes) == 1:
@@ -182,7 +182,7 @@ def fast_fit(
             n_left = em.n_iterations - len(result.iterations) - exact_end  # before the exact one
             plan = next_pass(result.iterations, em, options, initial.n_components)
             if not n_left:
-                plan = Plan(0)
+                plan = Plan(n_near=0, n_short=0)
             audit = plan.n_short_left == 1 or n_left == 1
             result = _iterated(result, collect, em, plan, audit)
             plan = next_pass(result.iterations, em, options, initial.n_components)
@@ -212,6 +212,9 @@ def _iterated(
         return statistics
 
     forever = replace(em, tolerance=0, tolerance_relative=0)
-    made = advance(result, collect.full if plan.kind == "full" else truncated, forever)
+    if plan.kind == "full":
+        made = advance(result, lambda gmm: collect.full(gmm, plan.n_short > 0), forever)
+    else:
+        made = advance(result, truncated, forever)
     line = replace(made.iterations[-1], loss=loss.mean, loss_error=loss.error)
     return replace(made, iterations=(*result.iterations, line), converged=False)
