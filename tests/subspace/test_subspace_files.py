@@ -7,8 +7,9 @@ from small_recordings import KINDS, draw_gmm, draw_recordings
 
 from voicegmm._base.errors import FormatError
 from voicegmm.mixture import SphericalGMM
-from voicegmm.store import describe, load, save, save_back_end, save_total_variability
+from voicegmm.store import describe, load, load_factors, save, save_back_end, save_factors
 from voicegmm.subspace import (
+    BackEnd,
     BackEndOptions,
     FactorAnalysis,
     FactorAnalysisOptions,
@@ -102,7 +103,7 @@ def test_damage_is_named(tmp_path):
     path = tmp_path / "t.h5"
 
     def broken(change, message):
-        save_total_variability(path, model)
+        save_factors(path, model)
         with altered(path) as file:
             change(file)
         with pytest.raises(FormatError, match=message):
@@ -117,6 +118,9 @@ def test_damage_is_named(tmp_path):
     def other_kind(file):
         file["ubm"].attrs["covariance_type"] = "round"
 
+    save_back_end(path, BackEnd(BackEndOptions((), score="cosine"), ()))
+    with pytest.raises(FormatError, match="back-end, where voicegmm/total-variability or"):
+        load_factors(path)
     broken(other_number, "does not fit its fingerprint")
     broken(other_version, "version 9")
     broken(other_kind, "damaged")

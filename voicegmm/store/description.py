@@ -32,9 +32,8 @@ from voicegmm.store.subspace import (
     SUBSPACE_FORMAT,
     TOTAL_VARIABILITY_FORMAT,
     load_back_end,
-    load_factor_analysis,
+    load_factors,
     load_subspace,
-    load_total_variability,
 )
 from voicegmm.store.training import CHECKPOINT_FORMAT, TrainingCheckpoint
 from voicegmm.subspace import BackEnd, FactorAnalysis, TotalVariability
@@ -301,12 +300,8 @@ def _classes(path: str | os.PathLike[str]) -> dict[str, Any]:
     return described
 
 
-def _total_variability(path: str | os.PathLike[str]) -> dict[str, Any]:
-    return _told_factors(load_total_variability(path))
-
-
-def _factor_analysis(path: str | os.PathLike[str]) -> dict[str, Any]:
-    return _told_factors(load_factor_analysis(path))
+def _factors(path: str | os.PathLike[str]) -> dict[str, Any]:
+    return _told_factors(load_factors(path))
 
 
 def _told_factors(model: TotalVariability | FactorAnalysis) -> dict[str, Any]:
@@ -365,8 +360,8 @@ _UNFINISHED: dict[str, type[Entry]] = {
 }
 _CONTENTS = {
     BACK_END_FORMAT: _back_end,
-    FACTOR_ANALYSIS_FORMAT: _factor_analysis,
-    TOTAL_VARIABILITY_FORMAT: _total_variability,
+    FACTOR_ANALYSIS_FORMAT: _factors,
+    TOTAL_VARIABILITY_FORMAT: _factors,
     SUBSPACE_FORMAT: _subspace,
     CLASSES_FORMAT: _classes,
     FEATURES_FORMAT: _features,

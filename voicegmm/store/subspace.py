@@ -44,6 +44,13 @@ _COVARIANCES: dict[str, tuple[Callable[..., Mixture], str]] = {
     "tied": (TiedGMM, "covariance"),
 }
 _PLDA = ("mean", "within", "between")
+_FACTORS: dict[type, tuple[tuple[str, int], tuple[str, ...]]] = {
+    TotalVariability: ((TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION), ("rank",)),
+    FactorAnalysis: (
+        (FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION),
+        ("session_rank", "speaker_rank"),
+    ),
+}
 _OF_VECTORS, _OF_SPEAKERS = ("loadings",), ("speaker_loadings", "session_loadings")
 
 
@@ -100,86 +107,42 @@ def _content(model: Factors) -> tuple[str, list[FloatArray]]:
     return canonical_json(told), [*_arrays_of(model.gmm).values(), *loadings]
 
 
-def _save_factors(
-    path: str | os.PathLike[str],
-    format_: tuple[str, int],
-    ranks: dict[str, int],
-    model: Factors,
-    parent: str,
-) -> None:
+def save_factors(path: str | os.PathLike[str], model: Factors, parent: str = "") -> None:
+    """Write a subspace of i-vectors, or those of ISV or JFA, with the background model.
+
+    Parameters
+    ----------
+    path : path
+    model : TotalVariability or FactorAnalysis
+    parent : str
+        Fingerprint of the `BackgroundModel` that the statistics were collected under.
+    """
+    (kind, version), ranks = _FACTORS[type(model)]
     text, arrays = _content(model)
-    options = {**ranks, "n_iterations": len(model.objectives)}
-    with new_file(path, *format_, options, digest_of(text, *arrays), parent) as file:
+    options = {name: getattr(model, name) for name in ranks}
+    options |= {"n_iterations": len(model.objectives)}
+    with new_file(path, kind, version, options, digest_of(text, *arrays), parent) as file:
         _write_background(file.create_group("ubm"), model.gmm)
         _write_factors(file, model)
 
 
-def _load_factors(path: str | os.PathLike[str], format_: tuple[str, int]) -> Factors:
-    with damage_named(path), open_file(path, *format_) as file:
+def load_factors(path: str | os.PathLike[str]) -> Factors:
+    """Read a subspace of i-vectors, or those of ISV or JFA.
+
+    Raises
+    ------
+    FormatError
+        If the file holds neither, or is damaged.
+    """
+    formats = dict(one for one, _ in _FACTORS.values())
+    with open_file(path) as file:
+        kind = str(file.attrs["format"])
+    if kind not in formats:
+        raise FormatError(f"{path}: holds {kind}, where {' or '.join(formats)} was expected")
+    with damage_named(path), open_file(path, kind, formats[kind]) as file:
         model = _read_factors(file, _read_background(file["ubm"]))
         _check(file, *_content(model))
         return model
-
-
-def save_total_variability(
-    path: str | os.PathLike[str], model: TotalVariability, parent: str = ""
-) -> None:
-    """Write the subspace of i-vectors with its background model, whole or not at all.
-
-    Parameters
-    ----------
-    path : path
-    model : TotalVariability
-    parent : str
-        Fingerprint of the `BackgroundModel` that the statistics were collected under.
-    """
-    format_ = TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION
-    _save_factors(path, format_, {"rank": model.rank}, model, parent)
-
-
-def load_total_variability(path: str | os.PathLike[str]) -> TotalVariability:
-    """Read the subspace of i-vectors.
-
-    Raises
-    ------
-    FormatError
-        If the file holds none, or is damaged.
-    """
-    model = _load_factors(path, (TOTAL_VARIABILITY_FORMAT, TOTAL_VARIABILITY_VERSION))
-    if not isinstance(model, TotalVariability):
-        raise FormatError(f"{path}: damaged: loadings is missing")
-    return model
-
-
-def save_factor_analysis(
-    path: str | os.PathLike[str], model: FactorAnalysis, parent: str = ""
-) -> None:
-    """Write the subspaces of ISV or JFA with their background model, whole or not at all.
-
-    Parameters
-    ----------
-    path : path
-    model : FactorAnalysis
-    parent : str
-        Fingerprint of the `BackgroundModel` that the statistics were collected under.
-    """
-    format_ = FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION
-    ranks = {"session_rank": model.session_rank, "speaker_rank": model.speaker_rank}
-    _save_factors(path, format_, ranks, model, parent)
-
-
-def load_factor_analysis(path: str | os.PathLike[str]) -> FactorAnalysis:
-    """Read the subspaces of ISV or JFA.
-
-    Raises
-    ------
-    FormatError
-        If the file holds none, or is damaged.
-    """
-    model = _load_factors(path, (FACTOR_ANALYSIS_FORMAT, FACTOR_ANALYSIS_VERSION))
-    if not isinstance(model, FactorAnalysis):
-        raise FormatError(f"{path}: damaged: speaker_loadings is missing")
-    return model
 
 
 def _write_back_end(group: h5py.Group, back_end: BackEnd) -> None:
