@@ -110,7 +110,8 @@ class SortedScores:
 
     def errors_at(self, threshold: float) -> tuple[float, float]:
         """Count targets below a threshold and non-targets at or above it."""
-        least = self.targets.dtype.type(threshold)
+        with np.errstate(over="ignore"):  # beyond single precision is beyond any score in it
+            least = self.targets.dtype.type(threshold)
         if float(least) < threshold:  # rounded to single precision, downwards
             least = np.nextafter(least, least.dtype.type(np.inf))
         missed = int(np.searchsorted(self.targets, least))
