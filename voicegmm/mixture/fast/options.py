@@ -56,7 +56,7 @@ class FastOptions:
     keep: float = 1e-4
     least: float = 1e-3
     n_near: int = 128
-    near_part: int = 8
+    near_part: int = 16
     group_factor: float = 2.0
     chunk_frames: int = 32_768
     n_short: int = 4
