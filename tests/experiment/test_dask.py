@@ -163,7 +163,7 @@ def test_a_scheduler_that_is_not_there_is_named_in_time(tmp_path):
 
 
 def test_a_run_gives_the_same_bytes_though_a_worker_is_killed(
-    cluster, voices, local, tmp_path, monkeypatch
+    cluster, voices, local, tmp_path, monkeypatch, caplog
 ):
     killed, sent = [], Counter()
 
@@ -184,6 +184,7 @@ def test_a_run_gives_the_same_bytes_though_a_worker_is_killed(
 
     run_on(cluster, voices, tmp_path, progress=kill_one)
     assert killed[0].wait() == -9
+    assert caplog.text.count("has gone; what it was at is done by others") == 1
     for name in TABLES:
         assert (tmp_path / name).read_bytes() == (local / name).read_bytes(), name
     assert set(sent) == {

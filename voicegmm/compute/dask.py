@@ -54,6 +54,7 @@ class Cluster:
         self._patience = options.timeout_seconds
         self._client = _connected(options)
         self._workers: dict[str, Mapping[str, str]] = {}  # what is installed there
+        self._kinds: list[Mapping[str, str]] = []
         try:
             self._check_scheduler()
             self._wait_for_workers()
@@ -106,22 +107,28 @@ class Cluster:
         _check_loaded(there, "the Dask scheduler")
 
     def _check_workers(self) -> None:
-        """Refuse new workers that would do something else; warn of a kind that rounds otherwise."""
-        kinds = list(self._workers.values())
+        """Refuse new workers that would do something else; tell who has gone or rounds otherwise.
+
+        A kind that rounds otherwise is told of once.
+        """
         try:
-            new = [name for name in self._client.nthreads() if name not in self._workers]
+            present = self._client.nthreads()
+            new = [name for name in present if name not in self._workers]
             each: Mapping[str, Any] = (
                 self._client.run(versions, workers=new, on_error="return") if new else {}
             )
         except (OSError, TimeoutError) as error:
             raise self._gone() from error
+        for name in [name for name in self._workers if name not in present]:
+            log.warning("the worker %s has gone; what it was at is done by others", name)
+            del self._workers[name]
         for name, there in each.items():
             if not isinstance(there, OSError):  # it has gone meanwhile
                 _check_loaded(there, f"the worker {name}")
                 self._workers[name] = there
-        if all(there in kinds for there in self._workers.values()):
-            return
-        if doubt := rounding_doubt(versions(), self._workers):
+        unseen = [there for there in self._workers.values() if there not in self._kinds]
+        self._kinds += unseen
+        if unseen and (doubt := rounding_doubt(versions(), self._workers)):
             log.warning("%s", doubt)
 
     def map(
@@ -142,6 +149,7 @@ class Cluster:
                     waiting.popleft()
                     waiting.extend(self._submit(sent, item) for item in islice(source, 1))
                     yield result
+                self._check_workers()  # of those that came meanwhile
             finally:
                 if waiting and self._client.status == "running":
                     self._client.cancel(list(waiting))
@@ -189,6 +197,8 @@ def _connected(options: ComputeOptions) -> Any:
             if self.status == "running":
                 super().__del__()
 
+    # It tells of keys, which are nothing to a user; what it comes to, we say.
+    logging.getLogger("distributed.client").setLevel(logging.ERROR)
     security = _security(options)
     seconds, what = options.timeout_seconds, ""
     try:
