@@ -74,10 +74,11 @@ def test_cross_validation_hears_no_trial_speaker(corpus, tmp_path, monkeypatch):
     assert set(module.genders(corpus).values()) == {"f"}
     settings = ["ubm.n_components=8", "ubm.em.n_iterations=3"]
     recipe = load_recipe(str(FOLDER / "recipe.toml"), settings).recipe
-    seen = []
+    seen, backends = [], []
     original = module.rehearse
 
     def spy(frames, recordings, *rest, **more):
+        backends.append(more["backend"].method)
         seen.append((set(recordings), more["scoring"]))
         return original(frames, recordings, *rest, **more)
 
@@ -91,6 +92,10 @@ def test_cross_validation_hears_no_trial_speaker(corpus, tmp_path, monkeypatch):
     ).recipe
     (one,) = module.cross_validate(normalized, corpus, module.genders(corpus), (0,), 1)
     assert seen[-1][1].normalization.method == "t"
+    assert one < 0.35
+    isv = load_recipe("isv", [*settings, "backend.rank=2", "data.prepare=prepare.py"]).recipe
+    (one,) = module.cross_validate(isv, corpus, module.genders(corpus), (0,), 1)
+    assert backends == ["map"] * 3 + ["isv"]
     assert one < 0.35
 
 
