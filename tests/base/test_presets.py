@@ -102,3 +102,24 @@ def test_what_no_config_is_called_is_told_by_kind(tmp_path):
         find_config("x")
     with pytest.raises(OptionError, match=r"results\.json: the name of a config file ends in"):
         find_config(str(tmp_path / "results.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = " + "[" * 3900, "not TOML: maximum recursion"),
+        ("x = " + ",\n".join("[" * 3000), "not TOML"),
+        (".".join("a" * 20_000) + " = 1", "at most 1000000 bytes, and 4000 in a line"),
+        ("x = [\n" + "1,\n" * 400_000 + "]", "at most 1000000 bytes"),
+        ("x = 1" + "0" * 3900 + "\ny = 0x" + "f" * 3900, ""),
+        ("x = " + "9" * 3999, "a line"),
+    ],
+)  # fmt: skip
+def test_a_config_that_takes_python_to_its_limits_is_one_error(tmp_path, text, message):
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    if not message:
+        assert set(load_config(str(path)).values) == {"x", "y"}
+        return
+    with pytest.raises(OptionError, match=rf"x\.toml: .*{message}"):
+        load_config(str(path))

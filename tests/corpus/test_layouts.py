@@ -459,3 +459,13 @@ def test_classes_from_a_list_and_from_kaldi_directories(tmp_path, kaldi):
     (tmp_path / "list.tsv").write_text("file\tclass\nx\tspoof\ny\t\n")
     with pytest.raises(ListError, match=r"list\.tsv: y has no class"):
         scan_classes(tmp_path / "list.tsv")
+
+
+def test_what_unpacks_to_far_too_much_is_no_manifest(tmp_path):
+    path = tmp_path / "b.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n" * 3000))
+    with pytest.raises(ListError, match=r"b\.jsonl\.gz: line 1001: unpacks to far too much"):
+        read_corpus(path)
+    path.write_bytes(gzip.compress((b" " * 1_000_000 + b"\n") * 12))
+    with pytest.raises(ListError, match=r"b\.jsonl\.gz: line 12: unpacks to far too much"):
+        read_corpus(path)

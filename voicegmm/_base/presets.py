@@ -12,6 +12,7 @@ from voicegmm._base.errors import OptionError
 
 SETTING = "--set"
 """What a value came from that no file says."""
+_MOST_BYTES, _MOST_LINE = 1_000_000, 4_000
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,26 @@ def _load(
     """Read a file that stands for the table at `place`."""
     if path.resolve() in seen:
         raise OptionError(f"{path}: extends itself, by way of {seen[-1]}")
+    table = spelled_out(_read_toml(path), aliases, place, str(path))
+    return _expanded(table, path, (*seen, path.resolve()), "", aliases, place)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"{path}: not TOML: {error}") from None
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{path}: cannot be read: {error}") from None
-    table = spelled_out(table, aliases, place, str(path))
-    return _expanded(table, path, (*seen, path.resolve()), "", aliases, place)
+    lines = content.splitlines()
+    # Python's reader takes memory by the square of the dots in a key.
+    if len(content) > _MOST_BYTES or max(map(len, lines), default=0) > _MOST_LINE:
+        raise OptionError(
+            f"{path}: a config has at most {_MOST_BYTES} bytes, and {_MOST_LINE} in a line"
+        )
+    try:
+        return tomllib.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise OptionError(f"{path}: not TOML: {error}") from None
 
 
 def _expanded(

@@ -21,6 +21,7 @@ from voicegmm.corpus.lists import checked_name
 from voicegmm.corpus.utterances import Corpus, Utterance
 
 _MOST_LINE = 10_000_000  # bytes: a few kilobytes of gzip may unpack to any length
+_MOST_EXPANDED, _MOST_BLANK = 100, 1000
 SUFFIXES = (".jsonl", ".jsonl.gz")
 _RECORDINGS, _SUPERVISIONS, _CUTS = "recordings", "supervisions", "cuts"
 _CUT_TYPES = ("MonoCut", "MultiCut")
@@ -139,11 +140,17 @@ def _beside(path: Path, kind: str, other: str) -> Path | None:
 def _entries(path: Path) -> dict[str, dict[str, Any]]:
     """Read a manifest: its entries by their id."""
     found: dict[str, dict[str, Any]] = {}
+    n_blank, n_bytes = 0, 0
     try:
+        most = _MOST_LINE + _MOST_EXPANDED * path.stat().st_size
         with (gzip.open if path.name.endswith(".gz") else open)(path, "rb") as lines:
             for number, line in enumerate(iter(lambda: lines.readline(_MOST_LINE), b""), 1):
                 if len(line) == _MOST_LINE:
                     raise ListError(f"{path}: line {number}: longer than {_MOST_LINE} bytes")
+                n_bytes += len(line)
+                n_blank += not line.strip()
+                if n_bytes > most or n_blank > _MOST_BLANK:
+                    raise ListError(f"{path}: line {number}: unpacks to far too much, or nothing")
                 if not line.strip():
                     continue
                 entry = msgspec.json.decode(line)
