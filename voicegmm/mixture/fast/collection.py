@@ -20,6 +20,7 @@ from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray
 from voicegmm._base.checks import at_least
 from voicegmm._base.errors import OptionError
 from voicegmm.compute import check_seen, engine_in_force, mapped_sum
+from voicegmm.compute.blas import single_threaded_blas
 from voicegmm.mixture.collection import (
     ArraySource,
     FrameSource,
@@ -273,7 +274,8 @@ class ShortListCollector:
         The log-likelihood is a lower bound of the exact one.
         """
         step = self._step(gmm)
-        groups = grouped(gmm, n_near, self._options.group_factor)
+        with single_threaded_blas():  # whose bits do not hang on the number of cores
+            groups = grouped(gmm, n_near, self._options.group_factor)
         work = _GroupedPass(*self._shared(gmm, step), groups)
         total = mapped_sum(work, self._tasks(), len(self._items), self._n_workers, self._workers)
         assert total is not None

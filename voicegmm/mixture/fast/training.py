@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from voicegmm._base.arrays import FloatArray
+from voicegmm.compute.blas import single_threaded_blas
 from voicegmm.mixture.collection import ArraySource, FrameSource, collector
 from voicegmm.mixture.em import FitResult, Iteration, advance, fit
 from voicegmm.mixture.fast.collection import Loss, ShortListCollector
@@ -107,7 +108,8 @@ def grow(
     sizes = growth_sizes(n_components, options.grow_from)
     plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="split")
     some = frames[: max(initial.sample_per_component * sizes[0], sizes[0])]
-    gmm = initialize(some, sizes[0], rng, initial)
+    with single_threaded_blas():  # whose bits do not hang on the number of cores
+        gmm = initialize(some, sizes[0], rng, initial)
     if len(sizes) == 1:
         return gmm
     start = ArraySource(frames[: max(_START_FRAMES, options.grow_frames * sizes[0])])
