@@ -112,6 +112,6 @@ def rounding_doubt(here: Mapping[str, str], workers: Mapping[str, Mapping[str, s
     return (
         f"{len(others)} of {len(workers)} workers have another processor or other libraries "
         f"({'; '.join(told)}): results will differ from those of one machine, scores by about 1e-6 "
-        "of the largest, variances of models by about 1e-5 of themselves; all by less than 1e-6 "
-        'with features.static.precision = "double" and ubm.precision = "double"'
+        "of the largest, variances of models by about 1e-5 of themselves; all of a GMM-UBM system "
+        'by less than 1e-6 with features.static.precision = "double" and ubm.precision = "double"'
     )
