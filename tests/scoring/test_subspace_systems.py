@@ -34,6 +34,7 @@ from voicegmm.scoring import (
     with_speakers,
 )
 from voicegmm.scoring.removal import without_speaker
+from voicegmm.scoring.subspaces import in_sample
 from voicegmm.store import describe, load, load_voices, save, save_voices
 from voicegmm.subspace import (
     BackEndOptions,
@@ -333,6 +334,15 @@ class TestTooLittle:
         vectors = found.options.vectors
         assert (found.options.rank, vectors.lda.n_dims, vectors.plda.rank) == (4, 3, 3)
         assert len(found.notes) == 3
+
+    def test_less_is_believed_of_recordings_that_enroll(self):
+        options = SubspaceOptions("isv", rank=9)
+        found, (note,) = in_sample(options, 10, 40)
+        assert found.rank == 5
+        assert note.startswith("backend.rank is 5 in the place of 9: the recordings that enroll")
+        assert in_sample(options, 10, 64) == (options, ())
+        assert in_sample(SYSTEMS["ivector-plda"], 2, 4) == (SYSTEMS["ivector-plda"], ())
+        assert in_sample(options, 4, 5)[0].rank == 1
 
     @pytest.mark.parametrize("name", ["isv", "jfa", "ivector-plda"])
     def test_one_recording_a_speaker(self, name, world):

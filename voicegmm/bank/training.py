@@ -46,6 +46,7 @@ from voicegmm.scoring.background import training_of
 from voicegmm.scoring.frames import contents_of, distinct
 from voicegmm.scoring.identification import rate_of
 from voicegmm.scoring.records import checked_time
+from voicegmm.scoring.subspaces import in_sample
 from voicegmm.store import FeatureStore, extract_to_store
 
 log = logging.getLogger(__name__)
@@ -213,7 +214,7 @@ def train_voices(
             reason = next(iter(left_out.values()))
             raise VoicegmmError(f"{folder}: no speaker can be enrolled; {reason}")
         model, fitted = _background_model(frames, others or kept, options, n_workers, progress)
-        subspace = _subspace(model, frames, others or kept, options, n_workers, progress)
+        subspace = _subspace(model, frames, kept, others, options, n_workers, progress)
         enrollments = [Enrollment(name, tuple(group)) for name, group in kept.items()]
         models, _ = enroll(
             model,
@@ -341,17 +342,23 @@ def _background_model(
 def _subspace(
     model: BackgroundModel,
     frames: FrameLibrary,
-    speakers: Mapping[str, Sequence[str]],
+    kept: Mapping[str, Sequence[str]],
+    others: Mapping[str, Sequence[str]],
     options: BankOptions,
     n_workers: int,
     progress: Progress,
 ) -> Subspace | None:
-    if options.backend.method == "map":
+    """Train what `options.backend` asks for; None where adaptation is all."""
+    backend = options.backend
+    notes: tuple[str, ...] = ()
+    if backend.method == "map":
         return None
+    if not others:
+        backend, notes = in_sample(backend, len(kept), sum(map(len, kept.values())))
     relevance = options.adaptation.relevance
-    return train_subspace(
-        model, frames, speakers, options.backend, relevance, options.seed, n_workers, progress
-    )
+    chosen = backend, relevance, options.seed, n_workers, progress
+    subspace = train_subspace(model, frames, others or kept, *chosen)
+    return replace(subspace, notes=(*notes, *subspace.notes))
 
 
 def _judge(
@@ -366,6 +373,7 @@ def _judge(
     voices: Voices,
 ) -> Voices:
     """Calibrate, and measure what to expect of strangers."""
+    subspace = voices.speakers.subspace
     folds = FoldOptions(
         design="outsiders" if others else "insiders",
         n_folds=options.n_folds,
@@ -390,7 +398,7 @@ def _judge(
             progress=lambda done, total: progress("calibration", done, total),
             scoring=voices.scoring,
             witness=listen if can_stream(frames.front_end, voices.scoring) else None,
-            backend=options.backend,
+            backend=subspace.options if subspace else None,
         )
         calibration = rehearsal.calibration()
         ratios = rehearsal.calibrated()

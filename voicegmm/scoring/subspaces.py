@@ -94,6 +94,27 @@ class SubspaceOptions:
             )
 
 
+def in_sample(
+    options: SubspaceOptions, n_speakers: int, n_recordings: int
+) -> tuple[SubspaceOptions, tuple[str, ...]]:
+    """Lower the rank of a session subspace that is learned from the recordings that will enroll.
+
+    It fits their sessions better than those of any test, and takes voices for sessions: a sixth of
+    what recordings could show is left.
+
+    Returns
+    -------
+    options : SubspaceOptions
+    notes : tuple of str
+        What was lowered, and why.
+    """
+    rank, most = options.rank or _RANKS[options.method], max((n_recordings - n_speakers) // 6, 1)
+    if options.method not in ("isv", "jfa") or rank <= most:
+        return options, ()
+    why = "the recordings that enroll train the subspace, too; other people's speech allows more"
+    return replace(options, rank=most), (f"backend.rank is {most} in the place of {rank}: {why}",)
+
+
 def load_backend(name: str) -> SubspaceOptions:
     """Read the table ``[backend]`` of a recipe: what models a speaker there.
 
