@@ -196,6 +196,18 @@ def test_what_still_derives_stays_on_record_and_not_from_whom(voices, tmp_path):
         without_speaker(voices, GONE, "today")
 
 
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\tb", "", " a", "\u2028"])
+def test_a_name_that_no_list_could_hold_is_damage(voices, tmp_path, name):
+    path = tmp_path / "v.h5"
+    save_voices(path, voices)
+    with altered(path) as file:
+        texts = canonical_json((name, *voices.speakers.ids[1:])).encode()
+        del file["speakers/ids"]
+        file["speakers/ids"] = np.frombuffer(texts, np.uint8)
+    with pytest.raises(FormatError, match=r"v\.h5: damaged: a speaker's name .* must not be"):
+        load_voices(path)
+
+
 def test_hashes_of_a_cohort_are_of_its_recordings(voices, tmp_path):
     path = tmp_path / "v.h5"
     save_voices(path, voices)

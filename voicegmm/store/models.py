@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json, from_mapping
+from voicegmm.corpus.lists import checked_name
 from voicegmm.features import read_front_end
 from voicegmm.metrics import Estimate
 from voicegmm.mixture import MapOptions
@@ -193,7 +194,7 @@ def _read_speakers(
     adaptation: MapOptions,
     subspace: Subspace | None,
 ) -> Speakers:
-    ids = read_strings(group, "ids")
+    ids = tuple(checked_name(name, "a speaker's name") for name in read_strings(group, "ids"))
     # Files from before there was an audit record have none.
     texts = read_strings(group, "records") if "records" in group else ("null",) * len(ids)
     records = {
