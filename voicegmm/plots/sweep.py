@@ -123,7 +123,10 @@ def _draw_panel(
             here = int(np.flatnonzero(points_of_line == best)[0])
             axes.plot(x[here], y[here], "o", markersize=13, markerfacecolor="none",
                       markeredgecolor=COLORS[-1], markeredgewidth=1.4, zorder=4)  # fmt: skip
-            axes.annotate("best", (x[here], y[here]), (9, 3), textcoords="offset points",
+            # On the side where fewer lines have their points.
+            left = shifts[number] < 0
+            axes.annotate("best", (x[here], y[here]), (-9 if left else 9, 3),
+                          textcoords="offset points", ha="right" if left else "left",
                           fontsize="small", zorder=5, bbox=_BACKED)  # fmt: skip
     axes.set_xticks(range(len(tried)), tried, rotation=_rotation(tried))
     axes.set_xlim(-0.5, len(tried) - 0.5)
