@@ -473,11 +473,11 @@ def read_array(
     return array
 
 
-# What comes of content that is not what its reader takes it for.
+# What comes of content that is not what its reader takes it for; ValueErrors are msgspec's, too.
 _OF_CONTENT = (
-    VoicegmmError, msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError,
-    ArithmeticError, RuntimeError,
-)  # fmt: skip
+    *(VoicegmmError, ValueError, TypeError, LookupError),
+    *(AttributeError, ArithmeticError, RuntimeError),
+)
 
 
 class damage_named:  # noqa: N801 - reads as a clause of the with statement
