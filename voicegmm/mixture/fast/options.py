@@ -36,10 +36,10 @@ class FastOptions:
         Frames that are sorted by groups together, and a work item: a limit of memory that does
         not hold them is refused. 1,024 or more.
     n_short : int
-        Passes with short lists between two full ones; 0 or more.
+        Passes over short lists after each grouped or full pass; 0: all passes are full.
     max_loss : float
         The most that truncation may take off the log-likelihood, in nats per frame: where the
-        audit finds more, passes with short lists become half as many.
+        audit finds more, later rounds are more careful, as `next_pass` says.
     audit_frames : int
         Frames on which the last pass with the same lists is compared with the exact likelihood; at
         least 2.
