@@ -124,6 +124,15 @@ def _without_constants(path):
     return content[content.index(b"<WEIGHTS>") :]
 
 
+def test_nans_that_signal_are_refused_without_a_warning(tmp_path):
+    content = kaldi_diagonal(W, M, V)
+    for name in (b"<MEANS_INVVARS> ", b"<INV_VARS> "):
+        at = content.index(name) + len(name) + 3 + 10  # behind FM and two sizes
+        (tmp_path / "x").write_bytes(content[:at] + b"\x01\x00\x80\x7f" + content[at + 4 :])
+        with pytest.raises(FormatError, match=r"x: .*must be finite"):
+            read(tmp_path / "x")
+
+
 def test_kaldis_full_mixture(tmp_path):
     gmm = full()
     for as_text in (False, True):

@@ -465,7 +465,8 @@ def read_array(
         If it is missing, or of another shape or kind of number, or holds what it may not.
     """
     dataset = dataset_of(group, name, shape, dtype)
-    array: npt.NDArray[Any] = dataset[...].astype(dtype, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # of NaNs that signal, told below
+        array: npt.NDArray[Any] = dataset[...].astype(dtype, copy=False)
     if array.dtype.kind == "f" and (np.isnan(array).any() or (finite and np.isinf(array).any())):
         raise FormatError(f"{group.file.filename}: {dataset.name} holds a NaN or an infinity")
     if least is not None and (array < least).any():

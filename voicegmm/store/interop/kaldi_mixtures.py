@@ -153,9 +153,9 @@ def _mixture(
     constants: FloatArray | None,
     complain: Complaint,
 ) -> DiagonalGMM | FullGMM:
-    natural = natural.astype(np.float64)
-    spreads = inverses(precisions, "inverse variances", complain)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+        natural = natural.astype(np.float64)
+        spreads = inverses(precisions, "inverse variances", complain)
         if spreads.ndim == 3:
             means = np.einsum("kij,kj->ki", spreads, natural)
             gmm: DiagonalGMM | FullGMM = full(weights, means, spreads, complain)
