@@ -1,5 +1,6 @@
 """Banks whose speakers are modeled in a subspace: all that other banks do, or a named refusal."""
 
+import hashlib
 import shutil
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from voicegmm.scoring import (
     UbmOptions,
     load_backend,
 )
-from voicegmm.store import describe, verify
+from voicegmm.store import describe, find_traces, verify
 
 ISV = BankOptions(
     n_components=16,
@@ -91,6 +92,13 @@ def test_a_bank_in_a_subspace(options, speaker_folders, tmp_path):
     with pytest.raises(VoicegmmError, match="all of these already"):
         more.enroll("new", [second])
     gone = more.remove("new", "2026-02-02T12:00:00Z")
+    # Its recordings are among those that trained the subspace, which says so, and not which.
+    heard = {hashlib.sha256(one.read_bytes()).hexdigest() for one in (file, second)}
+    assert heard < set(opened.voices.speakers.subspace.contents)
+    assert gone.voices.removals[-1].in_subspace is True
+    assert not heard & set(gone.voices.speakers.subspace.contents)
+    traces = find_traces([tmp_path], heard).found
+    assert ("subspace", 2) in {(one.what, one.n_recordings) for one in traces}
     assert gone.names == opened.names
     assert gone.voices.speakers.fingerprint == opened.voices.speakers.fingerprint
 

@@ -101,7 +101,8 @@ def test_removal_says_what_derives_from_the_voice(typed, bank, tmp_path):
     found = json.loads(out)
     assert {k: v for k, v in found.items() if k != "derived"} == {
         "bank": str(bank), "removed": True, "n_speakers": 1, "n_recordings": 2,
-        "in_background": True, "in_calibration": False, "untold": {},
+        "in_background": True, "in_calibration": False, "in_subspace": False,
+        "untold": {},
     }  # fmt: skip
     assert {(one["what"], one["n_recordings"]) for one in found["derived"]} == {
         ("features", 2), ("run", 2), ("background model", 1)

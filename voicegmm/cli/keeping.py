@@ -67,6 +67,7 @@ def _still_derived(removal: "Removal") -> list[str]:
     for what, derives in (
         ("background model", removal.in_background),
         ("calibration", removal.in_calibration),
+        ("subspace", removal.in_subspace),
     ):
         if derives:
             told.append(f"the {what} derives from that voice until it is trained again")
@@ -142,6 +143,7 @@ def _told_of(
             "n_recordings": n_recordings,
             "in_background": removal.in_background,
             "in_calibration": removal.in_calibration,
+            "in_subspace": removal.in_subspace,
             "derived": traces.found,
             "untold": traces.untold,
         }

@@ -57,14 +57,16 @@ class Removal:
     ----------
     removed_at : str
         UTC, as "2026-01-31T12:00:00Z"; empty where nobody told the time.
-    in_background, in_calibration : bool, optional
-        Whether the background model and the calibration were learned from that voice too; None
-        where that is not known. They go on to derive from it until they are trained again.
+    in_background, in_calibration, in_subspace : bool, optional
+        Whether the background model, the calibration and the subspace, if there is one, were
+        learned from that voice too; None where that is not known. They go on to derive from it
+        until they are trained again.
     """
 
     removed_at: str = ""
     in_background: bool | None = None
     in_calibration: bool | None = None
+    in_subspace: bool | None = False
 
     def __post_init__(self) -> None:
         checked_time(self.removed_at, "removed_at")

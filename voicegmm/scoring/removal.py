@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from voicegmm.scoring.identification import with_speakers
 from voicegmm.scoring.records import Removal
+from voicegmm.scoring.subspace_speakers import SubspaceSpeakers
 from voicegmm.scoring.voices import Voices
 
 
@@ -22,7 +23,7 @@ def contents_under(voices: Voices, name: str) -> tuple[str, ...]:
 def without_speaker(voices: Voices, name: str, removed_at: str = "") -> Voices:
     """Take somebody out: name, model, statistics, rows of the cohort, record and hashes.
 
-    What is promised is stated anew. The background model and the calibration stay as they were
+    What is promised is stated anew. Background model, subspace and calibration stay as they were
     learned; `Voices.removals` says whether that was from this voice, too, and nothing of whose it
     was.
 
@@ -44,16 +45,20 @@ def without_speaker(voices: Voices, name: str, removed_at: str = "") -> Voices:
     if not in_cohort and name not in voices.not_enrolled:
         speakers.index(name)
     contents = set(contents_under(voices, name))
-    background = speakers.background
+    background, subspace = speakers.background, speakers.subspace
     removal = Removal(
         removed_at,
         _derives(background.contents, contents),
         _derives(voices.calibrated_from, contents) if voices.calibration else False,
+        _derives(subspace.contents, contents) if subspace else False,
     )
     rest = replace(
         speakers.chosen([other for other in speakers.ids if other != name]),
         background=replace(background, contents=_rest(background.contents, contents)),
     )
+    if isinstance(rest, SubspaceSpeakers):
+        kept = replace(rest.subspace, contents=_rest(rest.subspace.contents, contents))
+        rest = replace(rest, subspace=kept)
     left = with_speakers(
         replace(voices, cohort=cohort.without_voices({name}) if cohort else None), rest
     )

@@ -18,7 +18,12 @@ from voicegmm._base.presets import load_config
 from voicegmm._base.progress import Progress, silent
 from voicegmm.mixture import MapOptions, accumulate_each
 from voicegmm.scoring.background import BackgroundModel, digest_of, in_precision
-from voicegmm.scoring.frames import FrameLibrary, check_front_end, distinct_by_speaker
+from voicegmm.scoring.frames import (
+    FrameLibrary,
+    check_front_end,
+    contents_of,
+    distinct_by_speaker,
+)
 from voicegmm.scoring.options import ScoringOptions
 from voicegmm.subspace import (
     BackEnd,
@@ -184,12 +189,15 @@ class Subspace:
         What becomes of the vectors, with "ivector".
     notes : tuple of str
         What was lowered, and why.
+    contents : tuple of str, optional
+        SHA-256 of the recordings that it was trained from; None where they are not known.
     """
 
     options: SubspaceOptions
     factors: FactorAnalysis | TotalVariability
     back_end: BackEnd | None = None
     notes: tuple[str, ...] = ()
+    contents: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         of_vectors = self.options.method == "ivector"
@@ -272,7 +280,7 @@ def train_subspace(
     n_speakers = len(set(speakers))
     size = background.gmm.means.size
     fitted, notes = _fitted(options, n_speakers, len(files), size)
-    return learn_subspace(
+    learned = learn_subspace(
         moments_of(background, frames, files, n_workers),
         speakers,
         fitted,
@@ -282,6 +290,7 @@ def train_subspace(
         progress,
         notes,
     )
+    return replace(learned, contents=contents_of(frames, files))
 
 
 def learn_subspace(

@@ -16,9 +16,9 @@ from voicegmm.scoring import (
     ClassOptions,
     JudgedClasses,
 )
+from voicegmm.store.contents import read_contents, write_contents
 from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_options
 from voicegmm.store.mixtures import read_mixture, write_mixture
-from voicegmm.store.models import read_contents, write_contents
 from voicegmm.store.training import read_record, write_record
 
 CLASSES_FORMAT, CLASSES_VERSION = "voicegmm/classes", 2

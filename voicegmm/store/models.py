@@ -33,6 +33,7 @@ from voicegmm.scoring import (
 from voicegmm.scoring.background import digest_of
 from voicegmm.scoring.models import Speakers
 from voicegmm.scoring.records import Removal
+from voicegmm.store.contents import read_contents, write_contents
 from voicegmm.store.hdf5 import (
     FIRST_SEALED,
     damage_named,
@@ -50,7 +51,6 @@ from voicegmm.store.training import read_record, write_record
 UBM_FORMAT, UBM_VERSION = "voicegmm/ubm", 2
 SPEAKERS_FORMAT, SPEAKERS_VERSION = "voicegmm/speakers", 3
 _WITHOUT_SUBSPACE = 2  # version: programs from before there was one read it
-_DIGEST_BYTES = 32
 _ADAPTED = ("means", "counts", "seconds")
 _OF_SUBSPACE = ("speaker_of", "counts", "moments", "models", "seconds")
 _OPEN_SET: dict[str, npt.DTypeLike] = {
@@ -90,22 +90,6 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
     if found != group.attrs["fingerprint"]:
         raise FormatError(f"{where}: damaged: the background model does not fit its fingerprint")
     return model
-
-
-def write_contents(group: h5py.Group, name: str, contents: tuple[str, ...] | None) -> None:
-    """Write the SHA-256 of recordings, where they are known."""
-    if contents is not None:
-        digests = np.frombuffer(b"".join(map(bytes.fromhex, contents)), np.uint8)
-        group[name] = digests.reshape(-1, _DIGEST_BYTES)
-
-
-def read_contents(group: h5py.Group, name: str) -> tuple[str, ...] | None:
-    """Read the SHA-256 of recordings, in hex; None where they are not known."""
-    # Files from before it was kept have none.
-    if name not in group:
-        return None
-    digests = read_array(group, name, (None, _DIGEST_BYTES), np.uint8)
-    return tuple(digest.tobytes().hex() for digest in digests)
 
 
 def _read_training(group: h5py.Group, where: str) -> UbmOptions | ForeignTraining:

@@ -12,6 +12,7 @@ from voicegmm._base.options import canonical_json
 from voicegmm.mixture import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGMM
 from voicegmm.scoring import Subspace, SubspaceOptions
 from voicegmm.scoring.background import digest_of
+from voicegmm.store.contents import read_contents, write_contents
 from voicegmm.store.hdf5 import (
     damage_named,
     new_file,
@@ -206,6 +207,7 @@ def write_subspace(group: h5py.Group, subspace: Subspace) -> None:
     """Write a subspace beside the background model that it was trained under."""
     group.attrs["options"] = canonical_json(subspace.options)
     write_strings(group, "notes", subspace.notes)
+    write_contents(group, "contents", subspace.contents)
     _write_factors(group, subspace.factors)
     if subspace.back_end:
         _write_back_end(group.create_group("back_end"), subspace.back_end)
@@ -218,7 +220,8 @@ def read_subspace(group: h5py.Group, gmm: Mixture, where: str) -> Subspace:
     if "back_end" in group:
         back_end = _read_back_end(group["back_end"], options.vectors)
     notes = read_strings(group, "notes")
-    return Subspace(options, _read_factors(group, gmm), back_end, notes)
+    contents = read_contents(group, "contents")
+    return Subspace(options, _read_factors(group, gmm), back_end, notes, contents)
 
 
 def save_subspace(path: str | os.PathLike[str], subspace: Subspace, parent: str = "") -> None:

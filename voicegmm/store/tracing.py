@@ -15,6 +15,7 @@ from voicegmm.store.features import FeatureStore
 from voicegmm.store.hdf5 import HDF5_START, open_file
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices
 from voicegmm.store.sealing import SEAL_START
+from voicegmm.store.subspace import SUBSPACE_FORMAT, load_subspace
 
 _STARTS = (SEAL_START, HDF5_START, ENCRYPTED_START)
 _UNFINISHED = ".partial"
@@ -30,8 +31,8 @@ class Trace:
     place : str
         A file, or the folder of a run.
     what : str
-        "features", "background model", "calibration", "speaker model of NAME", "class NAME",
-        "cohort" or "run".
+        "features", "background model", "subspace", "calibration", "speaker model of NAME",
+        "class NAME", "cohort" or "run".
     n_recordings : int
         How many of them.
     """
@@ -61,6 +62,8 @@ def _traces_in_voices(voices: Voices, contents: Collection[str], place: str) -> 
     wanted = set(contents)
     background, speakers = voices.speakers.background, voices.speakers
     groups: dict[str, Collection[str] | None] = {"background model": background.contents}
+    if speakers.subspace:
+        groups["subspace"] = speakers.subspace.contents
     if voices.calibration:
         groups["calibration"] = voices.calibrated_from
     for name, records in speakers.records.items():
@@ -93,8 +96,9 @@ def find_traces(
 ) -> Traces:
     """Look for what derives from recordings, by their SHA-256, in all our files below folders.
 
-    Feature stores, background models, speakers with their calibration and cohort, classes, and the
-    runs that hold them (whose scores and reports derive from it too). Links are not followed.
+    Feature stores, background models, subspaces, speakers with their calibration and cohort,
+    classes, and the runs that hold them (whose scores and reports derive from it too). Links are
+    not followed.
 
     Parameters
     ----------
@@ -169,6 +173,8 @@ def _traces_in_file(path: Path, wanted: set[str]) -> Traces:
         if kind == UBM_FORMAT:
             model: BackgroundModel = load_background(path)
             return _traces(place, {"background model": model.contents}, wanted)
+        if kind == SUBSPACE_FORMAT:
+            return _traces(place, {"subspace": load_subspace(path).contents}, wanted)
         if kind == SPEAKERS_FORMAT:
             return _traces_in_voices(load_voices(path), wanted, place)
         if kind == CLASSES_FORMAT:
