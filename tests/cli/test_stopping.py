@@ -82,5 +82,7 @@ def test_a_run_is_interrupted_at_any_moment(voices, tmp_path):
         time.sleep(moment)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        # Python ends itself by the signal where it was at code that was made from a string.
-        assert (process.returncode in (130, -signal.SIGINT), err) == (True, LINE), moment
+        # Python ends itself by the signal where it was at code that was made from a string; the
+        # system ends Python without a word where Python does not yet listen.
+        ends = {(130, LINE), (-signal.SIGINT, LINE), (-signal.SIGINT, "")}
+        assert (process.returncode, err) in ends, moment
