@@ -25,14 +25,24 @@ class RunningChecksums:
 
     def add(self, rows: npt.NDArray[np.generic]) -> None:
         """Go on with some rows, as they will stand in the file."""
+        content, row_bytes = _bytes_of(rows), rows[:1].nbytes
         start = 0
-        while start < len(rows):
-            part = rows[start : start + BLOCK_ROWS - self._n_rows]
-            self._last = zlib.crc32(_bytes_of(part), self._last)
-            self._n_rows += len(part)
-            start += len(part)
-            if self._n_rows == BLOCK_ROWS:
-                self._close()
+        if self._n_rows:
+            start = min(BLOCK_ROWS - self._n_rows, len(rows))
+            self._take(content[: start * row_bytes], start)
+        whole = start + (len(rows) - start) // BLOCK_ROWS * BLOCK_ROWS
+        block = BLOCK_ROWS * row_bytes
+        self._done += [
+            zlib.crc32(content[at : at + block])
+            for at in range(start * row_bytes, whole * row_bytes, block)
+        ]
+        self._take(content[whole * row_bytes :], len(rows) - whole)
+
+    def _take(self, content: memoryview, n_rows: int) -> None:
+        self._last = zlib.crc32(content, self._last)
+        self._n_rows += n_rows
+        if self._n_rows == BLOCK_ROWS:
+            self._close()
 
     def finish(self) -> npt.NDArray[np.uint32]:
         """Give the checksums of all blocks, of which the last may be shorter."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
 
-import h5py
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ from voicegmm.features import (
 )
 from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
-from voicegmm.store.checksums import BLOCK_ROWS, RunningChecksums, first_damaged, n_blocks
+from voicegmm.store.checksums import BLOCK_ROWS, first_damaged, n_blocks
 from voicegmm.store.hdf5 import (
     at_hand,
     damage_named,
@@ -39,6 +38,7 @@ from voicegmm.store.hdf5 import (
 )
 from voicegmm.store.large_files import LargeFile, new_large_file
 from voicegmm.store.receiving import Received
+from voicegmm.store.row_writing import RowsWriter
 from voicegmm.store.rows import DIGEST_BYTES, ROW_TYPES, Digested, digest_of_rows, digested
 from voicegmm.store.sealing import SEAL_BYTES, Extent
 
@@ -60,20 +60,13 @@ class FeatureWriter:
 
     def __init__(self, large: LargeFile, width: int) -> None:
         self._large, file = large, large.file
-        self._rows: dict[str, Any] = {
-            "frames": file.create_dataset(
-                "frames",
-                (0, width),
-                "f4",
-                maxshape=(None, width),
-                chunks=(_CHUNK_ROWS, width),
-            ),
-            "weights": _column(file, "weights", "f4"),
-            "positions": _column(file, "positions", "i4"),
+        self._rows = {
+            "frames": RowsWriter(file, "frames", ROW_TYPES["frames"], (width,), _CHUNK_ROWS),
+            "weights": RowsWriter(file, "weights", ROW_TYPES["weights"], (), _COLUMN_ROWS),
+            "positions": RowsWriter(file, "positions", ROW_TYPES["positions"], (), _COLUMN_ROWS),
         }
-        self._checksums = {name: RunningChecksums() for name in ROWS}
         self._waiting: list[FrameSet] = []
-        self._n_written = 0
+        self._n_given = 0
         self._offsets = [0]
         self._ids: list[str] = []
         self._statuses: list[Status] = []
@@ -102,21 +95,16 @@ class FeatureWriter:
         self._digests.append(known.sha256)
         self._offsets.append(self._offsets[-1] + len(frames.frames))
         self._waiting.append(frames)
-        if self._offsets[-1] - self._n_written >= _WRITE_ROWS:
+        if self._offsets[-1] - self._n_given >= _WRITE_ROWS:
             self._write()
 
     def _write(self) -> None:
-        """Write the rows that wait."""
+        """Hand on the rows that wait."""
         waiting, self._waiting = self._waiting, []
-        start, stop = self._n_written, self._offsets[-1]
-        self._n_written = stop
+        self._n_given = self._offsets[-1]
         self._large.check_room(2 * sum(r.frames.nbytes + 8 * len(r.frames) for r in waiting))
-        for name, dataset in self._rows.items():
-            rows = _joined([getattr(result, name) for result in waiting])
-            rows = np.ascontiguousarray(rows, ROW_TYPES[name])
-            dataset.resize(stop, axis=0)
-            dataset[start:stop] = rows
-            self._checksums[name].add(rows)
+        for name, rows in self._rows.items():
+            rows.add([getattr(result, name) for result in waiting])
 
     def finish(self) -> None:
         """Write what is known only at the end."""
@@ -132,14 +120,9 @@ class FeatureWriter:
         write_strings(file, "contents", self._contents)
         file["offsets"] = np.array(self._offsets, np.int64)
         file["n_total"] = np.array(self._totals, np.int64)
-        for name, checksums in self._checksums.items():
-            file[f"checksums/{name}"] = checksums.finish()
+        for name, rows in self._rows.items():
+            file[f"checksums/{name}"] = rows.finish()
         file["digests"] = np.frombuffer(b"".join(self._digests), np.uint8).reshape(-1, DIGEST_BYTES)
-
-
-def _column(file: h5py.File, name: str, dtype: str) -> h5py.Dataset:
-    chunks = (_COLUMN_ROWS,)
-    return file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=chunks)
 
 
 def _extents_of_rows(large: LargeFile) -> list[Extent]:
