@@ -17,6 +17,9 @@ from voicegmm.compute.processes import AHEAD, DIED, map_by_processes
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Items in the air for each copy of a caller that works, too: they last while it does one and what
+# becomes of the results.
+_AHEAD_OF_CALLER = 4
 WORKERS = ("threads", "processes", "forks", "dask")
 
 
@@ -48,8 +51,8 @@ def ordered_map(
         All but threads get function and items pickled: that of `engine_in_force` is for those that
         can be. Processes take half a second to start, and stay for the next call. Forks are copies
         of this process, there at once, and only to be had where `voicegmm.compute.can_fork` says
-        so. Dask's are to be had in a block of `engine`. One worker is the calling thread, whatever
-        the kind, but with "dask".
+        so; the calling thread is one of the workers. Dask's are to be had in a block of `engine`.
+        One worker is the calling thread, whatever the kind, but with "dask".
 
     Yields
     ------
@@ -78,7 +81,7 @@ def ordered_map(
             pool = ThreadPoolExecutor(n_workers, thread_name_prefix="voicegmm")
             yield from _by_pool(pool, function, items, n_workers)
         elif workers == "forks":
-            yield from _by_pool(forked_workers(n_workers), function, items, n_workers)
+            yield from _by_forks(function, items, n_workers - 1)
         else:
             yield from map_by_processes(function, items, n_workers, at_work.scratch)
 
@@ -99,3 +102,38 @@ def _by_pool(
         raise WorkerError(DIED) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _by_forks(
+    function: Callable[[Item], Result], items: Iterable[Item], n_forks: int
+) -> Iterator[Result]:
+    """Work here, too, while the copies do: another process would only be in their way."""
+    pool = forked_workers(n_forks)
+    source = iter(items)
+    most = _AHEAD_OF_CALLER * n_forks  # in the air
+    waiting: deque[Future[Result]] = deque()
+    try:
+        while True:
+            n_due = most - sum(not future.done() for future in waiting)
+            waiting.extend(pool.submit(function, item) for item in islice(source, n_due))
+            if not waiting:
+                return
+            if not waiting[0].done() and len(waiting) < 2 * most:
+                here = [_done_here(function, item) for item in islice(source, 1)]
+                waiting.extend(here)
+                if here:
+                    continue
+            yield waiting.popleft().result()
+    except BrokenExecutor as error:
+        raise WorkerError(DIED) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done_here(function: Callable[[Item], Result], item: Item) -> Future[Result]:
+    done: Future[Result] = Future()
+    try:
+        done.set_result(function(item))
+    except Exception as error:  # raised at its place
+        done.set_exception(error)
+    return done

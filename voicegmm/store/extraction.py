@@ -147,6 +147,15 @@ def _extracted_and_kept(
     return append_entry(journal, recording.file, recording.stamp, result)
 
 
+def _extracted_anywhere(
+    pipeline: Pipeline, journal: Path, owner: int, recording: _Recording
+) -> FrameSet | KeptFrames | Status:
+    """Extract in any process: that which has the journal open, `owner`, has the frames at hand."""
+    if os.getpid() == owner:
+        return _extracted(pipeline, recording)
+    return _extracted_and_kept(pipeline, journal, recording)
+
+
 def _extracted_and_left(
     pipeline: Pipeline, folder: Path, start: Path, recordings: list[_Recording]
 ) -> tuple[Path, list[KeptFrames | Status]]:
@@ -212,7 +221,7 @@ def _all_kept(
     if workers == "forks":
         pipeline.load()
     if workers != "threads":
-        work = partial(_extracted_and_kept, pipeline, journal.path)
+        work = partial(_extracted_anywhere, pipeline, journal.path, os.getpid())
         n_bytes = _BATCH_BYTES
     batches = _batches(recordings, n_bytes)
     each = partial(_each, work)
