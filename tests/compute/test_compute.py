@@ -97,7 +97,7 @@ def wait(item):
     os.write(1, f"{os.getpid()}\\n".encode())  # at once, unlike print
     time.sleep(100)
 
-list(ordered_map(wait, range(2), 2, "forks"))
+list(ordered_map(wait, range(9), 2, "forks"))  # more than the copy is given
 """
 
 

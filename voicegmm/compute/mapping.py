@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 # Items in the air for each copy of a caller that works, too: they last while it does one and what
 # becomes of the results.
-_AHEAD_OF_CALLER = 4
+_AHEAD_OF_CALLER = 3
 WORKERS = ("threads", "processes", "forks", "dask")
 
 
