@@ -17,7 +17,8 @@ from voicegmm.scoring import (
     JudgedClasses,
 )
 from voicegmm.store.contents import read_contents, write_contents
-from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_options
+from voicegmm.store.datasets import damage_named, read_options
+from voicegmm.store.hdf5 import new_file, open_file
 from voicegmm.store.mixtures import read_mixture, write_mixture
 from voicegmm.store.training import read_record, write_record
 

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 
-from voicegmm.store.hdf5 import read_array
+from voicegmm.store.datasets import read_array
 from voicegmm.store.rows import DIGEST_BYTES
 
 

@@ -13,11 +13,12 @@ from voicegmm._base.options import to_mapping
 from voicegmm.scoring import BackgroundModel, Subspace
 from voicegmm.scoring.table import SCORE_COLUMNS, SCORES_FORMAT, SCORES_VERSION, read_scores
 from voicegmm.store.classes import CLASSES_FORMAT, load_classes
+from voicegmm.store.datasets import damage_named
 from voicegmm.store.features import FORMAT as FEATURES_FORMAT
 from voicegmm.store.features import FeatureStore
 from voicegmm.store.fusion import FUSION_FORMAT, load_fusion
 from voicegmm.store.growing import Entry, about_growing
-from voicegmm.store.hdf5 import at_hand, damage_named, open_file, stored_seal
+from voicegmm.store.hdf5 import at_hand, open_file, stored_seal
 from voicegmm.store.journal import FORMAT as EXTRACTION_FORMAT
 from voicegmm.store.journal import JournalEntry
 from voicegmm.store.models import SPEAKERS_FORMAT, UBM_FORMAT, load_background, load_voices

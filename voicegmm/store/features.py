@@ -27,15 +27,14 @@ from voicegmm.features import (
 from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
 from voicegmm.store.checksums import BLOCK_ROWS, first_damaged, n_blocks
-from voicegmm.store.hdf5 import (
-    at_hand,
+from voicegmm.store.datasets import (
     damage_named,
     dataset_of,
-    open_file,
     read_array,
     read_strings,
     write_strings,
 )
+from voicegmm.store.hdf5 import at_hand, open_file
 from voicegmm.store.large_files import LargeFile, new_large_file
 from voicegmm.store.receiving import Received
 from voicegmm.store.row_writing import RowsWriter

@@ -7,15 +7,14 @@ import numpy as np
 
 from voicegmm._base.options import canonical_json, fingerprint, to_mapping
 from voicegmm.scoring.fusion import Fusion, FusionOptions, QualityEffect
-from voicegmm.store.hdf5 import (
+from voicegmm.store.datasets import (
     damage_named,
-    new_file,
-    open_file,
     read_array,
     read_options,
     read_strings,
     write_strings,
 )
+from voicegmm.store.hdf5 import new_file, open_file
 
 FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 3
 _WITHOUT_QUALITY = 2  # what older programs read as well

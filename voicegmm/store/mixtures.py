@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 
 from voicegmm.mixture import DiagonalGMM
-from voicegmm.store.hdf5 import read_array
+from voicegmm.store.datasets import read_array
 
 
 def write_mixture(group: h5py.Group, gmm: DiagonalGMM) -> None:

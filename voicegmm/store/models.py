@@ -34,16 +34,14 @@ from voicegmm.scoring.background import digest_of
 from voicegmm.scoring.models import Speakers
 from voicegmm.scoring.records import Removal
 from voicegmm.store.contents import read_contents, write_contents
-from voicegmm.store.hdf5 import (
-    FIRST_SEALED,
+from voicegmm.store.datasets import (
     damage_named,
-    new_file,
-    open_file,
     read_array,
     read_options,
     read_strings,
     write_strings,
 )
+from voicegmm.store.hdf5 import FIRST_SEALED, new_file, open_file
 from voicegmm.store.mixtures import read_mixture, write_mixture
 from voicegmm.store.subspace import read_subspace, write_subspace
 from voicegmm.store.training import read_record, write_record

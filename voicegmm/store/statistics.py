@@ -8,7 +8,8 @@ from voicegmm._base.errors import FormatError
 from voicegmm._base.options import canonical_json
 from voicegmm.mixture import Statistics
 from voicegmm.scoring.background import digest_of
-from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_array
+from voicegmm.store.datasets import damage_named, read_array
+from voicegmm.store.hdf5 import new_file, open_file
 
 STATISTICS_FORMAT, STATISTICS_VERSION = "voicegmm/statistics", 2  # the first: all are sealed
 

@@ -13,15 +13,14 @@ from voicegmm.mixture import DiagonalGMM, FullGMM, Mixture, SphericalGMM, TiedGM
 from voicegmm.scoring import Subspace, SubspaceOptions
 from voicegmm.scoring.background import digest_of
 from voicegmm.store.contents import read_contents, write_contents
-from voicegmm.store.hdf5 import (
+from voicegmm.store.datasets import (
     damage_named,
-    new_file,
-    open_file,
     read_array,
     read_options,
     read_strings,
     write_strings,
 )
+from voicegmm.store.hdf5 import new_file, open_file
 from voicegmm.subspace import (
     Affine,
     BackEnd,

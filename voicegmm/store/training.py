@@ -9,7 +9,8 @@ import numpy as np
 
 from voicegmm._base.errors import FormatError
 from voicegmm.mixture import DiagonalGMM, FitResult, Iteration
-from voicegmm.store.hdf5 import damage_named, new_file, open_file, read_array
+from voicegmm.store.datasets import damage_named, read_array
+from voicegmm.store.hdf5 import new_file, open_file
 from voicegmm.store.mixtures import read_mixture, write_mixture
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "voicegmm/checkpoint", 2

@@ -18,7 +18,8 @@ from voicegmm._base.arrays import Float64Array
 from voicegmm._base.errors import DataError, FormatError
 from voicegmm._base.files import whole_file
 from voicegmm.mixture import DiagonalGMM, FullGMM
-from voicegmm.store.hdf5 import open_foreign, read_array
+from voicegmm.store.datasets import read_array
+from voicegmm.store.hdf5 import open_foreign
 from voicegmm.store.interop.mixtures import (
     LOG_2_PI,
     Complaint,
