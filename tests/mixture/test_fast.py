@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fast_jobs import allow_small_jobs, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,11 +13,9 @@ from voicegmm.mixture import (
     DiagonalGMM,
     EmOptions,
     collector,
-    density,
     fit,
     log_density,
     posteriors,
-    sample,
 )
 from voicegmm.mixture.collection import WORK_ITEM
 from voicegmm.mixture.fast import FastOptions, fast_fit, grow, growth_frames, pays, split, training
@@ -30,19 +29,7 @@ FLOAT32 = np.dtype(np.float32)
 
 @pytest.fixture(autouse=True)
 def small_jobs(monkeypatch):
-    """Let jobs that a test can wait for be large enough."""
-    monkeypatch.setattr(density, "FUSED_FROM", 0)
-    monkeypatch.setattr(training, "_DENSE_UP_TO", 0)
-
-
-def draw(seed, n_frames=3000, n_components=20, n_dims=6, offset=0.0):
-    rng = np.random.default_rng(seed)
-    gmm = DiagonalGMM(
-        rng.dirichlet(np.full(n_components, 5.0)),
-        3 * rng.standard_normal((n_components, n_dims)) + offset,
-        rng.uniform(0.3, 2, (n_components, n_dims)),
-    )
-    return gmm, sample(gmm, n_frames, rng)[0].astype(np.float32)
+    allow_small_jobs(monkeypatch)
 
 
 def restricted(gmm, frames, short, weights=None):

@@ -1,14 +1,16 @@
 """Fast EM's grouped passes: groups by brute force, statistics by the definition."""
 
+import fast_jobs
 import numpy as np
 import pytest
+from fast_jobs import allow_small_jobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegmm._base.errors import DataError, OptionError
-from voicegmm.mixture import ArraySource, DiagonalGMM, EmOptions, density, log_density, sample
+from voicegmm.mixture import ArraySource, DiagonalGMM, EmOptions, log_density
 from voicegmm.mixture.em import Iteration
-from voicegmm.mixture.fast import FastOptions, fast_fit, training
+from voicegmm.mixture.fast import FastOptions, fast_fit
 from voicegmm.mixture.fast.collection import ShortListCollector
 from voicegmm.mixture.fast.groups import grouped
 from voicegmm.mixture.fast.passes import GroupedStep, ShortLists
@@ -21,19 +23,11 @@ ALL = FastOptions(n_listed=40, keep=1e-30, least=0)
 
 @pytest.fixture(autouse=True)
 def small_jobs(monkeypatch):
-    """Let jobs that a test can wait for be large enough."""
-    monkeypatch.setattr(density, "FUSED_FROM", 0)
-    monkeypatch.setattr(training, "_DENSE_UP_TO", 0)
+    allow_small_jobs(monkeypatch)
 
 
 def draw(seed, n_frames=1500, n_components=40, n_dims=4, offset=0.0):
-    rng = np.random.default_rng(seed)
-    gmm = DiagonalGMM(
-        rng.dirichlet(np.full(n_components, 5.0)),
-        3 * rng.standard_normal((n_components, n_dims)) + offset,
-        rng.uniform(0.3, 2, (n_components, n_dims)),
-    )
-    return gmm, sample(gmm, n_frames, rng)[0].astype(np.float32)
+    return fast_jobs.draw(seed, n_frames, n_components, n_dims, offset)
 
 
 def joint_of(gmm, frames):

@@ -1,5 +1,6 @@
 """Names for the arrays that flow between the rooms."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,3 +18,8 @@ def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     copy = np.array(array, dtype=dtype, order="C")
     copy.flags.writeable = False
     return copy
+
+
+def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Join arrays along their first axis; one that is alone, perhaps a long one, is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

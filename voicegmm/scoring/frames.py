@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import FloatArray, IntArray
+from voicegmm._base.arrays import FloatArray, IntArray, joined
 from voicegmm._base.checks import listed
 from voicegmm._base.errors import AudioError, ListError, MismatchError
 from voicegmm._base.options import differences
@@ -122,19 +122,14 @@ class MemoryFrames:
         """Give the frames of some recordings in a row, and their weights."""
         chosen = [self.sets[file] for file in files]
         weights, frames = (
-            _joined([one.weights for one in chosen]),
-            _joined([one.frames for one in chosen]),
+            joined([one.weights for one in chosen]),
+            joined([one.frames for one in chosen]),
         )
         return frames, None if (weights == 1).all() else weights
 
     def source(self, files: Sequence[str]) -> FrameSource:
         """Give some recordings in a row as a source for training."""
         return ArraySource(*self.read(files))
-
-
-def _joined(parts: Sequence[FloatArray]) -> FloatArray:
-    """Join arrays, without a copy of one that is alone."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def failure_of(error: AudioError) -> Status:

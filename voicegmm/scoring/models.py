@@ -88,12 +88,6 @@ class SpeakerModels(Enrolled):
         """None: these speakers were adapted, and that is all."""
         return None
 
-    def nameless(self) -> "SpeakerModels":
-        """Give the same with numbers for names, and nothing that scores do not depend on."""
-        background = BackgroundModel(self.background.gmm, self.background.front_end)
-        ids = tuple(map(str, range(len(self.ids))))
-        return replace(self, background=background, ids=ids, records={})
-
     def chosen(self, names: Sequence[str]) -> "SpeakerModels":
         """Give only some of the speakers."""
         rows = [self.index(name) for name in names]

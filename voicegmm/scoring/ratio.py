@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from voicegmm._base.checks import finite_frames
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
 from voicegmm.mixture.collection import workers_for
+from voicegmm.scoring.background import BackgroundModel
 from voicegmm.scoring.first_order import Test
 from voicegmm.scoring.frames import FrameLibrary
 from voicegmm.scoring.methods import Job, Scorer, ready
@@ -177,9 +178,16 @@ def _scores(
         ):
             yield values * tests.lengths(batch.tests)
         return
-    work = _Work(models.nameless(), options, job, frames)
+    work = _Work(_nameless(models), options, job, frames)
     items = (([files[test] for test in batch.tests], batch.rows) for batch in batches)
     yield from ordered_map(work, items, n_workers, workers)
+
+
+def _nameless(models: Speakers) -> Speakers:
+    """Give the same with numbers for names, and nothing that scores do not depend on."""
+    background = BackgroundModel(models.background.gmm, models.background.front_end)
+    ids = tuple(map(str, range(len(models.ids))))
+    return replace(models, background=background, ids=ids, records={})
 
 
 @dataclass(frozen=True, eq=False)

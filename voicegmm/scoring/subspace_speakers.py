@@ -1,7 +1,7 @@
 """Speakers in a subspace: kept with what each of their recordings says, scored beside it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -150,12 +150,6 @@ class SubspaceSpeakers(Enrolled):
     def n_recordings(self) -> IntArray:
         """How many recordings enrolled each speaker, (n_speakers,)."""
         return np.bincount(self.speaker_of, minlength=len(self.ids))
-
-    def nameless(self) -> "SubspaceSpeakers":
-        """Give the same with numbers for names, and nothing that scores do not depend on."""
-        background = BackgroundModel(self.background.gmm, self.background.front_end)
-        ids = tuple(map(str, range(len(self.ids))))
-        return replace(self, background=background, ids=ids, records={})
 
     def chosen(self, names: Sequence[str]) -> "SubspaceSpeakers":
         """Give only some of the speakers."""

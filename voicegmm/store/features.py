@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm._base.arrays import Float32Array, FloatArray, IntArray
+from voicegmm._base.arrays import Float32Array, FloatArray, IntArray, joined
 from voicegmm._base.errors import FormatError, VoicegmmError
 from voicegmm.compute import check_seen
 from voicegmm.features import (
@@ -400,13 +400,13 @@ class FeatureStore:
         """Give ranges of rows in a row, and their weights (None: all 1)."""
         frames = [self._rows("frames", *each) for each in ranges]
         weights = [self._rows("weights", *each) for each in ranges if self._weighted]
-        joined = _joined(frames) if frames else np.empty((0, self.n_dims), np.float32)
+        rows = joined(frames) if frames else np.empty((0, self.n_dims), np.float32)
         # A sum is finite only if its terms are; one that is not may be of large terms.
         with np.errstate(over="ignore", invalid="ignore"):
-            clean = np.isfinite(joined.sum())
-        if not clean and not np.isfinite(joined).all():
+            clean = np.isfinite(rows.sum())
+        if not clean and not np.isfinite(rows).all():
             raise FormatError(f"{self.path}: damaged: frames hold a NaN or an infinity")
-        return joined, _joined(weights) if weights else None
+        return rows, joined(weights) if weights else None
 
     def read(self, files: Sequence[str]) -> tuple[FloatArray, FloatArray | None]:
         """Give the frames of some recordings in a row, and their weights (None: all 1)."""
@@ -452,10 +452,6 @@ class FeatureStore:
         """Give some recordings in a row as a source for training."""
         ranges = np.array(self._ranges(files), np.int64).reshape(-1, 2)
         return StoreSource(self, ranges[:, 0], ranges[:, 1])
-
-
-def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)  # one long recording: no copy
 
 
 @lru_cache(maxsize=2)
