@@ -25,7 +25,7 @@ from voicegmm.scoring.first_order import FirstOrder, Test
 
 _BATCH = 2**23  # numbers in the vectors that are multiplied at once: the models are read for them
 _MODELS, _NUMBERS = 1024, 2**22  # models, and numbers in them, multiplied at a time
-_TESTS = 8  # that one worker takes at a time, at most: of short ones, handing over takes longest
+_TESTS = 4  # that one worker takes at a time, at most: of short ones, handing over takes longest
 
 
 class Batch(Protocol):
