@@ -5,6 +5,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -105,6 +106,22 @@ def test_frames_of_version_2_are_read(tmp_path, name):
     path.write_bytes(content)
     with pytest.raises(FormatError, match="damaged"):
         FeatureStore(path)
+
+
+@pytest.mark.parametrize("name", ["features.h5", "large.h5"])
+def test_frames_of_version_3_without_hdf5s_checksums_are_read(tmp_path, name):
+    with zipfile.ZipFile(DATA / "version_3.zip") as archive:
+        path = Path(archive.extract(name, tmp_path))
+    assert path.read_bytes().startswith(b"voicegmm seal " + (b"2" if name == "large.h5" else b"1"))
+    with h5py.File(path) as file:
+        assert not file["frames"].fletcher32
+    with FeatureStore(path) as store:
+        # Typed from what the version that wrote the file read.
+        last = [-0.19949175417423248, 0.6726115345954895, -1.1815745830535889, -0.6927294731140137]
+        assert store.read(["ö 1.wav"])[0][129].tolist() == last
+        assert store.read(["b.wav"])[1][0] == np.float32(0.7540861368179321)
+        assert store.positions("b.wav").tolist() == [0, 1, 2]
+    assert verify(path)[-1] == "133 frames fit their digests and are finite"
 
 
 def test_somebody_of_version_1_is_removed(old):

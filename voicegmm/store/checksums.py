@@ -1,8 +1,9 @@
 """Checksums of rows: CRC-32 of each block of `BLOCK_ROWS`, compared wherever rows are read.
 
 A large feature store is not read whole when it is opened, so each part of it is checked when it is
-read. HDF5's own Fletcher-32 takes a word of 16 zeros for one of 16 ones, which is just how disks
-and cards fail; CRC-32 finds every change within 32 bits in a row, and costs no more.
+read. HDF5's own Fletcher-32, which stands behind each chunk for other programs, takes a word of 16
+zeros for one of 16 ones, which is just how disks and cards fail; CRC-32 finds every change within
+32 bits in a row, and costs no more.
 """
 
 import zlib
@@ -14,50 +15,20 @@ from voicegmm._base.arrays import IntArray
 
 BLOCK_ROWS = 128
 """Few: a block is read whole, however little of it is asked for."""
-
-
-class RunningChecksums:
-    """Takes the checksums of rows that come in parts."""
-
-    def __init__(self) -> None:
-        self._done: list[int] = []
-        self._last, self._n_rows = 0, 0  # of the block that is not full
-
-    def add(self, rows: npt.NDArray[np.generic]) -> None:
-        """Go on with some rows, as they will stand in the file."""
-        content, row_bytes = _bytes_of(rows), rows[:1].nbytes
-        start = 0
-        if self._n_rows:
-            start = min(BLOCK_ROWS - self._n_rows, len(rows))
-            self._take(content[: start * row_bytes], start)
-        whole = start + (len(rows) - start) // BLOCK_ROWS * BLOCK_ROWS
-        block = BLOCK_ROWS * row_bytes
-        self._done += [
-            zlib.crc32(content[at : at + block])
-            for at in range(start * row_bytes, whole * row_bytes, block)
-        ]
-        self._take(content[whole * row_bytes :], len(rows) - whole)
-
-    def _take(self, content: memoryview, n_rows: int) -> None:
-        self._last = zlib.crc32(content, self._last)
-        self._n_rows += n_rows
-        if self._n_rows == BLOCK_ROWS:
-            self._close()
-
-    def finish(self) -> npt.NDArray[np.uint32]:
-        """Give the checksums of all blocks, of which the last may be shorter."""
-        if self._n_rows:
-            self._close()
-        return np.array(self._done, np.uint32)
-
-    def _close(self) -> None:
-        self._done.append(self._last)
-        self._last, self._n_rows = 0, 0
+FLETCHER_BYTES = 4
+"""What HDF5's Fletcher-32 adds to a chunk."""
+_LINE = 1024  # words: numbers are added fastest in lines of many
 
 
 def n_blocks(n_rows: int) -> int:
     """Give how many blocks so many rows make."""
     return -(-n_rows // BLOCK_ROWS)
+
+
+def checksums_of(rows: npt.NDArray[np.generic]) -> list[int]:
+    """Give the CRC-32 of each block of rows, from the start of a block; the last may be shorter."""
+    content, step = _bytes_of(rows), BLOCK_ROWS * rows[:1].nbytes
+    return [zlib.crc32(content[at : at + step]) for at in range(0, len(content), step)]
 
 
 def first_damaged(rows: npt.NDArray[np.generic], checksums: IntArray) -> int | None:
@@ -69,11 +40,37 @@ def first_damaged(rows: npt.NDArray[np.generic], checksums: IntArray) -> int | N
         From the start of a block.
     checksums : (n_blocks,) uint32 array
     """
-    content, step = _bytes_of(rows), BLOCK_ROWS * rows[:1].nbytes
-    for number, wanted in enumerate(checksums.tolist()):
-        if zlib.crc32(content[number * step : (number + 1) * step]) != wanted:
-            return number
-    return None
+    pairs = zip(checksums_of(rows), checksums.tolist(), strict=True)
+    return next((number for number, (found, wanted) in enumerate(pairs) if found != wanted), None)
+
+
+def fletcher32(chunk: npt.NDArray[np.uint8]) -> int:
+    """Give HDF5's checksum of a chunk, which its filter `fletcher32` puts behind it.
+
+    Of the words w_1 to w_n of 16 bits, big-endian, Fletcher-32 is their sum and, in the upper 16
+    bits, the sum of their running sums, n w_1 + ... + 1 w_n, both modulo 65,535, which stands for 0
+    unless all words are 0 (HDF5's ``H5_checksum_fletcher32``; J. G. Fletcher, IEEE Trans. Commun.
+    30 (1982) 247-252).
+
+    Parameters
+    ----------
+    chunk : (n_bytes,) uint8 array
+        A multiple of 2,048 bytes.
+    """
+    words = chunk.view("<u2").reshape(-1, _LINE)
+    lines = words.sum(axis=1, dtype=np.uint32).astype(np.int64)
+    columns = words.sum(axis=0, dtype=np.min_scalar_type(0xFFFF * len(words))).astype(np.int64)
+    total = int(lines.sum())
+    running = int(lines @ np.arange(words.size, 0, -_LINE) - columns @ np.arange(_LINE))
+    return _folded(running) << 16 | _folded(total)
+
+
+def _folded(total: int) -> int:
+    """Give a sum of little-endian words as Fletcher-32 has that of big-endian ones.
+
+    To swap the bytes of a word is to multiply it by 256, modulo 65,535.
+    """
+    return (256 * total - 1) % 0xFFFF + 1 if total else 0
 
 
 def _bytes_of(rows: npt.NDArray[np.generic]) -> memoryview:

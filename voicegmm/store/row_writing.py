@@ -1,18 +1,19 @@
-"""Data sets that grow by rows, with a checksum of each block of them."""
+"""Data sets that grow by rows, with a checksum of each block of them, and HDF5's of each chunk."""
 
+import math
 from collections.abc import Sequence
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from voicegmm.store.checksums import RunningChecksums
+from voicegmm.store.checksums import FLETCHER_BYTES, checksums_of, fletcher32
 
 
 class RowsWriter:
     """Appends rows to a new data set.
 
-    Full chunks are handed to the disk as they are: HDF5 would copy each once more, in twice the
+    Full chunks are handed to the disk as they will stand there: HDF5 would take more than twice the
     time. What does not fill a chunk waits for the rows to come.
 
     Parameters
@@ -24,6 +25,7 @@ class RowsWriter:
     width : tuple of int
         Of a row: (n_dims,), or () where it is one number.
     chunk_rows : int
+        A multiple of 128.
     """
 
     def __init__(
@@ -35,32 +37,44 @@ class RowsWriter:
         chunk_rows: int,
     ) -> None:
         self._dataset = file.create_dataset(
-            name, (0, *width), dtype, maxshape=(None, *width), chunks=(chunk_rows, *width)
+            name,
+            (0, *width),
+            dtype,
+            maxshape=(None, *width),
+            chunks=(chunk_rows, *width),
+            fletcher32=True,
         )
-        self._chunk_rows = chunk_rows
-        self._checksums = RunningChecksums()
-        self._waiting = np.empty((0, *width), dtype)
-        self._n_written = 0
+        n_bytes = chunk_rows * math.prod(width) * np.dtype(dtype).itemsize
+        self._content = np.empty(n_bytes + FLETCHER_BYTES, np.uint8)
+        self._chunk = self._content[:n_bytes].view(dtype).reshape(chunk_rows, *width)
+        self._behind = self._content[n_bytes:].view("<u4")
+        self._checksums: list[int] = []
+        self._n_rows = 0
 
     def add(self, parts: Sequence[npt.NDArray[np.generic]]) -> None:
         """Append rows."""
-        rows = np.concatenate([self._waiting, *parts], dtype=self._waiting.dtype)
-        n_full = len(rows) // self._chunk_rows * self._chunk_rows
-        start, self._n_written = self._n_written, self._n_written + n_full
-        self._waiting = rows[n_full:].copy()
-        if not n_full:
-            return
-        self._checksums.add(rows[:n_full])
-        self._dataset.resize(self._n_written, axis=0)
-        rest = (0,) * (rows.ndim - 1)
-        for first in range(0, n_full, self._chunk_rows):
-            chunk = rows[first : first + self._chunk_rows]
-            self._dataset.id.write_direct_chunk((start + first, *rest), chunk)
+        n_each = len(self._chunk)
+        self._dataset.resize(self._n_rows + sum(map(len, parts)), axis=0)
+        for part in parts:
+            left = part
+            while len(left):
+                at = self._n_rows % n_each
+                taken, left = left[: n_each - at], left[n_each - at :]
+                np.copyto(self._chunk[at : at + len(taken)], taken, casting="same_kind")
+                self._n_rows += len(taken)
+                if self._n_rows % n_each == 0:
+                    self._write(n_each)
+
+    def _write(self, n_rows: int) -> None:
+        """Hand the chunk to the disk, of which so many rows count."""
+        self._checksums += checksums_of(self._chunk[:n_rows])
+        self._behind[0] = fletcher32(self._content[:-FLETCHER_BYTES])
+        place = (self._n_rows - n_rows, *[0] * (self._chunk.ndim - 1))
+        self._dataset.id.write_direct_chunk(place, self._content)
 
     def finish(self) -> npt.NDArray[np.uint32]:
         """Write what waits; give the checksums of all rows."""
-        if len(self._waiting):
-            self._dataset.resize(self._n_written + len(self._waiting), axis=0)
-            self._dataset[self._n_written :] = self._waiting
-            self._checksums.add(self._waiting)
-        return self._checksums.finish()
+        if n_left := self._n_rows % len(self._chunk):
+            self._chunk[n_left:] = 0
+            self._write(n_left)
+        return np.array(self._checksums, np.uint32)
