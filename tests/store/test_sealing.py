@@ -5,6 +5,7 @@ import os
 import shutil
 import zlib
 from contextlib import suppress
+from itertools import product
 
 import h5py
 import msgspec
@@ -29,6 +30,7 @@ from voicegmm.store import (
     sealing,
     verify,
 )
+from voicegmm.store.features import _shift
 from voicegmm.store.hdf5 import open_file, open_foreign, received
 from voicegmm.store.subspace import FactorAnalysis
 
@@ -64,7 +66,7 @@ def flipped(content, place, bit=0):
 
 def test_every_byte_is_under_the_seal(model):
     content = model.read_bytes()
-    for place in [*range(0, 512, 23), *range(512, len(content), 997), len(content) - 1]:
+    for place in [*range(0, 512, 37), *range(512, len(content), 1999), len(content) - 1]:
         model.write_bytes(flipped(content, place, place % 8))
         with pytest.raises(FormatError, match=r"model\.h5: (damaged|not an HDF5 file)"):
             load(model)
@@ -149,6 +151,29 @@ def test_each_block_of_a_large_store_has_its_checksum(tmp_path, monkeypatch):
     path.write_bytes(flipped(content, place))
     with pytest.raises(FormatError, match="weights 0 to 127 do not fit"):
         FeatureStore(path)
+
+
+def test_any_hdf5_program_finds_damaged_chunks(tmp_path, monkeypatch):
+    """And the four bytes by which it does are nothing to us, who find it otherwise."""
+    monkeypatch.setattr(sealing, "WHOLE_UP_TO", 0)
+    large = write_store(tmp_path / "large.h5", 300)
+    content, chunks = large.read_bytes(), []
+    with h5py.File(large) as file:
+        for name in ("frames", "weights", "positions"):
+            ends = []
+            file[name].id.chunk_iter(lambda chunk, ends=ends: ends.append(chunk))
+            shift = _shift(large, file[name].id)
+            chunks += [(name, c.byte_offset + shift, c.byte_offset + shift + c.size) for c in ends]
+    assert len(chunks) == 2 + 1 + 1
+    for (name, first, end), behind in product(chunks[1:], (False, True)):
+        large.write_bytes(flipped(content, end - 3 if behind else first + 7))
+        with h5py.File(large) as file, pytest.raises(OSError, match="read data"):
+            file[name][...]
+        if behind:
+            assert verify(large)[-1] == "600 frames fit their digests and are finite"
+        else:
+            with pytest.raises(FormatError, match="do not fit their checksum"):
+                verify(large)
 
 
 def test_frames_that_nobody_can_have_written_are_refused(tmp_path):

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from voicegmm._base.arrays import Float32Array, FloatArray, IntArray, joined
 from voicegmm._base.errors import FormatError, VoicegmmError
@@ -26,7 +24,7 @@ from voicegmm.features import (
 )
 from voicegmm.mixture.collection import Readers
 from voicegmm.scoring import Status
-from voicegmm.store.checksums import BLOCK_ROWS, first_damaged, n_blocks
+from voicegmm.store.checksums import n_blocks
 from voicegmm.store.datasets import (
     damage_named,
     dataset_of,
@@ -37,13 +35,14 @@ from voicegmm.store.datasets import (
 from voicegmm.store.hdf5 import at_hand, open_file
 from voicegmm.store.large_files import LargeFile, new_large_file
 from voicegmm.store.receiving import Received
+from voicegmm.store.row_reading import RowsReader
 from voicegmm.store.row_writing import RowsWriter
 from voicegmm.store.rows import DIGEST_BYTES, ROW_TYPES, Digested, digest_of_rows, digested
 from voicegmm.store.sealing import SEAL_BYTES, Extent
 
 FORMAT = "voicegmm/features"
 VERSION = 3
-# Small chunks: a checksum is taken of a whole chunk, however little of it is read.
+# Small chunks: they are read whole, however little of it is asked for.
 _CHUNK_ROWS = 512
 _COLUMN_ROWS = 16 * _CHUNK_ROWS
 ROWS = tuple(ROW_TYPES)
@@ -258,7 +257,6 @@ class FeatureStore:
         self._source = at_hand(path)
         self._context = open_file(self._source, FORMAT, VERSION)
         self._file = self._context.__enter__()
-        self._lock = Lock()
         try:
             with damage_named(path):
                 self._read_index()
@@ -300,11 +298,12 @@ class FeatureStore:
         self._contents = contents
         self.digested = int(file.attrs["format_version"]) >= _DIGESTED_FROM
         self._digests = np.empty((0, DIGEST_BYTES), np.uint8)
-        self._checksums: dict[str, IntArray] = {}
+        checksums: dict[str, IntArray] = {}
         if self.digested:
             self._digests = read_array(file, "digests", (n_files, DIGEST_BYTES), np.uint8)
             shape = (n_blocks(n_rows),)
-            self._checksums = {n: read_array(file["checksums"], n, shape, np.uint32) for n in ROWS}
+            checksums = {n: read_array(file["checksums"], n, shape, np.uint32) for n in ROWS}
+        self._rows = {n: RowsReader(self.path, file[n], checksums.get(n)) for n in ROWS}
         self._place = {name: place for place, name in enumerate(self.ids)}
         self._weighted = self._check_weights()
 
@@ -313,7 +312,7 @@ class FeatureStore:
         weighted = False
         n_rows = int(self._offsets[-1])
         for start in range(0, n_rows, 1_000_000):
-            weights = self._rows("weights", start, min(start + 1_000_000, n_rows))
+            weights = self._rows["weights"].read(start, min(start + 1_000_000, n_rows))
             if not ((weights >= 0) & (weights <= 1)).all():
                 raise FormatError(f"{self.path}: damaged: a weight is outside [0, 1]")
             weighted = weighted or bool((weights != 1).any())
@@ -346,60 +345,39 @@ class FeatureStore:
         """Number of speech frames of a recording."""
         if file not in self._place:
             return 0
-        place = self._place[file]
-        return int(self._offsets[place + 1] - self._offsets[place])
+        start, stop = self._range(file)
+        return stop - start
 
     def seconds(self, file: str) -> float:
         """How much speech a recording holds: the sum of its frames' weights, in seconds."""
         total = float(self.count(file))
         if self._weighted and total:
-            place = self._place[file]
-            rows = self._rows("weights", self._offsets[place], self._offsets[place + 1])
-            total = float(rows.sum(dtype=np.float64))
+            weights = self._rows["weights"].read(*self._range(file))
+            total = float(weights.sum(dtype=np.float64))
         return total * self.front_end.hop_seconds
 
     def content(self, file: str) -> str:
         """Give the SHA-256 of a recording's file, in hex; empty where it is not known."""
         return self._contents[self._place[file]] if file in self._place else ""
 
+    def _range(self, file: str) -> tuple[int, int]:
+        place = self._place[file]
+        return int(self._offsets[place]), int(self._offsets[place + 1])
+
     def _ranges(self, files: Sequence[str]) -> list[tuple[int, int]]:
         ranges: list[tuple[int, int]] = []
         for file in files:
-            place = self._place[file]
-            start, stop = int(self._offsets[place]), int(self._offsets[place + 1])
+            start, stop = self._range(file)
             if ranges and ranges[-1][1] == start:
                 ranges[-1] = (ranges[-1][0], stop)
             else:
                 ranges.append((start, stop))
         return ranges
 
-    def _rows(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
-        """Give some rows of a data set; a checksum that does not fit is an error that names it."""
-        checksums = self._checksums.get(name)
-        first, last = start, stop
-        if checksums is not None:
-            first = start - start % BLOCK_ROWS
-            last = min(n_blocks(stop) * BLOCK_ROWS, int(self._offsets[-1]))
-        try:
-            with self._lock:
-                rows: npt.NDArray[Any] = self._file[name][first:last]
-        except OSError as error:
-            raise FormatError(f"{self.path}: damaged: {error}") from error
-        if checksums is not None:
-            wanted = checksums[first // BLOCK_ROWS : n_blocks(last)]
-            damaged = first_damaged(rows, wanted)
-            if damaged is not None:
-                row = first + damaged * BLOCK_ROWS
-                raise FormatError(
-                    f"{self.path}: damaged: {name} {row} to {min(row + BLOCK_ROWS, last) - 1} do "
-                    "not fit their checksum; copy or make the file again"
-                )
-        return rows[start - first : stop - first]
-
     def rows(self, ranges: Sequence[tuple[int, int]]) -> tuple[Float32Array, FloatArray | None]:
         """Give ranges of rows in a row, and their weights (None: all 1)."""
-        frames = [self._rows("frames", *each) for each in ranges]
-        weights = [self._rows("weights", *each) for each in ranges if self._weighted]
+        frames = [self._rows["frames"].read(*each) for each in ranges]
+        weights = [self._rows["weights"].read(*each) for each in ranges if self._weighted]
         rows = joined(frames) if frames else np.empty((0, self.n_dims), np.float32)
         # A sum is finite only if its terms are; one that is not may be of large terms.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -431,7 +409,7 @@ class FeatureStore:
     def _check_recordings(self, first: int, end: int) -> None:
         start, stop = map(int, (self._offsets[first], self._offsets[end]))
         frames, _ = self.rows([(start, stop)])  # which refuses what no frame can be
-        rows = {name: self._rows(name, start, stop) for name in ROWS[1:]} | {"frames": frames}
+        rows = {name: self._rows[name].read(start, stop) for name in ROWS[1:]} | {"frames": frames}
         if (rows["positions"] < 0).any():
             raise FormatError(f"{self.path}: damaged: a position is negative")
         for place in range(first, end if self.digested else first):
@@ -445,8 +423,7 @@ class FeatureStore:
 
     def positions(self, file: str) -> IntArray:
         """Give the number that each kept frame had in its recording."""
-        place = self._place[file]
-        return self._rows("positions", self._offsets[place], self._offsets[place + 1])
+        return self._rows["positions"].read(*self._range(file))
 
     def source(self, files: Sequence[str]) -> StoreSource:
         """Give some recordings in a row as a source for training."""
