@@ -47,10 +47,11 @@ class UbmOptions:
     fast : FastOptions
         Whether EM is dense or fast.
     precision : {"single", "double"}
-        Of the arithmetic of dense EM and of the posteriors that speakers are adapted by. Another
-        kind of processor rounds otherwise: in single precision variances may come out different by
-        1e-5 of themselves; in double, which takes two to three times as long, by 1e-12, if the
-        frames are the same (see `StaticOptions.precision`).
+        Of the arithmetic on frames: of dense EM, of the posteriors that speakers are adapted by and
+        a subspace is learned from, and of scores. Another kind of processor rounds otherwise: in
+        single precision variances may come out different by 1e-5 of themselves; in double, which
+        takes two to three times as long, by 1e-12, if the frames are the same (see
+        `StaticOptions.precision`).
     """
 
     n_components: int = 256
@@ -146,10 +147,15 @@ def training_of(model: BackgroundModel) -> UbmOptions:
     return model.options
 
 
+def working_dtype(training: UbmOptions | ForeignTraining) -> np.dtype:
+    """Give the precision of work on frames, for a background model and all that is under it."""
+    double = isinstance(training, UbmOptions) and training.precision == "double"
+    return np.dtype(np.float64 if double else np.float32)
+
+
 def in_precision(source: FrameSource, training: UbmOptions | ForeignTraining) -> FrameSource:
     """Give the frames of a source in the precision that a background model works in."""
-    double = isinstance(training, UbmOptions) and training.precision == "double"
-    return DoubleSource(source) if double else source
+    return DoubleSource(source) if working_dtype(training) == np.float64 else source
 
 
 class Checkpoint(Protocol):

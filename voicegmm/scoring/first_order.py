@@ -91,7 +91,7 @@ class FirstOrder:
         frames: FloatArray,
         frame_weights: FloatArray | None,
         factor: Float64Array,
-        out: Float32Array,
+        out: FloatArray,
     ) -> None:
         """Write the centered statistics of a test, per frame, times a factor.
 
@@ -100,7 +100,8 @@ class FirstOrder:
         frames, frame_weights
             See `__call__`, which tells what is raised, too.
         factor : (n_components, n_dims) float64 array
-        out : (n_components, n_dims) float32 array
+        out : (n_components, n_dims) float array
+            float32, where the frames are.
         """
         counts, first, n_frames = self._sums(frames, frame_weights)
         if self.kernel is not None and first.dtype == np.float32:

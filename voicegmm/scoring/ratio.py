@@ -17,7 +17,7 @@ from voicegmm._base.checks import finite_frames
 from voicegmm.compute import ordered_map
 from voicegmm.corpus import Trials
 from voicegmm.mixture.collection import workers_for
-from voicegmm.scoring.background import BackgroundModel
+from voicegmm.scoring.background import BackgroundModel, working_dtype
 from voicegmm.scoring.first_order import Test
 from voicegmm.scoring.frames import FrameLibrary
 from voicegmm.scoring.methods import Job, Scorer, ready
@@ -123,7 +123,7 @@ def raw_scores(
     n_models = np.bincount(trials.test_index[good], minlength=len(files))
     counts = np.array([sum(map(frames.count, each)) for each in files])
     job = Job(
-        np.dtype(np.float32),
+        working_dtype(models.background.options),
         int((n_models > 0).sum()),
         len(good),
         int(counts[n_models > 0].sum()),
@@ -172,7 +172,7 @@ def _scores(
     """Score each batch, (n_tests, n_rows)."""
     workers = workers_for(frames.source(files[batch.tests[0]]) for batch in batches[:1])
     if workers == "threads":
-        tests = _Tests(frames, files, options.length_normalization)
+        tests = _Tests(frames, files, job.dtype, options.length_normalization)
         for batch, values in zip(
             batches, scorer.scores(batches, tests.read, n_workers), strict=True
         ):
@@ -196,6 +196,7 @@ class _Tests:
 
     frames: FrameLibrary
     files: Sequence[tuple[str, ...]]
+    dtype: np.dtype
     normalized: bool
     _lengths: dict[int, float] = field(default_factory=dict)
 
@@ -203,7 +204,7 @@ class _Tests:
         data, weights = self.frames.read(self.files[test])
         if not self.normalized:
             self._lengths[test] = _length(data, weights)
-        return data.astype(np.float32, copy=False), weights
+        return data.astype(self.dtype, copy=False), weights
 
     def lengths(self, tests: Sequence[int]) -> Float64Array:
         """Give what to multiply scores per frame with, (n_tests, 1)."""
@@ -230,7 +231,7 @@ class _Work:
     def __call__(self, item: tuple[Sequence[tuple[str, ...]], IntArray]) -> Float64Array:
         files, rows = item
         numbers = list(range(len(files)))
-        tests = _Tests(self.frames, files, self.options.length_normalization)
+        tests = _Tests(self.frames, files, self.job.dtype, self.options.length_normalization)
         batch = _Batch(numbers, rows, [])
         values = next(self._scorer.scores([batch], tests.read, 1))
         return values * tests.lengths(numbers)

@@ -58,18 +58,18 @@ def ready(
     factors, back_end = models.subspace.factors, models.subspace.back_end
     enrolled = None
     if back_end and back_end.options.uncertainty and isinstance(factors, TotalVariability):
-        enrolled = _evidence(models, factors, back_end)
+        enrolled = _evidence(models, factors, back_end, dtype)
 
     def scores(tests: Sequence[Test], rows: IntArray) -> Float64Array:
         each = [collect(*test) for test in tests]
-        centered = [whitened(gmm, f * collect.scale).astype(np.float32) for _, f, _ in each]
+        centered = [whitened(gmm, f * collect.scale).astype(dtype) for _, f, _ in each]
         moments = Recordings(
-            factors.gmm, np.array([n for n, _, _ in each]), np.array(centered, np.float32)
+            factors.gmm, np.array([n for n, _, _ in each]), np.array(centered, dtype)
         )
         if isinstance(factors, FactorAnalysis):
             rest = moments.centered - moments.counts[..., None] * session_offsets(factors, moments)
             rest /= np.array([n for _, _, n in each])[:, None, None]
-            flat = rest.reshape(len(tests), -1).astype(np.float32)
+            flat = rest.reshape(len(tests), -1).astype(dtype)
             chosen = models.models[rows].reshape(len(rows), -1)
             return np.asarray(flat @ chosen.T, np.float64)
         assert back_end is not None  # a subspace of vectors has one
@@ -84,9 +84,11 @@ def ready(
     return scores
 
 
-def _evidence(models: SubspaceSpeakers, factors: TotalVariability, back_end: BackEnd) -> Evidence:
+def _evidence(
+    models: SubspaceSpeakers, factors: TotalVariability, back_end: BackEnd, dtype: np.dtype
+) -> Evidence:
     """Give what the recordings of each speaker say; their counts tell how surely."""
-    precisions, n = factors.ready(np.float32).precisions, len(models.ids)
+    precisions, n = factors.ready(dtype).precisions, len(models.ids)
     parts = (
         back_end.evidence(
             models.moments[some],

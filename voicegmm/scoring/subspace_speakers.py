@@ -10,7 +10,7 @@ from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArr
 from voicegmm._base.errors import DataError
 from voicegmm._base.options import canonical_json
 from voicegmm.mixture import MapOptions, Statistics
-from voicegmm.scoring.background import BackgroundModel, digest_of
+from voicegmm.scoring.background import BackgroundModel, digest_of, working_dtype
 from voicegmm.scoring.enrolled import Enrolled
 from voicegmm.scoring.records import EnrolledRecording
 from voicegmm.scoring.subspaces import Subspace
@@ -187,7 +187,9 @@ class SubspaceSpeakers(Enrolled):
         recordings : sequence of EnrolledRecording
             What they came from, for the audit record.
         """
-        moments = Recordings.of(self.background.gmm, statistics, np.float32)
+        background = self.background
+        dtype = working_dtype(background.options)
+        moments = Recordings.of(background.gmm, statistics, dtype)
         own = self.chosen([name] if name in self.ids else [])
         counts = np.concatenate([own.counts, moments.counts])
         kept = np.concatenate([own.moments, _kept(self.subspace, moments)])

@@ -17,7 +17,7 @@ from voicegmm._base.options import canonical_json, from_mapping
 from voicegmm._base.presets import load_config
 from voicegmm._base.progress import Progress, silent
 from voicegmm.mixture import MapOptions, accumulate_each
-from voicegmm.scoring.background import BackgroundModel, digest_of, in_precision
+from voicegmm.scoring.background import BackgroundModel, digest_of, in_precision, working_dtype
 from voicegmm.scoring.frames import (
     FrameLibrary,
     check_front_end,
@@ -233,10 +233,10 @@ class Subspace:
 def moments_of(
     background: BackgroundModel, frames: FrameLibrary, files: Sequence[str], n_workers: int = 1
 ) -> Recordings:
-    """Collect the moments of recordings that have frames, in float32, many of them on disk."""
+    """Collect the moments of recordings that have frames; many of them lie on disk."""
     sources = [in_precision(frames.source([file]), background.options) for file in files]
     each = accumulate_each(background.gmm, sources, n_workers)
-    return Recordings.of(background.gmm, each, np.float32, len(files))
+    return Recordings.of(background.gmm, each, working_dtype(background.options), len(files))
 
 
 def train_subspace(

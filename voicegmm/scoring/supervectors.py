@@ -1,8 +1,9 @@
 """Scores that are dot products of supervectors: all models against a batch of tests at once.
 
 A model's vector is mu - m, its means' offsets from the background model; the vector of a test is
-what the method says, over the variances. Products are in float32, about 1e-6 of the lengths of the
-whitened vectors; `linear_scores` and `supervector_kernel` say the same in float64.
+what the method says, over the variances. Products are in the precision of the frames, in float32
+to about 1e-6 of the lengths of the whitened vectors; `linear_scores` and `supervector_kernel` say
+the same in float64.
 
 Both rounds of the work are spread over workers: tests become vectors, one by one, and then the
 vectors of a whole batch are multiplied with some of the models and components at a time, so that
@@ -17,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import Float32Array, Float64Array, IntArray
+from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from voicegmm.compute import keep_freed_memory, ordered_map
 from voicegmm.mixture import DiagonalGMM, MapOptions, Statistics, adapt, first_from_means
 from voicegmm.mixture.density import blocks
@@ -64,8 +65,10 @@ class SupervectorProducts:
     method : {"linear", "symmetric", "kl", "bhattacharyya"}
     adaptation : MapOptions
         How a test becomes a model, but with "linear".
-    heard : (n_models, n_components, n_dims) float32 array, optional
+    heard : (n_models, n_components, n_dims) float array, optional
         The models' own speech: f - n m, per frame; with "symmetric".
+    dtype : numpy.dtype
+        Of frames, vectors and products.
     """
 
     gmm: DiagonalGMM
@@ -73,8 +76,9 @@ class SupervectorProducts:
     means: Float32Array
     method: str
     adaptation: MapOptions
-    heard: Float32Array | None
-    spare: list[Float32Array] = field(default_factory=list)  # buffers that no worker uses
+    heard: FloatArray | None
+    dtype: np.dtype
+    spare: list[FloatArray] = field(default_factory=list)  # buffers that no worker uses
 
     @staticmethod
     def of(
@@ -103,7 +107,7 @@ class SupervectorProducts:
             The size of the whole job, as that of a pass over so many frames: decides whether the
             compiled loops are worth their loading.
         """
-        heard = np.empty_like(means) if method == "symmetric" else None
+        heard = np.empty_like(means, dtype) if method == "symmetric" else None
         if heard is not None:
             for row, (model, count) in enumerate(zip(means, counts, strict=True)):
                 first = first_from_means(gmm.means, count, model, adaptation)
@@ -116,6 +120,7 @@ class SupervectorProducts:
             method,
             adaptation,
             heard,
+            dtype,
         )
 
     @property
@@ -149,7 +154,7 @@ class SupervectorProducts:
         filled = ordered_map(lambda item: self._fill(*item, read), self._places(batches), n_workers)
         keep_freed_memory()
 
-        def parts() -> Iterator[tuple[Float32Array, IntArray, _Cut]]:
+        def parts() -> Iterator[tuple[FloatArray, IntArray, _Cut]]:
             for batch in batches:
                 for _ in _together(len(batch.tests)):
                     vectors = next(filled)
@@ -165,21 +170,21 @@ class SupervectorProducts:
 
     def _places(
         self, batches: Sequence[Batch]
-    ) -> Iterator[tuple[Float32Array, slice, Sequence[int]]]:
+    ) -> Iterator[tuple[FloatArray, slice, Sequence[int]]]:
         """Give where the vectors of some tests shall stand: their batch's, and which of it."""
         for batch in batches:
             shape = (len(self._sides), len(batch.tests), *self.gmm.means.shape)
-            vectors = np.empty(shape, np.float32)
+            vectors = np.empty(shape, self.dtype)
             for some in _together(len(batch.tests)):
                 yield vectors, some, batch.tests[some]
 
     def _fill(
         self,
-        vectors: Float32Array,
+        vectors: FloatArray,
         some: slice,
         tests: Sequence[int],
         read: Callable[[int], Test],
-    ) -> Float32Array:
+    ) -> FloatArray:
         """Write the vectors of tests to their place: the one the method says, and its reverse."""
         for number, test in enumerate(tests, some.start):
             if self.method == "linear":
@@ -192,9 +197,11 @@ class SupervectorProducts:
         return vectors
 
     @cached_property
-    def _sides(self) -> list[tuple[Float32Array, Float32Array]]:
+    def _sides(self) -> list[tuple[FloatArray, FloatArray]]:
         """Give what each vector of a test is multiplied with, and the origin of that."""
-        sides = [(self.means, self.gmm.means.astype(np.float32))]
+        sides: list[tuple[FloatArray, FloatArray]] = [
+            (self.means, self.gmm.means.astype(self.dtype))
+        ]
         if self.heard is not None:
             sides.append((self.heard, np.zeros_like(sides[0][1])))
         return sides
@@ -211,7 +218,7 @@ class SupervectorProducts:
             )
         ]
 
-    def _product(self, vectors: Float32Array, rows: IntArray, cut: _Cut) -> Float32Array:
+    def _product(self, vectors: FloatArray, rows: IntArray, cut: _Cut) -> FloatArray:
         """Multiply some of the models, less their origin, with the tests: (n_models, n_tests)."""
         side, models, components = cut
         (means, origin), chosen = self._sides[side], rows[models]
@@ -221,7 +228,7 @@ class SupervectorProducts:
         try:
             buffer = self.spare.pop()
         except IndexError:
-            buffer = np.empty(max(_NUMBERS, _MODELS * self.gmm.n_dims), np.float32)
+            buffer = np.empty(max(_NUMBERS, _MODELS * self.gmm.n_dims), self.dtype)
         left = buffer[: source.size].reshape(source.shape)
         np.subtract(source, origin[components], out=left)
         right = vectors[side][:, components].reshape(vectors.shape[1], -1)
