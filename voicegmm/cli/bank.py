@@ -23,6 +23,7 @@ from voicegmm.cli.console import (
 )
 from voicegmm.cli.explaining import check_explanation, save_explanation
 from voicegmm.cli.passphrases import new_passphrase, open_bank, passphrase_option
+from voicegmm.cli.terminal import say
 
 _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
 
@@ -171,13 +172,13 @@ def _report_training(bank: Any, out: Path, as_json: bool) -> None:
         }
         print_json(to_mapping(told))
         return
-    click.echo(
+    say(
         f"{out}: {len(bank.names)} speakers from {training.n_recordings} recordings, "
         f"{training.speech_seconds / 60:.1f} minutes of speech, {ubm.gmm.n_components} components, "
         f"{_told_backend(voices)}{ubm.front_end.sample_rate} Hz"
     )
     if not bank.calibrated:
-        click.echo("uncalibrated: identify will give no name without --force")
+        say("uncalibrated: identify will give no name without --force")
         return
     _print_expected(voices)
 
@@ -190,9 +191,9 @@ def _told_backend(voices: Any) -> str:
 def _print_expected(voices: Any) -> None:
     from voicegmm._base.options import to_mapping
 
-    click.echo("What to expect, measured on speakers left out (95 % intervals):")
+    say("What to expect, measured on speakers left out (95 % intervals):")
     for key in ("eer", "verify_miss", "verify_false_accept", "cllr"):
-        click.echo("  " + metric_line(key, to_mapping(voices.expected[key])))
+        say("  " + metric_line(key, to_mapping(voices.expected[key])))
     promise = voices.promise
     asked, found = promise.max_false_accept, promise.false_accept.value
     for text, rate in (
@@ -200,11 +201,11 @@ def _print_expected(voices: Any) -> None:
         ("enrolled speakers who are not", promise.miss),
     ):
         interval = f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
-        click.echo(f"  identify: {text}: {100 * rate.value:.1f} %  {interval}")
+        say(f"  identify: {text}: {100 * rate.value:.1f} %  {interval}")
     if voices.sequential:
         _print_sequential(voices.sequential)
     if found > 1.5 * asked:
-        click.echo(
+        say(
             f"  {100 * asked:g} % was asked for; so few recordings of strangers cannot settle a "
             "threshold that keeps it: add speakers, or --background"
         )
@@ -219,7 +220,7 @@ def _print_sequential(test: Any) -> None:
         ("speakers rejected", achieved.miss, options.miss, "speaker_seconds"),
     ):
         interval = f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
-        click.echo(
+        say(
             f"  verify --stream: {text}: {100 * rate.value:.1f} %  {interval}, {100 * asked:g} % "
             f"asked for; {getattr(achieved, seconds):.1f} s of speech in the mean"
         )
@@ -229,7 +230,7 @@ def _print_promise(bank: Any) -> None:
     promise = bank.voices.promise
     if promise:
         rate = promise.false_accept
-        click.echo(
+        say(
             f"{promise.n_enrolled} speakers: strangers who will be given a name: "
             f"{100 * rate.value:.1f} %  [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
         )
@@ -258,7 +259,7 @@ def enroll(
         updated.save(bank, passphrase)
     speakers = updated.voices.speakers
     seconds = speakers.seconds[speakers.index(name)]
-    click.echo(f"{name} {'updated' if known else 'enrolled'}: {seconds:.1f} s of speech in all")
+    say(f"{name} {'updated' if known else 'enrolled'}: {seconds:.1f} s of speech in all")
     _print_promise(updated)
 
 
@@ -317,16 +318,16 @@ def _print_identification(answer: Any, bank: Any, top: int) -> None:
     from voicegmm.scoring import support
 
     if answer.status != "ok":
-        click.echo(f"{answer.file}: not judged ({answer.status}): {answer.reason}")
+        say(f"{answer.file}: not judged ({answer.status}): {answer.reason}")
         return
     verdict = answer.speaker or "nobody known"
     if not bank.names:
         verdict = "nobody known: nobody is enrolled"
     elif not bank.calibrated:
         verdict = f"{verdict} (uncalibrated)" if answer.speaker else "no answer: uncalibrated bank"
-    click.echo(f"{answer.file}: {verdict}  ({answer.seconds:.1f} s of speech)")
+    say(f"{answer.file}: {verdict}  ({answer.seconds:.1f} s of speech)")
     for note in answer.notes:
-        click.echo(f"  note: {note}")
+        say(f"  note: {note}")
     for place, candidate in enumerate(answer.ranking[:top], 1):
         if candidate.llr is None:
             figures = f"score {candidate.score:+.3f}{_unit(bank)}, uncalibrated"
@@ -337,11 +338,11 @@ def _print_identification(answer: Any, bank: Any, top: int) -> None:
             )
         if candidate.posterior is not None:
             figures += f"; posterior {_share(candidate.posterior)}"
-        click.echo(f"  {place}. {candidate.name}: {figures}")
+        say(f"  {place}. {candidate.name}: {figures}")
     if answer.nobody is not None:
-        click.echo(f"  nobody known: posterior {_share(answer.nobody)}, prior {1 - answer.prior:g}")
+        say(f"  nobody known: posterior {_share(answer.nobody)}, prior {1 - answer.prior:g}")
     if answer.threshold is not None:
-        click.echo(f"  a name takes {answer.threshold / math.log(10):+.2f} or more")
+        say(f"  a name takes {answer.threshold / math.log(10):+.2f} or more")
 
 
 def _share(posterior: float) -> str:
@@ -420,7 +421,7 @@ def verify(
         print_json({**to_mapping(answer), "calibrated": opened.calibrated})
         return 0 if answer.status == "ok" else 1
     if answer.status != "ok":
-        click.echo(f"{file}: not judged ({answer.status}): {answer.reason}")
+        say(f"{file}: not judged ({answer.status}): {answer.reason}")
         return 1
     verdict = {True: "yes", False: "no", None: "no answer"}[answer.accepted]
     if answer.llr is None:
@@ -429,9 +430,9 @@ def verify(
         passed = f", {threshold / math.log(10):+.2f} is asked for" if threshold else ""
         ratio = f"log10 likelihood ratio {answer.llr / math.log(10):+.2f}{passed}"
         figures = f"{ratio}: {support(answer.llr, answer.at_limit)}"
-    click.echo(f"{verdict}: {figures}  ({answer.seconds:.1f} s of speech)")
+    say(f"{verdict}: {figures}  ({answer.seconds:.1f} s of speech)")
     for note in answer.notes:
-        click.echo(f"  note: {note}")
+        say(f"  note: {note}")
     return 0
 
 
@@ -456,5 +457,5 @@ def _verify_stream(bank: Any, name: str, file: Path, as_json: bool) -> int:
         print_json({"file": str(file), **to_mapping(state)})
         return 0
     verdict = {"accept": "yes", "reject": "no", "undecided": "undecided"}[state.decision]
-    click.echo(f"{verdict}: {state.reason}, {state.seconds:.1f} s of sound")
+    say(f"{verdict}: {state.reason}, {state.seconds:.1f} s of sound")
     return 0

@@ -21,6 +21,7 @@ from voicegmm.cli.console import (
     workers_option,
 )
 from voicegmm.cli.explaining import check_explanations, explain_table
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.scoring import ScoredList, ScoringOptions, Voices
@@ -148,13 +149,13 @@ def train(
             }
         )
         return
-    click.echo(
+    say(
         f"{out}: {model.gmm.n_components} components from {fitted.n_frames:.0f} frames, "
         f"{len(fitted.iterations)} iterations, {likelihood:.4f} nats per frame"
     )
     if audited:
         losses = ", ".join(f"{line.loss:.4f} ± {line.loss_error:.4f}" for line in audited)
-        click.echo(f"passes over short lists fell short by (audited, nats per frame): {losses}")
+        say(f"passes over short lists fell short by (audited, nats per frame): {losses}")
 
 
 @click.command(short_help="Make speaker models from a background model.")
@@ -265,7 +266,7 @@ def adapt(
         raise VoicegmmError(f"{enrollments}: nobody could be enrolled")
     save_voices(out, voices)
     kind = ", calibrated" if voices.calibration else ""
-    click.echo(f"{out}: {len(voices.speakers.ids)} speakers{kind}")
+    say(f"{out}: {len(voices.speakers.ids)} speakers{kind}")
 
 
 @click.command(short_help="Score a list of trials.")
@@ -344,7 +345,7 @@ def score(
             result = _score_at_once(job, trials, out, journal)
     warn_of_unscored(result)
     kind = "calibrated" if voices.calibration else "uncalibrated"
-    click.echo(f"{out}: {result.n_scored} of {result.n_trials} trials scored, {kind}")
+    say(f"{out}: {result.n_scored} of {result.n_trials} trials scored, {kind}")
 
 
 @dataclass(frozen=True, eq=False)

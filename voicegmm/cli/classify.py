@@ -19,6 +19,7 @@ from voicegmm.cli.console import (
     warn,
     workers_option,
 )
+from voicegmm.cli.terminal import say
 
 _PATH = click.Path(path_type=Path)
 
@@ -164,20 +165,20 @@ def _report_training(classifier: Any, out: Path, as_json: bool) -> None:
             }
         )
         return
-    click.echo(
+    say(
         f"{out}: {len(models.classes)} classes from {training.n_recordings} recordings, "
         f"{training.speech_seconds / 60:.1f} minutes of speech, "
         f"{models.classes[0].gmm.n_components} components each, {models.front_end.sample_rate} Hz"
     )
     for one in models.classes:
         voices = f", {one.n_speakers} speakers" if classifier.classes.speakers_known else ""
-        click.echo(f"  {one.name}: {one.n_recordings} recordings{voices}")
+        say(f"  {one.name}: {one.n_recordings} recordings{voices}")
     expected = classifier.classes.expected
     if expected is None:
-        click.echo("uncalibrated: classes are ranked by likelihood, without probabilities")
+        say("uncalibrated: classes are ranked by likelihood, without probabilities")
         return
     which = "speakers" if classifier.classes.speakers_known else "recordings"
-    click.echo(f"What to expect, measured on {which} left out (95 % intervals), equal priors:")
+    say(f"What to expect, measured on {which} left out (95 % intervals), equal priors:")
     _print_figures(models.names, expected, "recordings")
 
 
@@ -185,14 +186,14 @@ def _print_figures(names: tuple[str, ...], figures: Any, what: str) -> None:
     from voicegmm._base.options import to_mapping
 
     rate = figures.accuracy
-    click.echo(
+    say(
         f"  accuracy       {100 * rate.value:.2f} %  "
         f"[{100 * rate.low:.2f}, {100 * rate.high:.2f}] of {rate.n_trials} {what}"
     )
     for key in ("eer", "cllr", "min_cllr"):
         estimate = getattr(figures, key)
         if estimate is not None:
-            click.echo("  " + metric_line(key, to_mapping(estimate)))
+            say("  " + metric_line(key, to_mapping(estimate)))
     _print_confusion(names, figures.confusion)
 
 
@@ -202,10 +203,10 @@ def _print_confusion(names: tuple[str, ...], confusion: tuple[tuple[int, ...], .
     first = max(map(len, (corner, *names)))
     widths = [max(len(name), 6) for name in names]
     header = "  ".join(name.rjust(width) for name, width in zip(names, widths, strict=True))
-    click.echo(f"  {corner:{first}}  {header}")
+    say(f"  {corner:{first}}  {header}")
     for name, row in zip(names, confusion, strict=True):
         cells = "  ".join(f"{count:{width}d}" for count, width in zip(row, widths, strict=True))
-        click.echo(f"  {name:{first}}  {cells}")
+        say(f"  {name:{first}}  {cells}")
 
 
 @classify.command(short_help="Measure CLASSES on other recordings, laid out as for train.")
@@ -236,7 +237,7 @@ def evaluate(classes: Path, folder: Path, workers: int | None, as_json: bool) ->
     for what in ("recordings", "speakers"):
         figures = getattr(found, what)
         if figures is not None:
-            click.echo(f"{figures.accuracy.n_trials} {what} (95 % intervals), equal priors:")
+            say(f"{figures.accuracy.n_trials} {what} (95 % intervals), equal priors:")
             _print_figures(classifier.names, figures, what)
 
 
@@ -287,7 +288,7 @@ def judge(classes: Path, files: tuple[Path, ...], prior: dict[str, float], as_js
         else:
             _print_answer(answer)
     if not as_json and failed < len(files):
-        click.echo(
+        say(
             f"closed set: a voice that is none of {', '.join(classifier.names)} gets one of these "
             "names too"
         )
@@ -296,13 +297,13 @@ def judge(classes: Path, files: tuple[Path, ...], prior: dict[str, float], as_js
 
 def _print_answer(answer: Any) -> None:
     if answer.status != "ok":
-        click.echo(f"{answer.file}: not judged ({answer.status}): {answer.reason}")
+        say(f"{answer.file}: not judged ({answer.status}): {answer.reason}")
         return
     best = answer.ranking[0]
     uncalibrated = " (uncalibrated)" if best.posterior is None else ""
-    click.echo(f"{answer.file}: {answer.label}{uncalibrated}  ({answer.seconds:.1f} s of speech)")
+    say(f"{answer.file}: {answer.label}{uncalibrated}  ({answer.seconds:.1f} s of speech)")
     for note in answer.notes:
-        click.echo(f"  note: {note}")
+        say(f"  note: {note}")
     for place, one in enumerate(answer.ranking, 1):
         if one.posterior is None:
             figures = f"{one.score:+.3f} nats per frame"
@@ -312,4 +313,4 @@ def _print_answer(answer: Any) -> None:
                 f"probability {one.posterior:.4f}, prior {answer.prior[one.name]:.4g}, "
                 f"log10 likelihood ratio {one.llr / math.log(10):+.2f}{held}"
             )
-        click.echo(f"  {place}. {one.name}: {figures}")
+        say(f"  {place}. {one.name}: {figures}")

@@ -1,5 +1,6 @@
 """The group of commands, and what becomes of errors."""
 
+import io
 import sys
 import traceback
 from typing import Any
@@ -26,6 +27,7 @@ from voicegmm.cli import (
     sweep,
 )
 from voicegmm.cli.console import console_log, debug_option
+from voicegmm.cli.terminal import say, say_lines
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 96}
 
@@ -97,7 +99,9 @@ def run_command(arguments: list[str]) -> int:
     except (stopping.Stopped, KeyboardInterrupt, click.Abort):
         return _stopped(debug)
     except click.ClickException as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(usage)
+        say_lines(usage.getvalue(), err=True)
         return error.exit_code
     except VoicegmmError as error:
         return _fail(" ".join(str(error).split()), debug)
@@ -117,7 +121,7 @@ def run_command(arguments: list[str]) -> int:
 
 def _stopped(debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        say_lines(traceback.format_exc(), err=True)
     return stopping.tell()
 
 
@@ -125,6 +129,6 @@ def _fail(message: str, debug: bool) -> int:
     if stopping.stopped():  # it is why this failed
         return _stopped(debug)
     if debug:
-        traceback.print_exc()
-    click.echo(f"error: {message}", err=True)
+        say_lines(traceback.format_exc(), err=True)
+    say(f"error: {message}", err=True)
     return 1

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from voicegmm.cli.console import debug_option, json_option, print_json, settings_option, warn
+from voicegmm.cli.terminal import say, say_data
 
 _SETTINGS = settings_option("ubm.n_components=256")
 
@@ -32,7 +33,7 @@ def show(recipe: str, settings: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"recipe": loaded.to_mapping(), "sources": dict(loaded.sources)})
     else:
-        click.echo(loaded.to_toml(), nl=False)
+        say_data(loaded.to_toml())
 
 
 @config.command(short_help="Check a recipe, and the lists and recordings it would run on.")
@@ -70,4 +71,4 @@ def check(recipe: str, data: Path | None, settings: tuple[str, ...], as_json: bo
     for warning in warnings:
         warn(warning)
     known = ", ".join(f"{count:,} {what}" for what, count in counts.items())
-    click.echo(f"{loaded.recipe.name}: can be run" + (f" on {known}" if known else ""))
+    say(f"{loaded.recipe.name}: can be run" + (f" on {known}" if known else ""))

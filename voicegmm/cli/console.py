@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from voicegmm.cli.terminal import say, say_data, visible
+
 if TYPE_CHECKING:
     from voicegmm.scoring import ScoredList, ScoreTable
 
@@ -26,12 +28,12 @@ class ConsoleLog(logging.Handler):
         """Print one line, beside the bar if there is one."""
         line = f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}"
         if "tqdm" not in sys.modules:
-            click.echo(line, err=True)
+            say(line, err=True)
             return
         from tqdm import tqdm
 
         with tqdm.external_write_mode(file=sys.stderr):
-            click.echo(line, err=True)
+            say(line, err=True)
 
 
 @contextmanager
@@ -206,7 +208,7 @@ class Bars:
             # What an interrupted run had done tells nothing of the speed, nor how often to draw.
             done_before = max(done - 1, 0)
             self._bar = tqdm(
-                desc=stage,
+                desc=visible(stage),
                 total=total or None,
                 initial=done_before,
                 miniters=1,
@@ -214,7 +216,7 @@ class Bars:
                 leave=False,
             )
         if note:
-            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.set_postfix_str(visible(note), refresh=False)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
@@ -243,7 +245,7 @@ def bars() -> Any:
 
 def warn(message: str) -> None:
     """Print a warning, in one line, on standard error."""
-    click.echo(f"warning: {' '.join(message.split())}", err=True)
+    say(f"warning: {' '.join(message.split())}", err=True)
 
 
 def warn_of_unscored(table: "ScoreTable | ScoredList", most: int = 10) -> None:
@@ -258,7 +260,7 @@ def warn_of_unscored(table: "ScoreTable | ScoredList", most: int = 10) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object in one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    say_data(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 _PERCENT = ("eer", "verify_miss", "verify_false_accept", "identification_rate", "rank_5_rate")
@@ -314,32 +316,28 @@ def print_figures(results: Mapping[str, Any]) -> None:
     """Print the figures of an evaluation."""
     known = f", {results['n_speakers']} speakers" if results.get("n_speakers") else ""
     trials = f"{results['n_targets']} target and {results['n_nontargets']} non-target trials"
-    click.echo(trials + known)
+    say(trials + known)
     failed = results["n_failed_targets"] + results["n_failed_nontargets"]
     if failed:
         share = 100 * results["failure_rate"]
-        click.echo(
-            f"{failed} trials ({share:.2f} %) could not be scored; the figures are of the others"
-        )
+        say(f"{failed} trials ({share:.2f} %) could not be scored; the figures are of the others")
     for key, estimate in results["metrics"].items():
-        click.echo(metric_line(key, estimate))
+        say(metric_line(key, estimate))
     for key, estimate in results.get("failures_rejected", {}).items():
         if key == "eer":
-            click.echo(f"{metric_line(key, estimate)}  with failures counted as rejections")
+            say(f"{metric_line(key, estimate)}  with failures counted as rejections")
     if results.get("closed_set"):
         closed = results["closed_set"]
         for key in ("identification_rate", "rank_5_rate"):
             if key in closed:
-                click.echo(
-                    f"{metric_line(key, closed[key])}  of {closed['n_tests']} tests, closed set"
-                )
+                say(f"{metric_line(key, closed[key])}  of {closed['n_tests']} tests, closed set")
     if results.get("open_set"):
         found = results["open_set"]
         tests = f"{found['n_known']} tests of known speakers, {found['n_strangers']} of strangers"
-        click.echo(f"open set, {tests}: detected and identified")
+        say(f"open set, {tests}: detected and identified")
         for alarm, rate in found["detection_identification"].items():
             text = estimate_text("identification_rate", rate)
-            click.echo(f"{'':14} {text}  with false alarms on {100 * float(alarm):g} %")
+            say(f"{'':14} {text}  with false alarms on {100 * float(alarm):g} %")
     for warning in results["warnings"]:
         warn(warning)
 
@@ -357,11 +355,11 @@ def print_side_by_side(figures: Mapping[str, Mapping[str, float | None]]) -> Non
     width = max(map(len, figures))
     columns = [max(10, len(metric_name(key)) + 2) for key in keys]
     heads = zip(keys, columns, strict=True)
-    click.echo(" " * width + "".join(f"{metric_name(key):>{room}}" for key, room in heads))
+    say(" " * width + "".join(f"{metric_name(key):>{room}}" for key, room in heads))
     for name, each in figures.items():
         cells = zip(keys, columns, strict=True)
         row = "".join(f"{_cell(key, each.get(key, 0), key in each):>{room}}" for key, room in cells)
-        click.echo(f"{name:{width}}{row}")
+        say(f"{name:{width}}{row}")
 
 
 def _cell(key: str, value: float | None, known: bool) -> str:
@@ -374,10 +372,8 @@ def _cell(key: str, value: float | None, known: bool) -> str:
 
 def print_comparison(comparison: Mapping[str, Any]) -> None:
     """Print what another system has more or less of each metric."""
-    click.echo(f"{comparison['against']} differs by")
+    say(f"{comparison['against']} differs by")
     for key, found in comparison["metrics"].items():
-        click.echo(
-            f"{metric_name(key):14} {difference_text(key, found)}  p = {found['p_value']:.3f}"
-        )
+        say(f"{metric_name(key):14} {difference_text(key, found)}  p = {found['p_value']:.3f}")
     for warning in comparison["warnings"]:
         warn(warning)

@@ -10,6 +10,7 @@ import click
 
 from voicegmm.cli.console import bars, check_output, debug_option, untrusted_option, warn
 from voicegmm.cli.passphrases import passphrase_of, passphrase_option
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.features import FrontEnd
@@ -187,11 +188,11 @@ def _scores(source: Path, out: Path, kind: str, options: dict[str, Any]) -> None
     n_left = write_score_file(out, table, kind)
     if n_left:
         warn(f"{n_left} trials without a score are left out")
-    click.echo(f"{out}: {len(table) - n_left} trials")
+    say(f"{out}: {len(table) - n_left} trials")
     if key_out:
         write_key_file(key_out, table.trials)
         labels = "" if (table.trials.labels >= 0).all() else ", without labels"
-        click.echo(f"{key_out}: {len(table)} trials{labels}")
+        say(f"{key_out}: {len(table)} trials{labels}")
 
 
 def _frames(source: Path, out: Path, kind: str, ours: bool, options: dict[str, Any]) -> None:
@@ -226,7 +227,7 @@ def _frames(source: Path, out: Path, kind: str, ours: bool, options: dict[str, A
                 warn(f"{len(store.ids) - n_written} recordings without frames are left out")
     else:
         n_written = write_arrays(out, read_arrays(source), kind, **given)
-    click.echo(f"{out}: {n_written} recordings")
+    say(f"{out}: {n_written} recordings")
 
 
 def _mixture(
@@ -253,9 +254,7 @@ def _mixture(
         save_background(out, foreign_background(source, gmm, program, front_end))
     else:
         write_mixture(out, gmm, kind, as_text=options["text"])
-    click.echo(
-        f"{out}: {gmm.n_components} components of {gmm.n_dims} dimensions, {gmm.covariance_type}"
-    )
+    say(f"{out}: {gmm.n_components} components of {gmm.n_dims} dimensions, {gmm.covariance_type}")
 
 
 def _part(mixtures: "dict[str, Mixture]", part: str | None, source: os.PathLike[str]) -> "Mixture":

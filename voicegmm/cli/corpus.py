@@ -17,6 +17,7 @@ from voicegmm.cli.console import (
     print_json,
     workers_option,
 )
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.corpus import CorpusCheck, Problem, ProtocolFolder
@@ -143,7 +144,7 @@ def check(
     else:
         _print(checked)
         if picture and checked.measures:
-            click.echo(f"picture: {picture}")
+            say(f"picture: {picture}")
     return 0 if checked.ok else 1
 
 
@@ -191,7 +192,7 @@ def _print(checked: "CorpusCheck") -> None:
     told = checked.summary()
     unknown = told["n_without_speaker"]
     whose = f", of unknown speakers {unknown}" if unknown else ""
-    click.echo(
+    say(
         f"{told['corpus']} ({told['layout']}): {told['n_recordings']} recordings of "
         f"{told['n_speakers']} speakers{whose}; {told['seconds'] / 60:.1f} minutes"
     )
@@ -200,24 +201,24 @@ def _print(checked: "CorpusCheck") -> None:
         ("channels", "channels", ""),
     ):
         each = (f"{value}{unit}: {count}" for value, count in told[key].items())
-        click.echo(f"  {name:26}{', '.join(each) or '-'}")
+        say(f"  {name:26}{', '.join(each) or '-'}")
     for name, key, unit in (
         ("a recording", "recording_seconds", " s"),
         ("level", "level_db", " dB"),
         ("recordings a speaker", "recordings_per_speaker", ""),
         ("seconds a speaker", "seconds_per_speaker", " s"),
     ):
-        click.echo(f"  {name:26}{_range(told[key], unit)}")
+        say(f"  {name:26}{_range(told[key], unit)}")
     serious = [problem for problem in checked.problems if problem.serious]
     doubts = [problem for problem in checked.problems if not problem.serious]
     for heading, problems in (("error", serious), ("warning", doubts)):
         for line in _lines(problems):
-            click.echo(f"{heading}: {line}")
+            say(f"{heading}: {line}")
     if checked.problems:
         counts = (("error", len(serious)), ("warning", len(doubts)))
-        click.echo(", ".join(f"{count} {name}{'s'[: count != 1]}" for name, count in counts))
+        say(", ".join(f"{count} {name}{'s'[: count != 1]}" for name, count in counts))
     else:
-        click.echo("nothing is wrong")
+        say("nothing is wrong")
 
 
 def _range(spread: Mapping[str, float] | None, unit: str) -> str:
@@ -281,4 +282,4 @@ def write_list(what: Path, out: Path, layout: str, root: Path | None, as_json: b
         print_json(told)
         return
     n_speakers = told["n_speakers"]
-    click.echo(f"{out}: {len(whole)} recordings of {n_speakers} speakers ({found.layout})")
+    say(f"{out}: {len(whole)} recordings of {n_speakers} speakers ({found.layout})")

@@ -6,6 +6,7 @@ import click
 
 from voicegmm.cli.console import bars, cores, debug_option, json_option, workers_option
 from voicegmm.cli.run import print_run
+from voicegmm.cli.terminal import say
 
 
 @click.command(short_help="Run the whole chain on artificial voices.")
@@ -37,5 +38,5 @@ def demo(out: Path, seed: int, workers: int | None, as_json: bool) -> None:
     with bars() as progress:
         done = run_demo(out, seed, cores(workers), progress)
     if not as_json:
-        click.echo(f"artificial voices: {out / 'corpus'}")
+        say(f"artificial voices: {out / 'corpus'}")
     print_run(done, as_json)

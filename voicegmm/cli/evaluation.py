@@ -19,6 +19,7 @@ from voicegmm.cli.console import (
     values_of,
     warn,
 )
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.experiment.report_audio import Listening
@@ -133,7 +134,7 @@ def evaluate(
     for found in differences.values():
         print_comparison(found)
     if report:
-        click.echo(f"report: {report}")
+        say(f"report: {report}")
 
 
 @click.command(short_help="Compare systems on the same trials.")
@@ -188,7 +189,7 @@ def compare(
     for found in differences.values():
         print_comparison(found)
     if report:
-        click.echo(f"report: {report}")
+        say(f"report: {report}")
 
 
 def _tables(paths: Sequence[Path], key: Path | None, are_ratios: bool) -> "dict[str, ScoreTable]":

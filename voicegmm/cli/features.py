@@ -19,6 +19,7 @@ from voicegmm.cli.console import (
     warn,
     workers_option,
 )
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.store import FeatureComparison
@@ -122,7 +123,7 @@ def extract(
         return
     failed = f", {len(summary.failures)} could not be used" if summary.failures else ""
     resumed = f", {summary.n_resumed} kept from an interrupted run" if summary.n_resumed else ""
-    click.echo(
+    say(
         f"{out}: {summary.n_files} recordings{failed}{resumed}; {summary.n_frames} frames of "
         f"{pipeline.n_dims} dimensions, {summary.seconds / 60:.1f} minutes of speech"
     )
@@ -159,7 +160,7 @@ def plot(
     signal = read_signal(recording, options.sample_rate)
     for note in signal.notes:
         warn(f"{recording}: {note}")
-    click.echo(save(draw(signal, options, segments, title=recording.name), out))
+    say(save(draw(signal, options, segments, title=recording.name), out))
 
 
 @features.command("compare")
@@ -195,30 +196,30 @@ def _print_comparison(found: "FeatureComparison") -> None:
     differ = [recording for recording in found.recordings if not recording.same]
     both = len(found.recordings)
     if found.same:
-        click.echo(f"same: {both} recordings, {found.n_compared} frames")
+        say(f"same: {both} recordings, {found.n_compared} frames")
     else:
-        click.echo(f"different: {len(differ)} of {both} recordings that both have")
+        say(f"different: {len(differ)} of {both} recordings that both have")
     if found.max_difference:
         lowest = min((value for value in found.correlations if value is not None), default=None)
         told = "" if lowest is None else f", lowest correlation of a dimension {lowest:.6f}"
-        click.echo(
+        say(
             f"over {found.n_compared} frames: largest difference {found.max_difference:.6g}, "
             f"mean {found.mean_difference:.6g}{told}"
         )
     if found.n_dims[0] != found.n_dims[1]:
-        click.echo(f"dimensions: {found.n_dims[0]}, {found.n_dims[1]}")
+        say(f"dimensions: {found.n_dims[0]}, {found.n_dims[1]}")
     for option in found.options:
-        click.echo(f"option {option}")
+        say(f"option {option}")
     for name, missing in (("first", found.only_first), ("second", found.only_second)):
         if missing:
             more = ", ..." if len(missing) > _WORST else ""
-            click.echo(f"only in the {name}: {', '.join(missing[:_WORST])}{more} ({len(missing)})")
+            say(f"only in the {name}: {', '.join(missing[:_WORST])}{more} ({len(missing)})")
     differ.sort(key=lambda recording: -(recording.max_difference or float("inf")))
     for recording in differ[:_WORST]:
         one, other = recording.n_frames
         frames = f"{one} frames" if one == other else f"{one} and {other} frames"
         highest = recording.max_difference
         told = "" if highest is None else f", largest difference {highest:.6g}"
-        click.echo(f"{recording.file}: {frames}{told}")
+        say(f"{recording.file}: {frames}{told}")
     if len(differ) > _WORST:
-        click.echo(f"... and {len(differ) - _WORST} more: see --json")
+        say(f"... and {len(differ) - _WORST} more: see --json")

@@ -19,6 +19,7 @@ from voicegmm.cli.console import (
     warn,
     warn_of_unscored,
 )
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.scoring import AlignedTables, Fusion, ScoreTable
@@ -143,7 +144,7 @@ def fuse(
         told = {**_told(fusion), "metrics": metrics, "warnings": warnings}
         print_json({"scores": str(out), **told})
         return
-    click.echo(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
+    say(f"{out}: {int(fused.scored.sum())} of {len(fused)} trials scored, calibrated")
     _print_weights(fusion)
     print_side_by_side({name: values_of(found) for name, found in metrics.items()})
     for warning in warnings:
@@ -190,7 +191,7 @@ def _print_weights(fusion: "Fusion") -> None:
     for each in fusion.quality:
         name = f"log {each.name}" if in_logarithm(each.name) else each.name
         terms += f" {each.weight:+.4g} [{name}]"
-    click.echo(
+    say(
         f"ratio = {terms} {fusion.offset:+.4g}, from {fusion.n_targets} target and "
         f"{fusion.n_nontargets} non-target trials"
     )

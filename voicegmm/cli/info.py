@@ -7,6 +7,7 @@ import click
 
 from voicegmm.cli.console import debug_option, json_option, print_json, untrusted_option
 from voicegmm.cli.passphrases import passphrase_of, passphrase_option
+from voicegmm.cli.terminal import say
 
 
 @click.command(short_help="Say what any of our files is.")
@@ -38,17 +39,17 @@ def info(file: Path, verified: bool, passphrase_file: Path | None, as_json: bool
     told = found.pop("verified", ())
     _print_nested(found, "")
     for line in told:
-        click.echo(f"verified: {line}")
+        say(f"verified: {line}")
 
 
 def _print_nested(mapping: dict[str, Any], indent: str) -> None:
     for key, value in mapping.items():
         if isinstance(value, dict) and value:
-            click.echo(f"{indent}{key}:")
+            say(f"{indent}{key}:")
             _print_nested(value, indent + "  ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            click.echo(f"{indent}{key}: {len(value)}; the last:")
+            say(f"{indent}{key}: {len(value)}; the last:")
             _print_nested(value[-1], indent + "  ")
         elif value not in ("", None, {}, []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else value
-            click.echo(f"{indent}{key}: {text}")
+            say(f"{indent}{key}: {text}")

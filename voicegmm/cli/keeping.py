@@ -7,6 +7,7 @@ import click
 
 from voicegmm.cli.console import debug_option, json_option, now, print_json, untrusted_option
 from voicegmm.cli.passphrases import new_passphrase, open_bank, passphrase_of, passphrase_option
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.scoring import Removal
@@ -47,18 +48,18 @@ def list_speakers(bank: Path, audit: bool, passphrase_file: Path | None, as_json
         print_json(spoken)
         return
     for name, seconds in spoken.items():
-        click.echo(f"{name}\t{seconds:.1f} s of speech")
+        say(f"{name}\t{seconds:.1f} s of speech")
         if not audit:
             continue
         for one in records[name]:
             when, content = one.enrolled_at or "(no time)", one.content or "(no hash)"
-            click.echo(f"  {when}  {one.seconds:.1f} s  {content}  {one.file}")
+            say(f"  {when}  {one.seconds:.1f} s  {content}  {one.file}")
         if not records[name]:
-            click.echo("  no record: enrolled by an earlier version")
+            say("  no record: enrolled by an earlier version")
     for removal in opened.voices.removals if audit else ():
-        click.echo(f"(removed)  {removal.removed_at or '(no time)'}")
+        say(f"(removed)  {removal.removed_at or '(no time)'}")
         for line in _still_derived(removal):
-            click.echo(f"  {line}")
+            say(f"  {line}")
 
 
 def _still_derived(removal: "Removal") -> list[str]:
@@ -123,11 +124,11 @@ def remove(
         print_json(_told_of(bank, rest, removal, len(contents), traces, dry_run))
         return
     verb = "would be removed" if dry_run else "removed"
-    click.echo(f"{name} {verb}; {len(rest.names)} speakers remain")
+    say(f"{name} {verb}; {len(rest.names)} speakers remain")
     _print_derived(bank, removal, len(contents), traces)
     if not folders:
-        click.echo("  elsewhere: not looked for; --look-in DIR does")
-    click.echo("The recordings themselves, and copies of the bank, are not touched")
+        say("  elsewhere: not looked for; --look-in DIR does")
+    say("The recordings themselves, and copies of the bank, are not touched")
 
 
 def _told_of(
@@ -153,14 +154,14 @@ def _told_of(
 
 def _print_derived(bank: Path, removal: "Removal", n_recordings: int, traces: "Traces") -> None:
     for line in _still_derived(removal):
-        click.echo(f"  {bank}: {line}")
+        say(f"  {bank}: {line}")
     for trace in traces.found:
         more = ": its scores and its report derive from them, too" if trace.what == "run" else ""
-        click.echo(f"  {trace.place}: {trace.what}, from {trace.n_recordings} recordings{more}")
+        say(f"  {trace.place}: {trace.what}, from {trace.n_recordings} recordings{more}")
     for place, reason in traces.untold.items():
-        click.echo(f"  {place}: cannot be told: {reason}")
+        say(f"  {place}: cannot be told: {reason}")
     if not n_recordings:
-        click.echo("  no recording is on record, so that nothing else could be looked for")
+        say("  no recording is on record, so that nothing else could be looked for")
 
 
 @click.command(short_help="Encrypt a bank with a passphrase, or change it.")
@@ -193,9 +194,9 @@ def encrypt(bank: Path, passphrase_file: Path | None, new_passphrase_file: Path 
     new = new_passphrase(new_passphrase_file, bank)
     with locked(bank):
         VoiceBank.open(bank, old).save(bank, new)
-    click.echo(f"{bank}: {'encrypted with the new passphrase' if old else 'encrypted'}")
+    say(f"{bank}: {'encrypted with the new passphrase' if old else 'encrypted'}")
     if not old:
-        click.echo("Its plain content may still be in free blocks of the disk, and in backups")
+        say("Its plain content may still be in free blocks of the disk, and in backups")
 
 
 @click.command(short_help="Write an encrypted bank as a plain file.")
@@ -218,4 +219,4 @@ def decrypt(bank: Path, out: Path | None, passphrase_file: Path | None) -> None:
     passphrase = passphrase_of(bank, passphrase_file)
     with locked(bank):
         write_decrypted(bank, passphrase, out or bank)
-    click.echo(f"{out or bank}: not encrypted; readable by its owner")
+    say(f"{out or bank}: not encrypted; readable by its owner")

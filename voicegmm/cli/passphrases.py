@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from voicegmm.cli.console import warn
+from voicegmm.cli.terminal import visible
 
 if TYPE_CHECKING:
     from voicegmm.bank import VoiceBank
@@ -79,7 +80,7 @@ def _asked(prompt: str, file: Path | None) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", GetPassWarning)  # it would be seen on the screen
-            return getpass(prompt)
+            return getpass(visible(prompt))
     except UnicodeDecodeError:
         raise EncryptionError("what was typed is no UTF-8, as passphrases are") from None
     except (GetPassWarning, EOFError):

@@ -17,6 +17,7 @@ from voicegmm.cli.console import (
     settings_option,
     workers_option,
 )
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.experiment import Decision
@@ -94,7 +95,7 @@ def print_plan(folder: Path, plan: "Sequence[Decision]", as_json: bool) -> None:
         print_json({"folder": str(folder), "stages": stages})
         return
     for each in plan:
-        click.echo(f"{each.stage}: {_ACTIONS[each.action]} ({each.reason})")
+        say(f"{each.stage}: {_ACTIONS[each.action]} ({each.reason})")
 
 
 def print_run(done: Any, as_json: bool) -> None:
@@ -110,11 +111,11 @@ def print_run(done: Any, as_json: bool) -> None:
     seconds = sum(stage["seconds"] for stage in stages.values() if not stage["skipped"])
     skipped = [name for name, stage in stages.items() if stage["skipped"]]
     note = f" ({', '.join(skipped)}: unchanged, from an earlier run)" if skipped else ""
-    click.echo(f"{seconds:.0f} s of work{note}")
+    say(f"{seconds:.0f} s of work{note}")
     for name, stage in stages.items():
         if not stage["skipped"] and stage["reason"] != NEW:
-            click.echo(f"  {name} ran again: {stage['reason']}")
+            say(f"  {name} ran again: {stage['reason']}")
     for name, what in FILES.items():
         if (done.folder / name).exists():
-            click.echo(f"  {done.folder / name}: {what}")
-    click.echo(f"report: {(done.folder / 'report.html').resolve()}")
+            say(f"  {done.folder / name}: {what}")
+    say(f"report: {(done.folder / 'report.html').resolve()}")

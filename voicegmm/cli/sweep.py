@@ -20,6 +20,7 @@ from voicegmm.cli.console import (
     warn,
     workers_option,
 )
+from voicegmm.cli.terminal import say
 
 if TYPE_CHECKING:
     from voicegmm.experiment import Decision, Sweep
@@ -133,12 +134,12 @@ def _print_plan(
         baseline = planned.options.baseline
         print_json({"baseline": baseline, "points": points, "shared": to_mapping(shared)})
         return
-    click.echo(f"{len(planned.points)} points; the baseline is {planned.options.baseline}")
+    say(f"{len(planned.points)} points; the baseline is {planned.options.baseline}")
     for work in shared:
         whose = f"{len(work.points)} points" if len(work.points) > 3 else " and ".join(work.points)
         if len(work.points) == len(planned.points):
             whose = "all points"
-        click.echo(f"once for {whose}: {work.stage}{' (is there)' if work.done else ''}")
+        say(f"once for {whose}: {work.stage}{' (is there)' if work.done else ''}")
     for point in planned.points:
         of = {decision.stage: decision.action for decision in decisions[point.name]}
         told = [
@@ -146,7 +147,7 @@ def _print_plan(
             for action, does in _DOES.items()
             if action in of.values()
         ]
-        click.echo(f"{point.name}: {'; '.join(told)}")
+        say(f"{point.name}: {'; '.join(told)}")
 
 
 def _print_sweep(folder: Path, results: Mapping[str, Any]) -> None:
@@ -159,8 +160,8 @@ def _print_sweep(folder: Path, results: Mapping[str, Any]) -> None:
         warn(warning)
     for name, what in SWEEP_FILES.items():
         if (folder / name).exists():
-            click.echo(f"  {folder / name}: {what}")
-    click.echo(f"report: {(folder / 'sweep.html').resolve()}")
+            say(f"  {folder / name}: {what}")
+    say(f"report: {(folder / 'sweep.html').resolve()}")
 
 
 def _cells(row: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
@@ -180,7 +181,7 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 def _fail_for(failures: Mapping[str, str], n_points: int) -> None:
