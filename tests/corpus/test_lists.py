@@ -144,6 +144,16 @@ def test_a_name_with_a_tab_or_newline_is_refused(tmp_path):
             write_files(tmp_path / "x", [name])
 
 
+def test_such_a_name_is_refused_where_it_is_read_too(tmp_path):
+    path = tmp_path / "list"
+    path.write_text("model\tfile\nann\ta.wav\nb\x1b[2Jb\ta.wav\n")
+    with pytest.raises(ListError, match=r"list: line 3: the model 'b\\x1b\[2Jb' must not"):
+        read_enrollments(path)
+    path.write_text("1 ann x.wav\n0 ann \x9b.wav\n")
+    with pytest.raises(ListError, match=r"list: the test '\\x9b.wav' must not"):
+        read_trials(path)
+
+
 def test_duplicate_trials_count_once_and_are_told(tmp_path):
     path = tmp_path / "trials"
     path.write_text("1 a x\n1 a x\n0 b x\n")

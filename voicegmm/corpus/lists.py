@@ -137,6 +137,8 @@ def read_files(path: str | Path) -> tuple[str, ...]:
 def _grouped(path: str | Path, group: str) -> dict[str, tuple[str, ...]]:
     files: dict[str, list[str]] = {}
     for number, (name, file) in read_table(path, group, "file"):
+        if name not in files:
+            checked_name(name, f"{path}: line {number}: the {group}")
         if file in files.setdefault(name, []):
             raise ListError(f"{path}: line {number}: {group} {name} has the file {file} already")
         files[name].append(file)
@@ -155,13 +157,16 @@ def read_segments(path: str | Path) -> dict[str, tuple[str, ...]]:
 
 def checked_name(name: str, what: str = "name") -> str:
     """Refuse a name that no list could hold."""
-    unprintable = any(category(character) in _UNPRINTABLE for character in name)
-    if not name or name != name.strip() or unprintable:
+    if not name or name != name.strip() or (not name.isprintable() and _is_unprintable(name)):
         raise ListError(
             f"{what} {name!r} must not be empty, hold a tab or a newline or another control "
             "character, or begin or end with a space; rename it"
         )
     return name
+
+
+def _is_unprintable(name: str) -> bool:
+    return any(category(character) in _UNPRINTABLE for character in name)
 
 
 def _write_table(

@@ -197,9 +197,14 @@ def read_trials(path: str | Path) -> Trials:
     Raises
     ------
     ListError
-        Naming the line that does not fit, or a trial that stands with both labels.
+        Naming the line that does not fit, a trial that stands with both labels, or a name that no
+        table of scores could hold.
     """
-    return trials_of(Path(path), each_trial(path))
+    trials = trials_of(Path(path), each_trial(path))
+    for what, names in (("model", trials.models), ("test", trials.tests)):
+        for name in names:
+            checked_name(name, f"{path}: the {what}")
+    return trials
 
 
 def trials_of(path: Path, rows: Iterable[tuple[str, str, int]]) -> Trials:
