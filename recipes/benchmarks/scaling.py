@@ -164,7 +164,9 @@ def at_work(options: argparse.Namespace) -> Iterator[None]:
     if not options.scheduler:
         yield
         return
-    compute = ComputeOptions("dask", options.scheduler, options.insecure)
+    compute = ComputeOptions(
+        "dask", options.scheduler, options.insecure, differing_workers="accept"
+    )  # what is measured is time
     scratch = tempfile.TemporaryDirectory(dir=options.store.parent)
     with scratch, engine(compute, Path(scratch.name)):
         yield

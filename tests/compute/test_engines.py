@@ -23,8 +23,9 @@ from voicegmm.compute import (
     reduction,
     tree_sum,
 )
+from voicegmm.compute import dask as dask_engine
 from voicegmm.compute.parcels import parcel, work_on
-from voicegmm.compute.versions import check_versions, rounding_doubt, versions
+from voicegmm.compute.versions import check_rounding, check_versions, versions
 
 DASK = {"engine": "dask", "scheduler": "tcp://127.0.0.1:8786"}
 
@@ -42,6 +43,7 @@ DASK = {"engine": "dask", "scheduler": "tcp://127.0.0.1:8786"}
         (DASK | {"scheduler": "tls://a:1", "ca_file": "x"}, "certificate must name a PEM file"),
         (DASK | {"ca_file": "x"}, "ca_file is for a tls:// scheduler"),
         (DASK | {"timeout_seconds": 0}, "timeout_seconds must be greater than 0"),
+        ({"differing_workers": "acept"}, "must be one of refuse, accept; .*did you mean 'accept'"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):
@@ -135,18 +137,106 @@ def test_arrays_that_a_worker_does_not_see_are_named(tmp_path):
             work_on(sent, pickle.dumps(1))
 
 
-def test_other_programs_are_refused_and_other_libraries_told():
+def test_other_programs_are_refused_whatever_else_is_accepted():
     here = versions()
     check_versions(here, here | {"numpy": "1.0"}, "w")
     for name in ("voicegmm", "python"):
         with pytest.raises(MismatchError, match=f"w has {name} 0.0, and here it is .*install the"):
             check_versions(here, here | {name: "0.0"}, "w")
-    workers = {"a": here, "b": here | {"numpy": "1.0"}, "c": here | {"numpy": "1.1"}, "d": here}
+
+
+def test_the_refusal_of_workers_names_each_thing_that_differs_and_what_can_be_done():
+    here = versions()
+    check_rounding(here, [here, dict(here)], "nobody has")
+    others = [here | {"numpy": "1.0"}, here | {"numpy": "1.1", "instructions": "few"}]
     told = (
-        f"2 of 4 workers have .*\\(numpy 1.0 and 1.1, here {here['numpy']}\\).*less than 1e-6 with"
+        rf"^two have another .*\(numpy 1.0 and 1.1, here {here['numpy']}; "
+        rf"instructions few, here {here['instructions']}\): results will differ.*1e-6.*1e-5.*"
+        r'features.static.precision = "double" and ubm.precision = "double".*'
+        r'compute.differing_workers = "accept"$'
     )
-    assert re.search(told, rounding_doubt(here, workers))
-    assert rounding_doubt(here, {"a": here, "d": dict(here)}) == ""
+    with pytest.raises(MismatchError, match=told):
+        check_rounding(here, others, "two have")
+    with pytest.raises(MismatchError, match="scipy build not told, here "):
+        check_rounding(here, [{k: v for k, v in here.items() if k != "scipy build"}], "one has")
+
+
+class Scheduler:
+    """What a client tells of a scheduler, and of workers that it names."""
+
+    status = "closed"
+
+    def __init__(self, **workers):
+        self.workers = workers
+
+    def nthreads(self):
+        return dict.fromkeys(self.workers, 1)
+
+    def run_on_scheduler(self, function):
+        return function()
+
+    def run(self, function, workers, on_error):
+        return {name: function() | self.workers[name] for name in workers}
+
+    def close(self, timeout):
+        self.workers = {}
+
+
+OTHER = {"linear algebra": "openblas 1 Z80"}
+
+
+def connected(monkeypatch, in_double=False, options=None, **workers):
+    scheduler = Scheduler(**workers)
+    monkeypatch.setattr(dask_engine, "_connected", lambda options: scheduler)
+    return scheduler, dask_engine.Cluster(ComputeOptions(**DASK, **options or {}), in_double)
+
+
+@pytest.mark.parametrize("workers", [{"a": {}, "b": OTHER}, {"a": OTHER}, {"a": OTHER, "b": OTHER}])
+def test_workers_that_round_otherwise_are_refused(monkeypatch, workers):
+    n_others = sum(map(bool, workers.values()))
+    who = rf"{n_others} of {len(workers)} Dask workers \(.*\) have"
+    with pytest.raises(MismatchError, match=f"{who} .*linear algebra openblas 1 Z80, here"):
+        connected(monkeypatch, **workers)
+
+
+@pytest.mark.parametrize(
+    ("in_double", "options", "level", "why"),
+    [
+        (False, {"differing_workers": "accept"}, "WARNING", "results will differ .* 1e-5 of"),
+        (True, {}, "INFO", "in double precision results differ by less than 1e-6"),
+        (True, {"differing_workers": "accept"}, "INFO", "in double precision"),
+    ],
+)
+def test_who_accepts_them_or_works_in_double_is_told_once(
+    monkeypatch, caplog, in_double, options, level, why
+):
+    caplog.set_level("INFO", "voicegmm")
+    scheduler, cluster = connected(monkeypatch, in_double, options, a={}, b=OTHER)
+    scheduler.workers |= {"c": {}, "d": OTHER}  # of kinds that are known
+    cluster._check_workers()
+    told = [record for record in caplog.records if "linear algebra" in record.message]
+    assert [record.levelname for record in told] == [level]
+    assert told[0].message.startswith("1 of 2 Dask workers (b) have another processor")
+    assert re.search(why, told[0].message)
+    scheduler.workers |= {"e": {"numpy": "0.1"}}
+    cluster._check_workers()
+    assert "3 of 5 Dask workers (b, d, e)" in caplog.text
+
+
+def test_one_that_comes_late_is_refused_where_it_works_and_by_who_asks(monkeypatch):
+    scheduler, cluster = connected(monkeypatch, a={})
+    scheduler.workers["late"] = OTHER
+    with pytest.raises(MismatchError, match=r"1 of 2 Dask workers \(late\)"):
+        cluster._check_workers()
+    asked = versions() | OTHER
+    with parcel(str) as sent:
+        item = pickle.dumps(7)
+        assert dask_engine._checked_work(versions(), True, sent, item) == "7"
+        assert dask_engine._checked_work(asked, False, sent, item) == "7"
+        with pytest.raises(MismatchError, match=rf"the worker on {socket.gethostname()} has .*Z80"):
+            dask_engine._checked_work(asked, True, sent, item)
+        with pytest.raises(MismatchError, match=r"has python .* install the same"):
+            dask_engine._checked_work(asked | {"python": "2.7"}, False, sent, item)
 
 
 class Term(str):

@@ -4,7 +4,6 @@ import json
 import math
 import operator
 import os
-import re
 import subprocess
 import sys
 import time
@@ -13,13 +12,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from voicegmm._base.errors import MismatchError, OptionError, WorkerError
 from voicegmm.compute import ComputeOptions, check_seen, engine, ordered_map
 from voicegmm.compute.dask import Cluster
-from voicegmm.compute.versions import linear_algebra, versions
+from voicegmm.compute.versions import DOUBLE, linear_algebra, versions
 from voicegmm.experiment import load_recipe, run_recipe
+from voicegmm.scoring import read_scores
+from voicegmm.store import load_background
 
 pytestmark = pytest.mark.slow
 
@@ -202,25 +204,49 @@ def test_a_run_gives_the_same_bytes_though_a_worker_is_killed(
     cluster.add_worker()
 
 
-def test_a_worker_that_rounds_otherwise_is_told_of_once_though_it_comes_late(
-    cluster, options, tmp_path, caplog
+@pytest.fixture(scope="module")
+def other_kernel():
+    """Another kernel of OpenBLAS than the one that is at work here."""
+    other = "Haswell" if linear_algebra().split()[-1] != "Haswell" else "Sandybridge"
+    found = subprocess.run(
+        [sys.executable, "-c", "from voicegmm.compute.versions import *; print(linear_algebra())"],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_CORETYPE": other},
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    if found[-1] != other:
+        pytest.skip(f"numpy's products know no other kernel here: {found}")
+    return other
+
+
+def work_until_refused(seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        list(ordered_map(operator.call, 8 * [linear_algebra], workers="dask"))
+
+
+def test_a_worker_that_rounds_otherwise_is_refused_though_it_comes_late(
+    cluster, options, other_kernel, tmp_path, caplog
 ):
-    before = linear_algebra().split()[-1]
-    other = "Sandybridge" if before != "Sandybridge" else "Haswell"
+    differs = rf"linear algebra \S+ \S+ {other_kernel}, here {linear_algebra()}.*differing_workers"
     with engine(options, tmp_path):
-        assert "another processor" not in caplog.text
         n_workers = len(cluster.workers)
-        cluster.add_worker(OPENBLAS_CORETYPE=other)
-        end, found = time.monotonic() + 30, set()
+        list(ordered_map(operator.call, 8 * [linear_algebra], workers="dask"))
+        cluster.add_worker(OPENBLAS_CORETYPE=other_kernel)
+        with pytest.raises(MismatchError, match=differs):
+            work_until_refused()
+    everyone = rf"1 of {n_workers + 1} Dask workers .*{differs}"
+    with pytest.raises(MismatchError, match=everyone), engine(options, tmp_path):
+        pass
+    assert "another processor" not in caplog.text
+    found, end = set(), time.monotonic() + 60
+    with engine(replace(options, differing_workers="accept"), tmp_path):
         while len(found) < 2 and time.monotonic() < end:
             found |= set(ordered_map(operator.call, 8 * [linear_algebra], workers="dask"))
-    cluster.workers.pop().kill()
-    if len(found) == 1:
-        pytest.skip(f"numpy's products know no other kernel here: {found.pop()}")
+    assert {name.split()[-1] for name in found} >= {other_kernel}
     told = [record.message for record in caplog.records if "another processor" in record.message]
     assert len(told) == 1
-    assert told[0].startswith(f"1 of {n_workers + 1} workers")
-    assert re.search(rf"linear algebra \S+ \S+ {other}, here \S+ \S+ {before}", told[0])
+    assert told[0].startswith(f"1 of {n_workers + 1} Dask workers")
+    cluster.workers.pop().kill()
 
 
 def test_when_all_workers_die_it_says_so(cluster, options, tmp_path):
@@ -232,6 +258,38 @@ def test_when_all_workers_die_it_says_so(cluster, options, tmp_path):
         with pytest.raises(WorkerError, match=r"has no workers, for 1 s: start some with"):
             list(results)
     cluster.workers.clear()
+
+
+@pytest.fixture
+def others_alone(cluster, other_kernel):
+    """The same scheduler with no worker but one that rounds otherwise."""
+    for worker in cluster.workers:
+        worker.kill()
+        worker.wait()
+    cluster.workers.clear()
+    cluster.add_worker(OPENBLAS_CORETYPE=other_kernel)
+    return cluster
+
+
+def test_a_recipe_in_double_precision_gives_on_other_workers_what_it_gives_here(
+    others_alone, voices, no_figures, other_kernel, tmp_path, caplog
+):
+    cluster, double = others_alone, [option.replace(" ", "") for option in DOUBLE]
+    run_recipe(load_recipe("demo", [*SETTINGS, *double]), voices, tmp_path / "local")
+    with pytest.raises(MismatchError, match=rf"1 of 1 Dask workers .* {other_kernel}, here"):
+        run_on(cluster, voices, tmp_path / "single")
+    assert not (tmp_path / "single" / "features.h5").exists()
+    run_on(cluster, voices, tmp_path / "double", *double)
+    told = [record for record in caplog.records if "in double precision results" in record.message]
+    assert [record.levelname for record in told] == ["INFO"]
+    assert other_kernel in told[0].message
+    here, there = (tmp_path / name for name in ("local", "double"))
+    assert (here / "features.h5").read_bytes() == (there / "features.h5").read_bytes()
+    ubms = [load_background(folder / "ubm.h5").gmm.variances for folder in (here, there)]
+    assert 0 < np.max(np.abs(ubms[0] / ubms[1] - 1)) < 1e-9  # it has rounded otherwise
+    for name in ("scores", "development"):
+        one, other = (read_scores(folder / f"{name}.tsv").scores for folder in (here, there))
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-9 * np.nanmax(np.abs(one)))
 
 
 def test_a_scheduler_with_encryption_lets_only_its_own_in(tmp_path):

@@ -1,7 +1,6 @@
 """What another processor changes: the same recipe by two of OpenBLAS' kernels."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,16 +82,8 @@ def test_double_precision_gives_one_result_on_all_processors(runs):
     assert single["variances"] > 1e-9  # the kernels do round otherwise
     assert max(double[name] for name in ("variances", "means", "weights")) < 1e-9
     assert max(double.values()) < 1e-6
-    # What `rounding_doubt` says of single precision, and ten times that.
+    # What `WHAT_ROUNDING_CHANGES` says of single precision, and ten times that.
     assert single["variances"] < 1e-4
     assert max(single["scores"], single["development"]) < 1e-5
     first, second = ((folder / "features.h5").read_bytes() for folder in runs["double"])
     assert first == second
-
-
-def test_the_options_are_those_that_the_warning_names():
-    from voicegmm.compute.versions import rounding_doubt
-
-    doubt = rounding_doubt({"numpy": "2"}, {"w": {"numpy": "1"}})
-    named = re.findall(r'(\S+) = "double"', doubt)
-    assert {f"{name}=double" for name in named} == set(DOUBLE)

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from voicegmm._base.errors import InUseError, ListError, OptionError, VoicegmmError
+from voicegmm.compute.versions import DOUBLE
 from voicegmm.experiment import load_recipe, plan_recipe, run_recipe
 from voicegmm.experiment.stages import run_folder
 from voicegmm.scoring import read_scores
@@ -147,6 +148,16 @@ def replace(path, content):
         path.write_bytes(content)
     else:
         soundfile.write(path, content, 16_000)
+
+
+def test_only_what_the_refusal_of_workers_names_makes_a_recipe_double():
+    both = [option.replace(" ", "") for option in DOUBLE]
+    assert load_recipe("demo", both).recipe.in_double
+    assert not any(load_recipe("demo", [one]).recipe.in_double for one in both)
+    fused = load_recipe("gmm-ubm-fused", both).recipe
+    assert fused.in_double
+    one = f"systems.{next(iter(fused.systems))}.ubm.precision=single"
+    assert not load_recipe("gmm-ubm-fused", [*both, one]).recipe.in_double
 
 
 def test_bad_recordings_stand_in_the_table_with_their_reason(damaged, no_figures, tmp_path):

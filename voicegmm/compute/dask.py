@@ -17,11 +17,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from voicegmm._base.checks import listed
 from voicegmm._base.errors import MismatchError, OptionError, VoicegmmError, WorkerError
 from voicegmm.compute.engines import ComputeOptions
 from voicegmm.compute.parcels import Parcel, parcel, work_on
 from voicegmm.compute.processes import AHEAD
-from voicegmm.compute.versions import check_versions, rounding_doubt, versions
+from voicegmm.compute.versions import (
+    WHAT_ROUNDING_CHANGES,
+    check_rounding,
+    check_versions,
+    rounding_difference,
+    versions,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,8 @@ class Cluster:
     ----------
     options : ComputeOptions
         With engine "dask".
+    in_double : bool
+        Whether all its work is in double precision; see `voicegmm.compute.engine`.
 
     Raises
     ------
@@ -46,10 +55,13 @@ class Cluster:
     WorkerError
         If the scheduler cannot be reached in time, or has no workers.
     MismatchError
-        If a worker has another version of voicegmm or of Python.
+        If a worker has another version of voicegmm or of Python, or rounds otherwise and that is
+        not accepted.
     """
 
-    def __init__(self, options: ComputeOptions) -> None:
+    def __init__(self, options: ComputeOptions, in_double: bool = False) -> None:
+        self._in_double = in_double
+        self._alike = not in_double and options.differing_workers == "refuse"
         self._scheduler = options.scheduler
         self._patience = options.timeout_seconds
         self._client = _connected(options)
@@ -107,10 +119,7 @@ class Cluster:
         _check_loaded(there, "the Dask scheduler")
 
     def _check_workers(self) -> None:
-        """Refuse new workers that would do something else; tell who has gone or rounds otherwise.
-
-        A kind that rounds otherwise is told of once.
-        """
+        """Refuse new workers that would do something else; tell who has gone."""
         try:
             present = self._client.nthreads()
             new = [name for name in present if name not in self._workers]
@@ -126,10 +135,24 @@ class Cluster:
             if not isinstance(there, OSError):  # it has gone meanwhile
                 _check_loaded(there, f"the worker {name}")
                 self._workers[name] = there
+        self._check_kinds()
+
+    def _check_kinds(self) -> None:
+        """Refuse workers that round otherwise, or tell of each kind of them once."""
+        here = versions()
         unseen = [there for there in self._workers.values() if there not in self._kinds]
+        if not unseen:
+            return
+        others = {name: there for name, there in self._workers.items() if there != here}
+        who = f"{len(others)} of {len(self._workers)} Dask workers ({listed(others, 4)}) have"
+        if self._alike:
+            check_rounding(here, list(others.values()), who)
         self._kinds += unseen
-        if unseen and (doubt := rounding_doubt(versions(), self._workers)):
-            log.warning("%s", doubt)
+        difference = rounding_difference(here, list(others.values()), who)
+        if difference and self._in_double:
+            log.info("%s: in double precision results differ by less than 1e-6", difference)
+        elif difference:
+            log.warning("%s: %s", difference, WHAT_ROUNDING_CHANGES)
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], scratch: Path | None
@@ -156,7 +179,13 @@ class Cluster:
 
     def _submit(self, sent: Parcel, item: Any) -> Any:
         return self._client.submit(
-            _checked_work, versions(), sent, pickle.dumps(item, 5), pure=False, key=_key(sent)
+            _checked_work,
+            versions(),
+            self._alike,
+            sent,
+            pickle.dumps(item, 5),
+            pure=False,
+            key=_key(sent),
         )
 
     def _result(self, future: Any) -> Any:
@@ -237,10 +266,24 @@ def _key(sent: Parcel) -> str:
     return f"voicegmm-{sent.name[:8]}{os.urandom(8).hex()}"
 
 
-def _checked_work(theirs: Mapping[str, str], sent: Parcel, item: bytes) -> Any:
-    """Do a piece of work, unless this worker, which may have come later, has another version."""
-    if theirs["voicegmm"] != versions()["voicegmm"]:
-        check_versions(theirs, versions(), f"the worker on {socket.gethostname()}")
+def _checked_work(theirs: Mapping[str, str], alike: bool, sent: Parcel, item: bytes) -> Any:
+    """Do a piece of work, unless this worker, which may have come later, is not to do it.
+
+    Parameters
+    ----------
+    theirs : mapping of str to str
+        The versions of who asks.
+    alike : bool
+        Whether this worker must not round otherwise.
+    sent : Parcel
+    item : bytes
+    """
+    here = versions()
+    if here != theirs:
+        who = f"the worker on {socket.gethostname()}"
+        check_versions(theirs, here, who)
+        if alike:
+            check_rounding(theirs, [here], f"{who} has")
     return work_on(sent, item)
 
 

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from voicegmm.compute.dask import Cluster
 
 ENGINES = ("threads", "processes", "dask")
+DIFFERING = ("refuse", "accept")
 
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """Where an experiment works; no result depends on it.
+    """Where an experiment works; no result depends on it, unless differing workers are accepted.
 
     Parameters
     ----------
@@ -42,6 +43,10 @@ class ComputeOptions:
         side's certificate and key.
     timeout_seconds : float
         How long to wait for the scheduler, and for a worker where all are gone; above 0.
+    differing_workers : {"refuse", "accept"}
+        What becomes of Dask's workers that have another processor or other libraries than this
+        machine, and so round otherwise: refused, or taken with a warning, and results differ in the
+        sixth digit. Where all work is in double precision they are taken in either case.
 
     Raises
     ------
@@ -56,9 +61,11 @@ class ComputeOptions:
     certificate: str = ""
     key: str = ""
     timeout_seconds: float = 60.0
+    differing_workers: str = "refuse"
 
     def __post_init__(self) -> None:
         one_of("engine", self.engine, ENGINES)
+        one_of("differing_workers", self.differing_workers, DIFFERING)
         above("timeout_seconds", self.timeout_seconds, 0)
         files = {name: getattr(self, name) for name in ("ca_file", "certificate", "key")}
         if self.engine != "dask":
@@ -141,7 +148,9 @@ def engine_in_force() -> Engine:
 
 
 @contextmanager
-def engine(options: ComputeOptions, scratch: Path | None = None) -> Iterator[Engine]:
+def engine(
+    options: ComputeOptions, scratch: Path | None = None, in_double: bool = False
+) -> Iterator[Engine]:
     """Let work that can travel be done by an engine.
 
     The block's own thread goes by it; threads that are started in it go by none.
@@ -152,6 +161,9 @@ def engine(options: ComputeOptions, scratch: Path | None = None) -> Iterator[Eng
     scratch : path, optional
         A folder, there already, on a file system that all workers share: what is too large to be
         sent to each worker lies there for a while. Needed with "dask".
+    in_double : bool
+        Whether all work in the block is in double precision: then workers that round otherwise
+        change no result by more than 1e-6, and are taken.
 
     Raises
     ------
@@ -160,7 +172,8 @@ def engine(options: ComputeOptions, scratch: Path | None = None) -> Iterator[Eng
     WorkerError
         If the scheduler cannot be reached in time, or has no workers.
     MismatchError
-        If a worker has another version of voicegmm or of Python.
+        If a worker has another version of voicegmm or of Python, or rounds otherwise and that is
+        not accepted.
     """
     cluster = None
     if options.engine == "dask":
@@ -168,7 +181,7 @@ def engine(options: ComputeOptions, scratch: Path | None = None) -> Iterator[Eng
 
         if scratch is None:
             raise OptionError('engine "dask" takes a scratch folder that all workers share')
-        cluster = Cluster(options)
+        cluster = Cluster(options, in_double)
     token = _IN_FORCE.set(Engine(options.engine, scratch, cluster))
     try:
         yield _IN_FORCE.get()

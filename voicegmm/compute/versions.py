@@ -1,14 +1,26 @@
 """What is installed here, and whether it does the same as what is installed elsewhere."""
 
 import hashlib
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from voicegmm._base.errors import MismatchError
 from voicegmm._base.version import __version__
+
+DOUBLE = ('features.static.precision = "double"', 'ubm.precision = "double"')
+"""What a recipe says to be in double precision throughout."""
+
+WHAT_ROUNDING_CHANGES = (
+    "results will differ from those of one machine, scores by about 1e-6 of the largest, variances "
+    "of models by about 1e-5 of themselves"
+)
+"""In single precision, from one of OpenBLAS' kernels to another."""
+
+_COMPILED_FOR = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")  # where not for the processor at hand
 
 LIBRARIES = ("numpy", "scipy", "h5py", "librosa", "soundfile", "soxr", "scikit-learn", "numba")
 
@@ -47,6 +59,35 @@ def linear_algebra() -> str:
     return ", ".join(sorted(found)) or "unknown"
 
 
+def instructions() -> str:
+    """Give the instructions that numpy has found here, and who is told to do without some of them.
+
+    A guest of a virtual machine may be kept from those that the name of the processor promises.
+    """
+    import numpy as np
+
+    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
+    told = [f"{name}={os.environ[name]}" for name in _COMPILED_FOR if name in os.environ]
+    return " ".join([*found, *told]) or "none beyond the least"
+
+
+def builds() -> dict[str, str]:
+    """Give how numpy and scipy were built: by which compiler, with which linear algebra."""
+    import numpy as np
+    import scipy
+
+    described = {}
+    for library in (np, scipy):
+        config = library.show_config(mode="dicts")
+        compiler = config.get("Compilers", {}).get("c", {})
+        blas = config.get("Build Dependencies", {}).get("blas", {})
+        parts = [
+            f"{one.get('name', 'unknown')} {one.get('version', '')}" for one in (compiler, blas)
+        ]
+        described[f"{library.__name__} build"] = " with ".join(part.strip() for part in parts)
+    return described
+
+
 @cache
 def versions() -> dict[str, str]:
     """Give what results depend on besides data and options: programs and processor."""
@@ -59,7 +100,9 @@ def versions() -> dict[str, str]:
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: installed(name) for name in LIBRARIES},
         "processor": processor(),
+        "instructions": instructions(),
         "linear algebra": linear_algebra(),
+        **builds(),
     }
 
 
@@ -85,33 +128,50 @@ def check_versions(here: Mapping[str, str], there: Mapping[str, str], who: str) 
             )
 
 
-def rounding_doubt(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> str:
-    """Tell in one line that workers round otherwise than this machine.
+def rounding_difference(
+    here: Mapping[str, str], others: Sequence[Mapping[str, str]], who: str
+) -> str:
+    """Tell in one line in what others differ from this machine that may round otherwise.
 
     Parameters
     ----------
     here : mapping of str to str
         From `versions`.
-    workers : mapping of str to mapping
-        The same of each worker.
+    others : sequence of mapping
+        The same of each of them.
+    who : str
+        Who they are, with the verb: "the worker w has".
 
     Returns
     -------
     str
-        What differs, by how much results may, and what keeps them closer; empty where nothing
-        differs.
+        Empty where nothing differs.
     """
-    others = [there for there in workers.values() if dict(there) != dict(here)]
-    if not others:
-        return ""
     told = []
     for name, own in here.items():
         found = sorted({there.get(name, "not told") for there in others} - {own})
         if found:
             told.append(f"{name} {' and '.join(found)}, here {own}")
-    return (
-        f"{len(others)} of {len(workers)} workers have another processor or other libraries "
-        f"({'; '.join(told)}): results will differ from those of one machine, scores by about 1e-6 "
-        "of the largest, variances of models by about 1e-5 of themselves; all of a GMM-UBM system "
-        'by less than 1e-6 with features.static.precision = "double" and ubm.precision = "double"'
-    )
+    return f"{who} another processor or other libraries ({'; '.join(told)})" if told else ""
+
+
+def check_rounding(here: Mapping[str, str], others: Sequence[Mapping[str, str]], who: str) -> None:
+    """Refuse others that may round otherwise than this machine.
+
+    Parameters
+    ----------
+    here, others, who
+        As of `rounding_difference`.
+
+    Raises
+    ------
+    MismatchError
+        Saying what differs, what that would change, and what can be done.
+    """
+    if difference := rounding_difference(here, others, who):
+        raise MismatchError(
+            f"{difference}: {WHAT_ROUNDING_CHANGES}; work on machines of one kind, this one "
+            f"included, or in double precision throughout ({' and '.join(DOUBLE)}: results within "
+            "1e-6, an iteration of EM takes two to three times as long), or accept it by "
+            'compute.differing_workers = "accept"'
+        )

@@ -77,7 +77,7 @@ class Experiment:
     calibration : FoldOptions
     evaluation : EvaluationOptions
     compute : ComputeOptions
-        Where the work is done: no result depends on it.
+        Where the work is done: no result depends on it, unless differing workers are accepted.
     """
 
     name: str
@@ -121,6 +121,11 @@ class Recipe(Experiment):
     adaptation: MapOptions = field(default_factory=MapOptions)
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
 
+    @property
+    def in_double(self) -> bool:
+        """Whether all that is summed is in double precision, so that any processor does."""
+        return self.features.static.precision == self.ubm.precision == "double"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.features.speech.method == "labels":
@@ -158,6 +163,11 @@ class FusedRecipe(Experiment):
 
     fusion: FusionOptions = field(default_factory=FusionOptions)
     systems: Mapping[str, Recipe] = field(default_factory=dict)
+
+    @property
+    def in_double(self) -> bool:
+        """Whether all systems are; see `Recipe`."""
+        return all(system.in_double for system in self.systems.values())
 
 
 @dataclass(frozen=True)

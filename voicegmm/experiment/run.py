@@ -12,12 +12,12 @@ from voicegmm._base.files import write_text
 from voicegmm._base.presets import SETTING
 from voicegmm._base.progress import Progress, silent
 from voicegmm._base.version import __version__
-from voicegmm.compute import ComputeOptions, engine
+from voicegmm.compute import engine
 from voicegmm.corpus import Protocol
 from voicegmm.experiment.fused import FusedRun
 from voicegmm.experiment.lists import Contents, check_data, check_lists, list_warnings, read_lists
 from voicegmm.experiment.locks import at_work
-from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe
+from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe, Recipe
 from voicegmm.experiment.stages import Decision, LastStageDone, RunFolder, run_folder
 from voicegmm.experiment.system import SystemRun, read_results, write_description
 
@@ -119,7 +119,7 @@ def _at_work(
         log.info(
             "voicegmm %s: %s on %s, %d workers", __version__, loaded.recipe.name, data, n_workers
         )
-        with _engine(loaded.recipe.compute, out):
+        with _engine(loaded.recipe, out):
             yield folder
 
 
@@ -223,14 +223,14 @@ def _keep_recipe(loaded: LoadedRecipe, folder: Path) -> None:
 
 
 @contextmanager
-def _engine(options: ComputeOptions, out: Path) -> Iterator[None]:
+def _engine(recipe: Recipe | FusedRecipe, out: Path) -> Iterator[None]:
     """Let an engine work in a run folder, with a place for what is too large to be sent."""
     scratch = (out / ".scratch").resolve()
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
-    if options.engine != "threads":
+    if recipe.compute.engine != "threads":
         scratch.mkdir()
     try:
-        with engine(options, scratch):
+        with engine(recipe.compute, scratch, recipe.in_double):
             yield
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
