@@ -7,9 +7,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 
+import voicegmm.experiment.sweep
+from voicegmm._base.errors import MismatchError
 from voicegmm.experiment import (
     explain_sweep,
     load_recipe,
@@ -29,6 +32,25 @@ def _worked(folder):
     lines = "".join(path.read_text() for path in folder.glob("points/*/run.log")).splitlines()
     stages = (line.split(" INFO ")[1].partition(": runs: ") for line in lines if ": runs: " in line)
     return Counter(stage for stage, *_ in stages)
+
+
+def test_workers_that_are_refused_for_all_points_stop_a_sweep_at_once(monkeypatch, tmp_path):
+    @contextmanager
+    def refusing(compute, scratch, in_double):
+        if not in_double:
+            raise MismatchError("other kernels")
+        yield
+
+    monkeypatch.setattr("voicegmm.experiment.sweep.engine", refusing)
+    check = voicegmm.experiment.sweep._check_engines
+    grid, settings = ["ubm.precision=single,double"], ["features.static.precision=double"]
+    sweep = plan_sweep("demo", grid, settings)
+    single, double = (point.name for point in sweep.points)
+    check(sweep, [single, double], tmp_path)  # the one that is refused fails alone
+    check(sweep, [double], tmp_path)
+    check(sweep, [], tmp_path)
+    with pytest.raises(MismatchError, match="other kernels"):
+        check(sweep, [single], tmp_path)
 
 
 @pytest.mark.slow

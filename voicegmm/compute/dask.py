@@ -144,7 +144,8 @@ class Cluster:
         if not unseen:
             return
         others = {name: there for name, there in self._workers.items() if there != here}
-        who = f"{len(others)} of {len(self._workers)} Dask workers ({listed(others, 4)}) have"
+        share = f"{len(others)} of {len(self._workers)} Dask workers ({listed(others, 4)})"
+        who = f"{share} {'has' if len(others) == 1 else 'have'}"
         if self._alike:
             check_rounding(here, list(others.values()), who)
         self._kinds += unseen
@@ -152,7 +153,7 @@ class Cluster:
         if difference and self._in_double:
             log.info("%s: in double precision results differ by less than 1e-6", difference)
         elif difference:
-            log.warning("%s: %s", difference, WHAT_ROUNDING_CHANGES)
+            log.warning("%s: results will %s", difference, WHAT_ROUNDING_CHANGES)
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], scratch: Path | None

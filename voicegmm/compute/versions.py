@@ -15,10 +15,10 @@ DOUBLE = ('features.static.precision = "double"', 'ubm.precision = "double"')
 """What a recipe says to be in double precision throughout."""
 
 WHAT_ROUNDING_CHANGES = (
-    "results will differ from those of one machine, scores by about 1e-6 of the largest, variances "
-    "of models by about 1e-5 of themselves"
+    "differ from those of one machine, scores by about 1e-6 of the largest, variances of models by "
+    "about 1e-5 of themselves"
 )
-"""In single precision, from one of OpenBLAS' kernels to another."""
+"""What results do in single precision, from one of OpenBLAS' kernels to another."""
 
 _COMPILED_FOR = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")  # where not for the processor at hand
 
@@ -170,8 +170,8 @@ def check_rounding(here: Mapping[str, str], others: Sequence[Mapping[str, str]],
     """
     if difference := rounding_difference(here, others, who):
         raise MismatchError(
-            f"{difference}: {WHAT_ROUNDING_CHANGES}; work on machines of one kind, this one "
-            f"included, or in double precision throughout ({' and '.join(DOUBLE)}: results within "
-            "1e-6, an iteration of EM takes two to three times as long), or accept it by "
-            'compute.differing_workers = "accept"'
+            f"{difference}: results would {WHAT_ROUNDING_CHANGES}; work on machines of one kind, "
+            f"this one included, or in double precision throughout ({' and '.join(DOUBLE)}: "
+            "results within 1e-6, an iteration of EM takes two to three times as long), or accept "
+            'it by compute.differing_workers = "accept"'
         )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from voicegmm._base.errors import VoicegmmError
 from voicegmm._base.files import write_text
 from voicegmm._base.progress import Progress, silent
-from voicegmm.compute import map_apart
+from voicegmm.compute import engine, map_apart
 from voicegmm.experiment.lists import Contents, check_data
 from voicegmm.experiment.locks import held
 from voicegmm.experiment.recipe import FusedRecipe, LoadedRecipe
@@ -118,8 +119,9 @@ def run_sweep(
             return _write_results(sweep, out, plan, figures, failures)
 
         keep()
-        _do_shared_work(sweep, plan, data, out, n_workers, progress)
         unfinished = [name for name in plan if not _finished(plan[name])]
+        _check_engines(sweep, unfinished, out)
+        _do_shared_work(sweep, plan, data, out, n_workers, progress)
         runs = [_run(sweep, name, data, out, n_workers, len(unfinished)) for name in unfinished]
         for run, _, error in _done("points", _do_run, runs, n_workers, progress):
             failures |= {run.point: error} if error else {}
@@ -180,6 +182,20 @@ def _up_to(last: str, decisions: Sequence[Decision]) -> Sequence[Decision]:
 
 def _finished(decisions: Iterable[Decision]) -> bool:
     return all(decision.action == "skip" for decision in decisions)
+
+
+def _check_engines(sweep: Sweep, unfinished: Sequence[str], out: Path) -> None:
+    """Refuse who is to work for the points, where they would be refused for every one of them."""
+    recipes = [point.loaded.recipe for point in sweep.points if point.name in unfinished]
+    reasons: list[VoicegmmError] = []
+    for compute, in_double in dict.fromkeys((one.compute, one.in_double) for one in recipes):
+        try:
+            with engine(compute, out, in_double):
+                return
+        except VoicegmmError as reason:
+            reasons.append(reason)
+    if reasons:
+        raise reasons[0]
 
 
 def _do_shared_work(
