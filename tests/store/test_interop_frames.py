@@ -358,6 +358,16 @@ def test_headers_of_numpys_are_not_believed(tmp_path):
         read(tmp_path / "bomb.npz")
 
 
+def test_an_archive_for_a_program_of_another_day(tmp_path):
+    path = tmp_path / "new.npz"
+    np.savez(path, a=FRAMES)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 228  # needs version 22.8
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=r"new\.npz: damaged: zip file version 22\.8"):
+        read(path)
+
+
 def test_bombs_in_npz(tmp_path):
     path = tmp_path / "bomb.npz"
     stream = io.BytesIO()

@@ -36,6 +36,8 @@ _NUMBERS = re.compile(r"[<>|=]?(?:[fiu][1248]|U\d{1,6}|S\d{1,6})")
 # Deflate can make 1,000 bytes of one; of numbers it makes a few.
 _MOST_EXPANDED = 100
 _ROOM = 1_000_000
+# What comes of a damaged archive, or of one that needs what Python does not have.
+_OF_ARCHIVES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _COVARIANCES = {1: "spherical", 2: "diag", 3: "full"}
 
@@ -97,15 +99,7 @@ def _members(content: Content) -> dict[str, npt.NDArray[Any]]:
             with archive.open(member) as stream:  # no more than it says: it may become any number
                 found[name] = _parsed(stream.read(member.file_size), where)
         return found
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except _OF_ARCHIVES as error:
         raise FormatError(f"{content.path}: damaged: {error}") from None
 
 
@@ -127,7 +121,7 @@ def is_npz_mixture(path: str | os.PathLike[str]) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return {"weights.npy", "means.npy"} <= set(archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except _OF_ARCHIVES:
         return False
 
 
