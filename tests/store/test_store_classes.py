@@ -43,6 +43,10 @@ def draw(n_components, seed):
 
 @pytest.fixture
 def judged():
+    return judged_classes()
+
+
+def judged_classes():
     record = (Iteration(-3.5, np.ones(3), np.zeros(3), np.zeros(4), np.zeros(3)),)
     classes = (
         ClassModel("genuine", draw(3, 0), 1200.0, 12, 6, record, ("a" * 64, "b" * 64)),
@@ -80,6 +84,25 @@ def test_what_is_read_is_what_was_written(judged, tmp_path, calibrated):
     again = tmp_path / "again.h5"
     save(again, found)
     assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n_recordings", 1e308, r"n_recordings must be an integer, got .*1e\+308"),
+        ("n_speakers", "2", "n_speakers must be an integer"),
+        ("n_frames", np.nan, "n_frames must be a finite number, 0 or more, got .*nan"),
+        ("n_frames", "5", "n_frames must be a finite number"),
+        ("n_frames", -1, "n_frames must be a finite number"),
+    ],
+)
+def test_numbers_are_what_they_should_be(judged, tmp_path, name, value, message):
+    path = tmp_path / "c.h5"
+    save(path, judged)
+    with altered(path) as file:
+        file["classes/0000"].attrs[name] = value
+    with pytest.raises(FormatError, match=rf"c\.h5: damaged: {message}"):
+        load(path)
 
 
 def test_it_is_described(judged, tmp_path):

@@ -17,7 +17,7 @@ from voicegmm.scoring import (
     JudgedClasses,
 )
 from voicegmm.store.contents import read_contents, write_contents
-from voicegmm.store.datasets import damage_named, read_options
+from voicegmm.store.datasets import damage_named, read_amount, read_integer, read_options
 from voicegmm.store.hdf5 import new_file, open_file
 from voicegmm.store.mixtures import read_mixture, write_mixture
 from voicegmm.store.training import read_record, write_record
@@ -57,9 +57,9 @@ def _read_class(group: h5py.Group) -> ClassModel:
     return ClassModel(
         str(group.attrs["name"]),
         read_mixture(group),
-        float(group.attrs["n_frames"]),
-        int(group.attrs["n_recordings"]),
-        int(group.attrs["n_speakers"]),
+        read_amount(group, "n_frames"),
+        read_integer(group, "n_recordings"),
+        read_integer(group, "n_speakers"),
         read_record(group["record"]),
         read_contents(group, "contents"),
     )

@@ -94,6 +94,38 @@ def read_array(
     return array
 
 
+def read_integer(group: h5py.Group, name: str) -> int:
+    """Read an attribute that is a whole number.
+
+    Raises
+    ------
+    KeyError
+        If it is missing.
+    ValueError
+        If it is anything else: what looks like one may be too large for any program.
+    """
+    value = group.attrs[name]
+    if not isinstance(value, int | np.integer):
+        raise ValueError(f"{name} must be an integer, got {value!r}")
+    return int(value)
+
+
+def read_amount(group: h5py.Group, name: str) -> float:
+    """Read an attribute that is a finite number, 0 or more.
+
+    Raises
+    ------
+    KeyError
+        If it is missing.
+    ValueError
+        If it is anything else.
+    """
+    value = group.attrs[name]
+    if not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value < np.inf:
+        raise ValueError(f"{name} must be a finite number, 0 or more, got {value!r}")
+    return float(value)
+
+
 # What comes of content that is not what its reader takes it for; ValueErrors are msgspec's, too.
 _OF_CONTENT = (
     *(VoicegmmError, ValueError, TypeError, LookupError),

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from voicegmm._base.errors import EncryptionError, FormatError
 from voicegmm._base.files import whole_file
 from voicegmm._base.options import canonical_json
 from voicegmm._base.version import __version__
-from voicegmm.store.datasets import damage_named
+from voicegmm.store.datasets import damage_named, read_integer
 from voicegmm.store.encryption import START as ENCRYPTED_START
 from voicegmm.store.encryption import decrypt, encrypt, is_encrypted
 from voicegmm.store.parsing import check_structure
@@ -168,10 +167,7 @@ def _check_header(file: h5py.File, path: str | os.PathLike[str], kind: str, newe
 
 
 def _version_of(file: h5py.File) -> int:
-    version = file.attrs.get("format_version", 0)
-    if not isinstance(version, int | np.integer):
-        raise ValueError(f"format_version must be an integer, got {version!r}")
-    return int(version)
+    return read_integer(file, "format_version") if "format_version" in file.attrs else 0
 
 
 @contextmanager

@@ -36,7 +36,9 @@ from voicegmm.scoring.records import Removal
 from voicegmm.store.contents import read_contents, write_contents
 from voicegmm.store.datasets import (
     damage_named,
+    read_amount,
     read_array,
+    read_integer,
     read_options,
     read_strings,
     write_strings,
@@ -76,9 +78,9 @@ def _read_background(group: h5py.Group, where: str) -> BackgroundModel:
         read_mixture(group),
         read_front_end(msgspec.json.decode(group.attrs["front_end"]), where),
         _read_training(group, where),
-        int(group.attrs["seed"]),
+        read_integer(group, "seed"),
         read_record(group["record"]),
-        float(group.attrs["n_frames"]),
+        read_amount(group, "n_frames"),
         read_contents(group, "contents"),
     )
     # By the text as it stands: options that came after the file was written are not in it.

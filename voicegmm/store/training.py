@@ -9,7 +9,7 @@ import numpy as np
 
 from voicegmm._base.errors import FormatError
 from voicegmm.mixture import DiagonalGMM, FitResult, Iteration
-from voicegmm.store.datasets import damage_named, read_array
+from voicegmm.store.datasets import damage_named, read_amount, read_array
 from voicegmm.store.hdf5 import new_file, open_file
 from voicegmm.store.mixtures import read_mixture, write_mixture
 
@@ -125,7 +125,7 @@ class TrainingCheckpoint:
                 read_mixture(file),
                 read_record(file["record"]),
                 bool(file.attrs["converged"]),
-                float(file.attrs["n_frames"]),
+                read_amount(file, "n_frames"),
             )
             if _digest(result) != file.attrs["digest"]:
                 raise FormatError(f"{self.path}: damaged: the content does not fit its digest")
