@@ -114,6 +114,7 @@ READERS = {
     "key": lazily("store", "read_key_file", (ListError, FormatError)),
     "scores": lazily("store", "read_score_file", (ListError, FormatError)),
     "config": lambda: (read_config, OptionError),
+    "forged": lambda: (importlib.import_module("forgeries").read, FormatError),
     "audio": lazily("audio", "read_signal", AudioError),
 }
 
@@ -178,7 +179,10 @@ def main():
         right = wanted(kind, source, read(work))  # which also loads all that reading needs
         before = peak(resource.RUSAGE_SELF)
         for number in range(first, last):
-            work.write_bytes(damaged(whole, np.random.default_rng([number, len(whole)])))
+            rng = np.random.default_rng([number, len(whole)])
+            work.write_bytes(whole if kind == "forged" else damaged(whole, rng))
+            if kind == "forged":
+                importlib.import_module("forgeries").forge(work, rng)
             print(json.dumps([*job[:2], number]), flush=True)
             start = time.perf_counter(), cpu_seconds()
             verdict = judge(read, errors, work, right)
