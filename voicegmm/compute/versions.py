@@ -15,8 +15,8 @@ DOUBLE = ('features.static.precision = "double"', 'ubm.precision = "double"')
 """What a recipe says to be in double precision throughout."""
 
 WHAT_ROUNDING_CHANGES = (
-    "differ from those of one machine, scores by about 1e-6 of the largest, variances of models by "
-    "about 1e-5 of themselves"
+    "differ from those of one machine, scores by 1e-6 to 1e-5 of the largest, variances of models "
+    "by about 1e-5 of themselves"
 )
 """What results do in single precision, from one of OpenBLAS' kernels to another."""
 
