@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import zlib
 from contextlib import suppress
@@ -424,6 +425,73 @@ def test_time_and_memory_of_that_process_are_limited(model, tmp_path, monkeypatc
     monkeypatch.setattr(parsing, "__file__", str(child))
     with pytest.raises(FormatError, match=rf"model\.h5: damaged: .*{message}"):
         receiving.receive(model)
+
+
+def deflated(file, name, values):
+    file.create_dataset(name, data=values, chunks=values.shape, compression=9)
+
+
+HOSTILE = {
+    "zeros": (lambda f: deflated(f, "x", np.zeros(10**7)), "not believed of a file of"),
+    "many": (lambda f: [deflated(f, n, np.zeros(10**6)) for n in "abcdefghi"], "not believed"),
+    "texts": (lambda f: deflated(f, "x", np.zeros(2 * 10**6, "S1")), r"more than \d+ texts"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOSTILE)
+def test_of_small_files_of_others_little_is_believed(tmp_path, name):
+    path = tmp_path / "other.h5"
+    set_up, message = HOSTILE[name]
+    with h5py.File(path, "w") as file:
+        set_up(file)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(FormatError, match=rf"other\.h5: .*{message}"), open_foreign(path):
+        raise AssertionError
+
+
+@pytest.mark.slow
+def test_a_matrix_of_marks_of_others_is_read(tmp_path):
+    """As keys have them, nearly all 0, beside as many scores: 300 times smaller, and 1.05."""
+    path, rng = tmp_path / "other.h5", np.random.default_rng(0)
+    marks = np.zeros((1000, 10_000), np.uint8)
+    marks[rng.integers(1000, size=10_000), np.arange(10_000)] = 1
+    with h5py.File(path, "w") as file:
+        file.create_dataset("marks", data=marks, compression="gzip")
+    for n_scores in (0, 200_000):
+        if n_scores:
+            with h5py.File(path, "a") as file:
+                file.create_dataset("scores", data=rng.normal(size=n_scores), compression="gzip")
+        with open_foreign(path) as found:
+            assert found["marks"][...].sum() == 10_000
+
+
+@pytest.mark.slow
+def test_a_trap_in_a_small_file_of_others_ends_soon(tmp_path, monkeypatch):
+    path = tmp_path / "other.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.zeros(10_000)
+    program = parsing.__spec__.loader.get_data(parsing.__file__).decode()
+    child = tmp_path / "child.py"
+    child.write_text(program.replace("        with h5py.File(handle", TRAP_IN_A_CHILD, 1))
+    monkeypatch.setattr(parsing, "__file__", str(child))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with pytest.raises(FormatError, match=r"other\.h5: damaged: what read it took too long"):
+        receiving.receive(path, "foreign")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert 1 < after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 4
+
+
+TRAP_IN_A_CHILD = """\
+        x = []
+        try:
+            while True:
+                x.append(bytes(10**6))
+        except MemoryError:
+            assert 100 < len(x) < 200
+        while True:
+            pass
+        with h5py.File(handle"""
 
 
 def test_verify_tells_what_it_found(model):

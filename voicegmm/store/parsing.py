@@ -29,8 +29,11 @@ _MOST_OBJECTS: dict[FileKind, int] = {"sealed": 5_000, "old": 5_000, "foreign": 
 _MOST_ATTRIBUTES = 100  # of an object; the library looks for each from the first on
 # What deflate can make of one byte at most; see zlib's technical details.
 _MOST_INFLATION = 1032
-MOST_FOREIGN = 1_000_000_000  # bytes
-MOST_TEXTS = 5_000_000  # in a file: each takes far more memory than bytes on the disk
+# What is believed of it: of numbers it makes a few; of marks in matrices, mostly 0, many.
+_MOST_EXPANDED, _ROOM_EXPANDED = 50, 20_000_000
+_MOST_FOREIGN = 1_000_000_000  # bytes
+_MOST_TEXTS = 5_000_000  # in a file: each takes far more memory than bytes on the disk
+_BYTES_PER_TEXT = 16  # of what may be in a file, at least
 _ROOM = 100_000_000  # bytes of memory that reading may take besides the arrays
 _PLAIN = {h5py.h5z.FILTER_FLETCHER32}
 _COMPRESSED = _PLAIN | {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
@@ -74,8 +77,15 @@ def check_structure(file: h5py.File, kind: FileKind, size: int) -> list[str]:
         _check_attributes(item, path, kind)
         if isinstance(item, h5py.Dataset):
             room -= _bytes_of(item, path, kind)
+            if room < 0 and kind == "foreign":
+                raise ValueError(
+                    f"it holds more than {most_content(size, kind)} bytes, which is not believed "
+                    f"of a file of {size}; if it is sound, `h5repack -f NONE` makes a larger one"
+                )
             if room < 0:
                 raise ValueError(f"{path} is larger than its file has room for")
+            if _is_text(item.dtype) and math.prod(item.shape) > most_texts(size, kind):
+                raise ValueError(f"{path} holds more than {most_texts(size, kind)} texts")
         elif not isinstance(item, h5py.Group):
             raise ValueError(f"{path} is neither a group nor a data set")
     return found
@@ -134,8 +144,6 @@ def _bytes_of(dataset: h5py.Dataset, path: str, kind: FileKind) -> int:
         if kind == "foreign":
             return 0
         raise ValueError(f"{path} holds {dataset.dtype}, which is not read")
-    if _is_text(dataset.dtype) and math.prod(dataset.shape) > MOST_TEXTS:
-        raise ValueError(f"{path} holds more than {MOST_TEXTS} texts")
     n_bytes: int = math.prod(dataset.shape) * dataset.dtype.itemsize
     room = dataset.id.get_storage_size() * (_MOST_INFLATION if filters - _PLAIN else 1)
     if n_bytes > room:
@@ -179,8 +187,18 @@ def main() -> None:
 
 
 def most_content(size: int, kind: FileKind) -> int:
-    """Give how many bytes a file can hold at most, by its size."""
-    return min(_MOST_INFLATION * size, MOST_FOREIGN) if kind == "foreign" else size
+    """Give how many bytes a file may hold at most, by its size.
+
+    Of a small file few are believed, so that a trap ends soon and takes little memory.
+    """
+    if kind != "foreign":
+        return size
+    return min(_MOST_EXPANDED * size + _ROOM_EXPANDED, _MOST_INFLATION * size, _MOST_FOREIGN)
+
+
+def most_texts(size: int, kind: FileKind) -> int:
+    """Give how many texts a file may hold at most, by its size."""
+    return min(most_content(size, kind) // _BYTES_PER_TEXT, _MOST_TEXTS)
 
 
 def _limit(size: int, kind: FileKind, seconds: float) -> None:

@@ -178,7 +178,7 @@ def _assembled(path: Path, stream: IO[bytes], size: int, kind: FileKind) -> byte
 def _records(stream: IO[bytes], size: int, kind: FileKind) -> Iterator[tuple[_Record, bytes]]:
     """Read what the process hands over; what it says is believed no more than the file."""
     room = _MOST_TEXT * parsing.most_content(size, kind) + _MOST_LINE
-    texts = parsing.MOST_TEXTS
+    texts = parsing.most_texts(size, kind)
     while True:
         line = stream.readline(_MOST_LINE)
         if not line.endswith(b"\n"):
