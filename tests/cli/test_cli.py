@@ -84,20 +84,21 @@ def test_the_folder_workflow(typed, bank, voices, speaker_folders):
     assert out.startswith(("yes: ", "no: ", "no answer: "))
     code, out, _ = typed("verify", bank, "v002", known, "--json")
     assert isinstance(json.loads(out)["accepted"], bool)
+    name, shown = "New \u202eOne", r"New \u202eOne"  # turned around by a terminal
     stranger = sorted((voices / "wavs/b002").glob("*.wav"))
-    code, out, _ = typed("enroll", bank, "New One", *stranger[:3])
-    assert out.startswith("New One enrolled: ")
-    code, out, _ = typed("enroll", bank, "New One", stranger[3])
-    assert out.startswith("New One updated: ")
+    code, out, _ = typed("enroll", bank, name, *stranger[:3])
+    assert out.startswith(f"{shown} enrolled: ")
+    code, out, _ = typed("enroll", bank, name, stranger[3])
+    assert out.startswith(f"{shown} updated: ")
     code, out, _ = typed("list", bank)
-    assert "New One\t" in out
+    assert f"{shown}\t" in out
     assert len(out.splitlines()) == 13
     code, out, _ = typed("info", bank, "--json")
     assert json.loads(out)["n_speakers"] == 13
     code, out, _ = typed("info", bank)
     assert "format: voicegmm/speakers" in out
-    code, out, _ = typed("remove", bank, "New One")
-    assert out.startswith("New One removed; 12 speakers remain\n")
+    code, out, _ = typed("remove", bank, name)
+    assert out.startswith(f"{shown} removed; 12 speakers remain\n")
 
 
 def test_several_files_of_which_some_are_bad(typed, bank, voices, tmp_path):
