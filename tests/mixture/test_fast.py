@@ -318,7 +318,7 @@ def test_it_pays_where_components_dimensions_and_frames_are_many():
     [
         ("method", "fats"),
         ("n_listed", 0),
-        ("n_listed", 256),
+        ("n_listed", 254),
         ("keep", 0.0),
         ("least", 1.5),
         ("n_short", -1),

@@ -30,8 +30,9 @@ from voicegmm.mixture.collection import (
 )
 from voicegmm.mixture.density import blocks
 from voicegmm.mixture.fast.groups import Groups, grouped
+from voicegmm.mixture.fast.lists import PackedLists
 from voicegmm.mixture.fast.options import MOST_COMPONENTS, FastOptions
-from voicegmm.mixture.fast.passes import GroupedStep, ShortLists, ShortStep, full_pass
+from voicegmm.mixture.fast.passes import GroupedStep, ShortStep, full_pass
 from voicegmm.mixture.model import DiagonalGMM
 from voicegmm.mixture.statistics import EStep, Statistics, Sums
 
@@ -56,37 +57,37 @@ class Loss:
 class _Lists(Protocol):
     """Where the short lists of each work item are, by its first frame."""
 
-    def keep(self, start: int, lists: ShortLists) -> None: ...
+    def keep(self, start: int, lists: PackedLists) -> None: ...
 
-    def of(self, start: int) -> ShortLists: ...
+    def of(self, start: int) -> PackedLists: ...
 
 
 @dataclass(frozen=True, eq=False)
 class _InMemory:
-    lists: dict[int, ShortLists] = field(default_factory=dict)
+    lists: dict[int, PackedLists] = field(default_factory=dict)
 
-    def keep(self, start: int, lists: ShortLists) -> None:
+    def keep(self, start: int, lists: PackedLists) -> None:
         self.lists[start] = lists
 
-    def of(self, start: int) -> ShortLists:
+    def of(self, start: int) -> PackedLists:
         return self.lists[start]
 
 
 @dataclass(frozen=True)
 class _InFiles:
-    """A folder that all workers see, with two arrays a work item."""
+    """A folder that all workers see, with a file for each work item."""
 
     folder: Path
 
-    def keep(self, start: int, lists: ShortLists) -> None:
+    def keep(self, start: int, lists: PackedLists) -> None:
         written = check_seen(self.folder) / f".{uuid4().hex}"
         with written.open("wb") as file:
-            np.savez(file, ids=lists.ids, n_ids=lists.n_ids)
+            np.savez(file, codes=lists.codes, n_ids=lists.n_ids, n_listed=lists.n_listed)
         written.replace(self._path(start))
 
-    def of(self, start: int) -> ShortLists:
+    def of(self, start: int) -> PackedLists:
         with np.load(check_seen(self._path(start))) as kept:
-            return ShortLists(kept["ids"], kept["n_ids"])
+            return PackedLists(kept["codes"], kept["n_ids"], int(kept["n_listed"]))
 
     def _path(self, start: int) -> Path:
         return self.folder / f"{start}.npz"
@@ -142,7 +143,7 @@ class _FullPass(_Pass):
         frames, weights = self._read(task)
         start, options = task[0].start, self.options
         sums, lists = full_pass(self._step, frames, weights, options.n_listed, options.keep, start)
-        self.lists.keep(start, lists)
+        self.lists.keep(start, PackedLists.of(lists, self.gmm.n_components))
         if not self.compare:
             return _Both(sums, sums)
         return _Both(sums, self._short_step.sums(frames, weights, lists, options.least, start)[0])
@@ -160,7 +161,7 @@ class _GroupedPass(_Pass):
         frames, weights = self._read(task)
         start = task[0].start
         sums, lists = self._grouped_step.sums(frames, weights, self.options, start)
-        self.lists.keep(start, lists)
+        self.lists.keep(start, PackedLists.of(lists, self.gmm.n_components))
         return sums
 
 
@@ -188,7 +189,7 @@ class _ShortPass(_Pass):
         start, every, fused = task[0].start, self.every, self._step.fused
         assert fused is not None
         sums, truncated = self._short_step.sums(
-            frames, weights, self.lists.of(start), self.options.least, start
+            frames, weights, self.lists.of(start).unpacked(), self.options.least, start
         )
         if not every:
             return _Audited(sums, np.empty((2, 0)))
@@ -333,11 +334,11 @@ class ShortListCollector:
     def _megabytes(self, gmm: DiagonalGMM) -> int:
         """Give what a pass takes at most."""
         n_frames, n_dims, n_components = self._source.n_frames, gmm.n_dims, gmm.n_components
-        chunk = self._options.chunk_frames
-        lists = 0 if self._away else n_frames * (2 * self._options.n_listed + 1)
+        chunk, n_listed = self._options.chunk_frames, self._options.n_listed
+        lists = 0 if self._away else n_frames * (n_listed + 3)
         sums = 8 * n_components * (2 * n_dims + 17)
         held = self._n_workers * 4 + ceil(log2(n_frames / chunk + 1)) + 1
-        block = 4 * 2048 * (2 * n_dims + 1 + n_components) + 34 * chunk
+        block = 4 * 2048 * (2 * n_dims + 1 + n_components) + (3 * n_listed + 20) * chunk
         in_memory = isinstance(self._source, ArraySource)
         items = (0 if in_memory else 2 * self._n_workers + 1) * chunk * (4 * n_dims + 16)
         return ceil((lists + held * sums + self._n_workers * block + items) / 1e6)

@@ -20,6 +20,9 @@ _FRAMES = numba.types.Array(numba.float32, 2, "C", readonly=True)
 _ROW, _ROWS = numba.float32[::1], numba.float32[:, ::1]
 _BITS, _IDS, _COUNTS = numba.int32[:, ::1], numba.uint16[:, ::1], numba.uint8[::1]
 _PLACES, _NAMES = numba.int64[::1], numba.uint16[::1]
+_CODES = numba.uint8[::1]
+
+_MORE = 255  # so many components are passed, and the next one's code goes on
 
 
 @compiled(numba.int64(_ROW, numba.float32, numba.float32, _PLACES, numba.int64))
@@ -91,6 +94,55 @@ def list_best(
         n_ids[t] = n_chosen
         for i in range(n_chosen):
             ids[t, i] = chosen[i]
+
+
+@compiled(numba.int64(_IDS, _COUNTS, _CODES))
+def pack(ids: IntArray, n_ids: IntArray, codes: IntArray) -> int:
+    """Write short lists as bytes: how many components stand between each and the one before it.
+
+    Parameters
+    ----------
+    ids : (n_frames, n_listed) uint16 array
+        Rising in each row.
+    n_ids : (n_frames,) uint8 array
+        How many of each row count.
+    codes : (n_codes,) uint8 array
+        With room for a byte a component, and one for every 255 components of the mixture.
+
+    Returns
+    -------
+    int
+        How many bytes there are.
+    """
+    n_codes = 0
+    for t in range(len(n_ids)):
+        after = 0
+        for i in range(n_ids[t]):
+            gap = int(ids[t, i]) - after
+            while gap >= _MORE:
+                codes[n_codes] = _MORE
+                n_codes += 1
+                gap -= _MORE
+            codes[n_codes] = gap
+            n_codes += 1
+            after = int(ids[t, i]) + 1
+    return n_codes
+
+
+@compiled(numba.void(_CODES, _COUNTS, _IDS))
+def unpack(codes: IntArray, n_ids: IntArray, ids: IntArray) -> None:
+    """Read what `pack` wrote."""
+    at = 0
+    for t in range(len(n_ids)):
+        after = 0
+        for i in range(n_ids[t]):
+            while codes[at] == _MORE:
+                after += _MORE
+                at += 1
+            after += codes[at]
+            at += 1
+            ids[t, i] = after
+            after += 1
 
 
 @compiled(numba.void(_ROWS, _BITS, _NAMES))

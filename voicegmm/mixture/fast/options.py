@@ -19,7 +19,9 @@ class FastOptions:
     method : {"dense", "fast", "auto"}
         Plain EM; growth and short lists; whichever pays, by components, dimensions and frames.
     n_listed : int
-        Room on a frame's short list, 1 to 255: a frame takes 2 n_listed + 1 bytes of memory.
+        Most components on a frame's short list, 1 to 253: a frame takes n_listed + 3 bytes of
+        memory at most. Of some thousands of components fewer have room in that, half as many at
+        least.
     keep : float
         Listed is whose posterior is not less than this part of the frame's greatest; in (0, 1].
     least : float
@@ -52,9 +54,9 @@ class FastOptions:
     """
 
     method: str = "dense"
-    n_listed: int = 16
-    keep: float = 1e-4
-    least: float = 1e-3
+    n_listed: int = 32
+    keep: float = 1e-6
+    least: float = 1e-5
     n_near: int = 128
     near_part: int = 16
     group_factor: float = 2.0
@@ -68,7 +70,7 @@ class FastOptions:
 
     def __post_init__(self) -> None:
         one_of("method", self.method, METHODS)
-        within("n_listed", self.n_listed, 1, 255)
+        within("n_listed", self.n_listed, 1, 253)
         above("keep", self.keep, 0)
         within("keep", self.keep, 0, 1)
         within("least", self.least, 0, 1)
@@ -86,7 +88,7 @@ class FastOptions:
     def near(self, n_components: int) -> int:
         """Give how many components are near a group; 0 where full passes cost little more."""
         n_near = max(self.n_near, n_components // self.near_part)
-        return n_near if 2 * n_near <= n_components else 0
+        return n_near if 4 * n_near < n_components else 0
 
 
 def pays(n_components: int, n_dims: int, n_frames: int) -> bool:

@@ -17,30 +17,11 @@ from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArr
 from voicegmm._base.checks import finite_frames
 from voicegmm.mixture.density import BLOCK, blocks, in_double
 from voicegmm.mixture.fast.groups import Groups
+from voicegmm.mixture.fast.lists import ShortLists, room
 from voicegmm.mixture.fast.options import FastOptions
 from voicegmm.mixture.statistics import EStep, Sums, checked_weights
 
 _AT_ONCE = 512  # frames of a group: their products stay in the cache
-
-
-@dataclass(frozen=True, eq=False)
-class ShortLists:
-    """The components that matter to each frame of a work item.
-
-    Parameters
-    ----------
-    ids : (n_frames, n_listed) uint16 array
-    n_ids : (n_frames,) uint8 array
-        How many of each row count. 0: the frame is worked exactly.
-    """
-
-    ids: IntArray
-    n_ids: IntArray
-
-    @staticmethod
-    def empty(n_frames: int, n_listed: int) -> "ShortLists":
-        """Give lists to be filled."""
-        return ShortLists(np.zeros((n_frames, n_listed), np.uint16), np.zeros(n_frames, np.uint8))
 
 
 def full_pass(
@@ -60,7 +41,7 @@ def full_pass(
     frames : (n_frames, n_dims) float32 array
     frame_weights : (n_frames,) float array, optional
     n_listed : int
-        Room on a short list, 1 to 255.
+        Most on a short list, 1 to 253; see `voicegmm.mixture.fast.lists.room`.
     keep : float
         Listed is whose posterior is not less than this part of the frame's greatest; where more
         are than there is room for, the part is doubled until they fit.
@@ -73,7 +54,7 @@ def full_pass(
     """
     kernel = _kernel()
     chosen = np.empty(step.gmm.n_components + 1, np.int64)
-    short = ShortLists.empty(len(frames), n_listed)
+    short = ShortLists.empty(len(frames), room(n_listed, step.gmm.n_components))
 
     def look(block: slice, posteriors: FloatArray) -> None:
         bits = posteriors.view(np.int32)
@@ -141,7 +122,7 @@ class GroupedStep:
         Sums, ShortLists
         """
         work = _Work.of(self.step, frames, frame_weights, first)
-        short = ShortLists.empty(len(frames), options.n_listed)
+        short = ShortLists.empty(len(frames), room(options.n_listed, self.step.gmm.n_components))
         group = self._groups(work)
         order = np.argsort(group, kind="stable")  # of 16 bits: by counting
         ends = np.cumsum(np.bincount(group, minlength=len(self.near)))

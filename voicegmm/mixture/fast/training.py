@@ -19,6 +19,7 @@ from voicegmm.mixture.statistics import Statistics
 
 _APART = 0.25  # how far the halves of a component move, in standard deviations
 _DENSE_UP_TO = 256  # components: fewer are as fast with full passes alone
+_GROWTH_KEEP, _GROWTH_LEAST = 1e-4, 1e-3  # at least: soon after a split short lists will do
 _START_FRAMES = 20_000
 _START_ITERATIONS = 4
 _MANY = 2**40  # frames: growth is a part of what is worth compiled loops
@@ -104,6 +105,8 @@ def grow(
         Just split: to be trained on all frames.
     """
     options, initial = options or FastOptions(), initial or InitialOptions()
+    short = {"keep": max(options.keep, _GROWTH_KEEP), "least": max(options.least, _GROWTH_LEAST)}
+    options = replace(options, **short)
     frames = frames[rng.permutation(len(frames))]
     sizes = growth_sizes(n_components, options.grow_from)
     plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="split")
