@@ -105,8 +105,8 @@ def grow(
         Just split: to be trained on all frames.
     """
     options, initial = options or FastOptions(), initial or InitialOptions()
-    short = {"keep": max(options.keep, _GROWTH_KEEP), "least": max(options.least, _GROWTH_LEAST)}
-    options = replace(options, **short)
+    keep, least = max(options.keep, _GROWTH_KEEP), max(options.least, _GROWTH_LEAST)
+    options = replace(options, keep=keep, least=least)
     frames = frames[rng.permutation(len(frames))]
     sizes = growth_sizes(n_components, options.grow_from)
     plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="split")
