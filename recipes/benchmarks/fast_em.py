@@ -124,9 +124,9 @@ def fast_curve(
     start = grown(frames, n_components, n_threads, options, seed)
 
     class Watched(training.ShortListCollector):
-        def full(self, gmm: DiagonalGMM, compare: bool = True) -> Any:
+        def full(self, gmm: DiagonalGMM) -> Any:
             watch.look(curve, held_out, gmm)
-            return super().full(gmm, compare)
+            return super().full(gmm)
 
         def grouped(self, gmm: DiagonalGMM, n_near: int) -> Any:
             watch.look(curve, held_out, gmm)

@@ -7,7 +7,7 @@ come back.
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, log2
 from pathlib import Path
@@ -121,32 +121,13 @@ class _Pass:
 
 
 @dataclass(frozen=True, eq=False)
-class _Both:
-    """Sums of a full pass, and those that a pass over its lists has under the same mixture."""
-
-    full: Sums
-    short: Sums
-
-    def __add__(self, other: "_Both") -> "_Both":
-        return _Both(self.full + other.full, self.short + other.short)
-
-
-@dataclass(frozen=True, eq=False)
 class _FullPass(_Pass):
-    compare: bool
-
-    @cached_property
-    def _short_step(self) -> ShortStep:
-        return ShortStep.of(self._step)
-
-    def __call__(self, task: _Task) -> _Both:
+    def __call__(self, task: _Task) -> Sums:
         frames, weights = self._read(task)
         start, options = task[0].start, self.options
         sums, lists = full_pass(self._step, frames, weights, options.n_listed, options.keep, start)
         self.lists.keep(start, PackedLists.of(lists, self.gmm.n_components))
-        if not self.compare:
-            return _Both(sums, sums)
-        return _Both(sums, self._short_step.sums(frames, weights, lists, options.least, start)[0])
+        return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +218,6 @@ class ShortListCollector:
         self._workers = workers_for([source])
         self._away = leaves(self._workers, n_workers)
         self._folder: Path | None = None
-        self._left: tuple[Statistics, Statistics] | None = None
         self._lists: _Lists = _InMemory()
         if self._away:
             place = engine_in_force().scratch
@@ -256,18 +236,13 @@ class ShortListCollector:
         few = gmm.n_components <= MOST_COMPONENTS
         return few and EStep.of(gmm, _FLOAT32, self._job_frames).fused is not None
 
-    def full(self, gmm: DiagonalGMM, compare: bool = True) -> Statistics:
-        """Collect statistics exactly, and make short lists.
-
-        With `compare`, passes over these lists leave what is outside them as it is now.
-        """
+    def full(self, gmm: DiagonalGMM) -> Statistics:
+        """Collect statistics exactly, and make short lists."""
         step = self._step(gmm)
-        work = _FullPass(*self._shared(gmm, step), compare)
+        work = _FullPass(*self._shared(gmm, step))
         total = mapped_sum(work, self._tasks(), len(self._items), self._n_workers, self._workers)
         assert total is not None
-        statistics = step.statistics(total.full)
-        self._left = (statistics, step.statistics(total.short)) if compare else None
-        return statistics
+        return step.statistics(total)
 
     def grouped(self, gmm: DiagonalGMM, n_near: int) -> Statistics:
         """Collect statistics of frames held to the components near their group, and list those.
@@ -280,16 +255,12 @@ class ShortListCollector:
         work = _GroupedPass(*self._shared(gmm, step), groups)
         total = mapped_sum(work, self._tasks(), len(self._items), self._n_workers, self._workers)
         assert total is not None
-        self._left = None
         return step.statistics(total)
 
     def short(self, gmm: DiagonalGMM, audit: bool = False) -> tuple[Statistics, Loss]:
         """Collect statistics with the short lists of the last full or grouped pass; audit the loss.
 
-        The log-likelihood is a lower bound of the exact one. After a full pass, the shares of what
-        its lists leave out are frozen as they were then (the sparse variant of Neal and Hinton, "A
-        view of the EM algorithm that justifies incremental, sparse, and other variants", 1998): so
-        EM comes to rest where exact EM does.
+        The log-likelihood is a lower bound of the exact one.
         """
         step = self._step(gmm)
         every = max(1, self._source.n_frames // self._options.audit_frames) if audit else 0
@@ -303,8 +274,7 @@ class ShortListCollector:
             mean = max(float(counted @ gap / counted.sum()), _LEAST_LOSS)
             error = float(np.sqrt(np.square(counted * (gap - mean)).sum()) / counted.sum())
             loss = Loss(mean, error)
-        statistics = step.statistics(total.sums)
-        return _with_left(statistics, *self._left) if self._left else statistics, loss
+        return step.statistics(total.sums), loss
 
     def _shared(
         self, gmm: DiagonalGMM, step: EStep
@@ -342,19 +312,3 @@ class ShortListCollector:
         in_memory = isinstance(self._source, ArraySource)
         items = (0 if in_memory else 2 * self._n_workers + 1) * chunk * (4 * n_dims + 16)
         return ceil((lists + held * sums + self._n_workers * block + items) / 1e6)
-
-
-def _with_left(now: Statistics, full: Statistics, short: Statistics) -> Statistics:
-    """Add what a pass over short lists left out of a full one, but where that would lead astray.
-
-    A component that has since lost half of its frames and more goes by its lists alone.
-    """
-    counts = now.counts + (full.counts - short.counts)
-    second = now.second + (full.second - short.second)
-    sane = (counts > now.counts / 2) & (second > 0).all(axis=1)
-    return replace(
-        now,
-        counts=np.where(sane, counts, now.counts),
-        first=np.where(sane[:, None], now.first + (full.first - short.first), now.first),
-        second=np.where(sane[:, None], second, now.second),
-    )

@@ -218,7 +218,7 @@ def _iterated(
 
     forever = replace(em, tolerance=0, tolerance_relative=0)
     if plan.kind == "full":
-        made = advance(result, lambda gmm: collect.full(gmm, plan.n_short > 0), forever)
+        made = advance(result, collect.full, forever)
     else:
         made = advance(result, truncated, forever)
     line = replace(made.iterations[-1], loss=loss.mean, loss_error=loss.error)
