@@ -113,14 +113,16 @@ def raw_scores(
     """
     if not len(good):
         return
-    is_tried = np.bincount(trials.model_index[good], minlength=len(trials.models)) > 0
+    some = good if len(good) < len(trials) else slice(None)
+    model_index, test_index = trials.model_index[some], trials.test_index[some]
+    is_tried = np.bincount(model_index, minlength=len(trials.models)) > 0
     names = {name for name, one in zip(trials.models, is_tried, strict=True) if one}
     if len(names) < len(models.ids):  # models without a trial are not made ready
         models = models.chosen([name for name in models.ids if name in names])
     row_of = {name: row for row, name in enumerate(models.ids)}
     row = np.array([row_of.get(name, -1) for name in trials.models], np.int32)
-    rows = row[trials.model_index[good]]
-    n_models = np.bincount(trials.test_index[good], minlength=len(files))
+    rows = row[model_index]
+    n_models = np.bincount(test_index, minlength=len(files))
     counts = np.array([sum(map(frames.count, each)) for each in files])
     job = Job(
         working_dtype(models.background.options),
@@ -132,12 +134,12 @@ def raw_scores(
     scorer = ready(models, options, job)
     by_name = np.empty(len(files), np.int64)
     by_name[sorted(range(len(files)), key=trials.tests.__getitem__)] = np.arange(len(files))
-    key = by_name[trials.test_index[good]]
+    key = by_name[test_index]
     key *= len(models.ids)
     key += rows
     order = np.argsort(key, kind="stable")
     del key
-    batches = list(_batches(trials.test_index[good], rows, order, counts, scorer.batch_limits))
+    batches = list(_batches(test_index, rows, order, counts, scorer.batch_limits))
     n_kept = 0
     if keeper:
         for batch in batches:
