@@ -61,7 +61,7 @@ class FastOptions:
     near_part: int = 16
     group_factor: float = 2.0
     chunk_frames: int = 32_768
-    n_short: int = 4
+    n_short: int = 3
     max_loss: float = 0.05
     audit_frames: int = 20_000
     grow_from: int = 64
