@@ -20,6 +20,7 @@ from voicegmm.mixture.statistics import Statistics
 _APART = 0.25  # how far the halves of a component move, in standard deviations
 _DENSE_UP_TO = 256  # components: fewer are as fast with full passes alone
 _GROWTH_KEEP, _GROWTH_LEAST = 1e-4, 1e-3  # at least: soon after a split short lists will do
+_GROWTH_NEAR = 96  # at most, for the same reason
 _START_FRAMES = 20_000
 _START_ITERATIONS = 4
 _MANY = 2**40  # frames: growth is a part of what is worth compiled loops
@@ -106,7 +107,7 @@ def grow(
     """
     options, initial = options or FastOptions(), initial or InitialOptions()
     keep, least = max(options.keep, _GROWTH_KEEP), max(options.least, _GROWTH_LEAST)
-    options = replace(options, keep=keep, least=least)
+    options = replace(options, keep=keep, least=least, n_near=min(options.n_near, _GROWTH_NEAR))
     frames = frames[rng.permutation(len(frames))]
     sizes = growth_sizes(n_components, options.grow_from)
     plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="split")
