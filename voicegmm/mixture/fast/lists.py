@@ -5,7 +5,7 @@ from types import ModuleType
 
 import numpy as np
 
-from voicegmm._base.arrays import IntArray
+from voicegmm._base.arrays import BoolArray, IntArray
 
 _FAR = 2  # bytes beside one a component: 255 components that none is of are passed by one
 
@@ -79,7 +79,7 @@ class PackedLists:
         return lists
 
 
-def _counted(lists: ShortLists) -> np.ndarray:
+def _counted(lists: ShortLists) -> BoolArray:
     return np.arange(lists.ids.shape[1]) < lists.n_ids[:, None]
 
 
