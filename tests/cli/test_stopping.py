@@ -19,14 +19,17 @@ LINE = "error: interrupted; what was finished is kept\n"
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Give a way to have the command `probe` do something."""
+    """Give a way to have the command `probe` do something, where no signal is ignored."""
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, default) for number, default in defaults.items()}
 
     def give(action):
         probe = click.Command("probe", callback=action)
         monkeypatch.setitem(commands.voicegmm.commands, "probe", probe)
 
     yield give
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
