@@ -2,6 +2,7 @@
 
 import struct
 
+import h5py
 import numpy as np
 
 
@@ -81,3 +82,43 @@ def small_mixture(seed=0, n_components=3, n_dims=4):
         rng.normal(0, 2, (n_components, n_dims)),
         rng.uniform(0.1, 3, (n_components, n_dims)),
     )
+
+
+def sidekit_file(path, prefix="", **changed):
+    """What Mixture.write of SIDEKIT 1.4 writes: gzip and checksums on all, an empty invchol."""
+    weights, means, variances = small_mixture()
+    det = np.prod(variances, axis=1)
+    cst = 1 / (np.sqrt(det) * (2 * np.pi) ** 2)
+    arrays = {
+        "w": weights,
+        "mu": means,
+        "invcov": 1 / variances,
+        "invchol": np.empty(0),
+        "cov_var_ctl": variances,
+        "cst": cst,
+        "det": det,
+        "a": (means**2 / variances).sum(1) - 2 * (np.log(weights) + np.log(cst)),
+    }
+    with h5py.File(path, "w") as file:
+        for name, values in (arrays | changed).items():
+            file.create_dataset(prefix + name, data=values, compression="gzip", fletcher32=True)
+    return path
+
+
+def bob_file(path):
+    """What GMMMachine.save of bob.learn.em 3.3 writes."""
+    weights, means, variances = small_mixture()
+    with h5py.File(path, "w") as file:
+        file.attrs["file_version"] = "1.0"
+        file.attrs["writer_class"] = "<class 'bob.learn.em.GMMMachine'>"
+        file["n_gaussians"] = 3
+        file["trainer"] = "ml"
+        file["convergence_threshold"] = 1e-5
+        file["max_fitting_steps"] = 200
+        file["weights"] = weights
+        for name in ("update_means", "update_variances", "update_weights"):
+            file[name] = name == "update_means"
+        gaussians = file.create_group("gaussians")
+        gaussians["means"], gaussians["variances"] = means, variances
+        gaussians["variance_thresholds"] = np.finfo(float).eps
+    return path

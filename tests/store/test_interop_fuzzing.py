@@ -12,9 +12,17 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from foreign_files import alize, htk, kaldi_archive, kaldi_diagonal, small_mixture
+from foreign_files import (
+    alize,
+    bob_file,
+    htk,
+    kaldi_archive,
+    kaldi_diagonal,
+    sidekit_file,
+    small_mixture,
+)
 from fuzzing import damaged
-from test_interop_mixtures import MACROS, bob_file, full, htk_model, sidekit_file
+from test_interop_mixtures import MACROS, full, htk_model
 
 from voicegmm._base.errors import FormatError
 from voicegmm.mixture import DiagonalGMM

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from foreign_files import small_mixture
+from foreign_files import bob_file, sidekit_file, small_mixture
 
 from voicegmm._base.errors import FormatError
 from voicegmm.mixture import DiagonalGMM
@@ -17,38 +17,6 @@ FRAMES = np.random.default_rng(1).normal(0, 2, (20, 4))
 def read(path):
     (gmm,) = read_mixtures(path).values()
     return gmm
-
-
-def sidekit_file(path, prefix="", **changed):
-    """What Mixture.write of SIDEKIT 1.4 writes: gzip and checksums on all, an empty invchol."""
-    det = np.prod(V, axis=1)
-    cst = 1 / (np.sqrt(det) * (2 * np.pi) ** 2)
-    arrays = {
-        "w": W, "mu": M, "invcov": 1 / V, "invchol": np.empty(0), "cov_var_ctl": V,
-        "cst": cst, "det": det, "a": (M**2 / V).sum(1) - 2 * (np.log(W) + np.log(cst)),
-    }  # fmt: skip
-    with h5py.File(path, "w") as file:
-        for name, values in (arrays | changed).items():
-            file.create_dataset(prefix + name, data=values, compression="gzip", fletcher32=True)
-    return path
-
-
-def bob_file(path):
-    """What GMMMachine.save of bob.learn.em 3.3 writes."""
-    with h5py.File(path, "w") as file:
-        file.attrs["file_version"] = "1.0"
-        file.attrs["writer_class"] = "<class 'bob.learn.em.GMMMachine'>"
-        file["n_gaussians"] = 3
-        file["trainer"] = "ml"
-        file["convergence_threshold"] = 1e-5
-        file["max_fitting_steps"] = 200
-        file["weights"] = W
-        for name in ("update_means", "update_variances", "update_weights"):
-            file[name] = name == "update_means"
-        gaussians = file.create_group("gaussians")
-        gaussians["means"], gaussians["variances"] = M, V
-        gaussians["variance_thresholds"] = np.finfo(float).eps
-    return path
 
 
 @pytest.mark.slow
