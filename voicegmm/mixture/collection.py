@@ -249,6 +249,7 @@ def collector(
     workers: str | None = None,
     memory_mb: float | None = None,
     job_frames: int = 0,
+    item_frames: int = WORK_ITEM,
 ) -> Callable[[Mixture], Statistics]:
     """Make the `collect` of a fit: one pass over a source, by `n_workers` workers.
 
@@ -267,6 +268,9 @@ def collector(
         work items are read at once.
     job_frames : int
         Frames of a longer job that this is a part of: if it is worth the compiled loops, this is.
+    item_frames : int
+        Of a work item, at least 1: fewer let more workers share a short source. The last bits
+        depend on it.
 
     Returns
     -------
@@ -291,17 +295,17 @@ def collector(
         if n_frames == 0:
             return Statistics.zero(gmm)
         step = EStep.of(gmm, dtype, max(n_frames, job_frames))
-        at_once = WORK_ITEM
+        at_once = item_frames
         if memory_mb is not None:
             n_whole = 0 if by_ranges else 2 * n_workers + 1
             at_once = _frames_at_once(step, dtype, n_frames, n_workers, n_whole, memory_mb)
         own = source if by_ranges else None
         ready = None if away else step
         work = _Work(gmm, dtype, max(n_frames, job_frames), own, at_once, ready)
-        items = (_Item(block.start, block.stop) for block in blocks(n_frames, WORK_ITEM))
+        items = (_Item(block.start, block.stop) for block in blocks(n_frames, item_frames))
         if not by_ranges:
             items = (replace(item, part=source.read(item.start, item.stop)) for item in items)
-        total = mapped_sum(work, items, ceil(n_frames / WORK_ITEM), n_workers, workers)
+        total = mapped_sum(work, items, ceil(n_frames / item_frames), n_workers, workers)
         assert total is not None
         return step.statistics(total)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,7 @@ _APART = 0.25  # how far the halves of a component move, in standard deviations
 _DENSE_UP_TO = 256  # components: fewer are as fast with full passes alone
 _GROWTH_KEEP, _GROWTH_LEAST = 1e-4, 1e-3  # at least: soon after a split short lists will do
 _GROWTH_NEAR = 96  # at most, for the same reason
+_GROWTH_ITEM = 4_096  # frames a work item of full passes: there are few, and workers share them
 _START_FRAMES = 20_000
 _START_ITERATIONS = 4
 _MANY = 2**40  # frames: growth is a part of what is worth compiled loops
@@ -116,13 +118,19 @@ def grow(
         gmm = initialize(some, sizes[0], rng, initial)
     if len(sizes) == 1:
         return gmm
+    full_passes = partial(
+        collector, n_workers=n_workers, job_frames=_MANY, item_frames=_GROWTH_ITEM
+    )
     start = ArraySource(frames[: max(_START_FRAMES, options.grow_frames * sizes[0])])
     steps = replace(plain, n_iterations=_START_ITERATIONS)
-    gmm = fit(gmm, collector(start, n_workers, job_frames=_MANY), steps).gmm
+    gmm = fit(gmm, full_passes(start), steps).gmm
     steps = replace(plain, n_iterations=options.grow_iterations)
     for size in sizes[1:-1]:
         gmm = split(gmm, size, rng)
         source = ArraySource(frames[: options.grow_frames * size])
+        if size <= _DENSE_UP_TO:
+            gmm = fit(gmm, full_passes(source), steps).gmm
+            continue
         gmm = fast_fit(
             gmm, source, steps, options, n_workers, exact_end=False, job_frames=_MANY
         ).gmm
