@@ -66,14 +66,14 @@ class PackedLists:
         if n_far > n_listed:
             return PackedLists(lists.ids[_counted(lists)], lists.n_ids, n_listed)
         codes = np.empty(n_frames * (n_listed + n_far), np.uint8)
-        n_codes = _kernel().pack(lists.ids, lists.n_ids, codes)
+        n_codes = loops().pack(lists.ids, lists.n_ids, codes)
         return PackedLists(codes[:n_codes].copy(), lists.n_ids, n_listed)
 
     def unpacked(self) -> ShortLists:
         """Give the lists."""
         lists = ShortLists(np.empty((len(self.n_ids), self.n_listed), np.uint16), self.n_ids)
         if self.codes.dtype == np.uint8:
-            _kernel().unpack(self.codes, self.n_ids, lists.ids)
+            loops().unpack(self.codes, self.n_ids, lists.ids)
         else:
             lists.ids[_counted(lists)] = self.codes
         return lists
@@ -83,7 +83,8 @@ def _counted(lists: ShortLists) -> BoolArray:
     return np.arange(lists.ids.shape[1]) < lists.n_ids[:, None]
 
 
-def _kernel() -> ModuleType:
+def loops() -> ModuleType:
+    """Give the compiled loops of all passes; the first call loads or compiles them."""
     from voicegmm.mixture.fast import kernel
 
     return kernel

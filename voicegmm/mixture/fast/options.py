@@ -86,7 +86,10 @@ class FastOptions:
         at_least("grow_iterations", self.grow_iterations, 1)
 
     def near(self, n_components: int) -> int:
-        """Give how many components are near a group; 0 where full passes cost little more."""
+        """Give how many components are near a group; 0 where passes are full instead.
+
+        With few components they cost little more, and where EM rests hangs on its first steps.
+        """
         n_near = max(self.n_near, n_components // self.near_part)
         return n_near if 4 * n_near < n_components else 0
 

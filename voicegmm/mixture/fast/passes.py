@@ -9,7 +9,6 @@ clusters?", AISTATS 2018, eq. 4).
 """
 
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from voicegmm._base.arrays import Float32Array, Float64Array, FloatArray, IntArr
 from voicegmm._base.checks import finite_frames
 from voicegmm.mixture.density import BLOCK, blocks, in_double
 from voicegmm.mixture.fast.groups import Groups
-from voicegmm.mixture.fast.lists import ShortLists, room
+from voicegmm.mixture.fast.lists import ShortLists, loops, room
 from voicegmm.mixture.fast.options import FastOptions
 from voicegmm.mixture.statistics import EStep, Sums, checked_weights
 
@@ -52,7 +51,7 @@ def full_pass(
     -------
     Sums, ShortLists
     """
-    kernel = _kernel()
+    kernel = loops()
     chosen = np.empty(step.gmm.n_components + 1, np.int64)
     short = ShortLists.empty(len(frames), room(n_listed, step.gmm.n_components))
 
@@ -135,7 +134,7 @@ class GroupedStep:
 
     def _groups(self, work: "_Work") -> IntArray:
         """Give the group of each frame."""
-        kernel, group = _kernel(), np.empty(len(work.frames), np.uint16)
+        kernel, group = loops(), np.empty(len(work.frames), np.uint16)
         expanded = np.zeros((BLOCK, len(self.centers)), np.float32)
         joint = np.empty((BLOCK, self.centers.shape[1]), np.float32)
         places = np.arange(len(work.frames))
@@ -158,7 +157,7 @@ class GroupedStep:
         buffers: "_Buffers",
     ) -> None:
         """Work the frames of one group."""
-        kernel, rows = _kernel(), self.rows[names].T
+        kernel, rows = loops(), self.rows[names].T
         keep, least = np.float32(options.keep), np.float32(options.least)
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks(len(order), _AT_ONCE):
@@ -223,7 +222,7 @@ class ShortStep:
         """
         work = _Work.of(self.step, frames, frame_weights, first)
         part = np.zeros(self.rows.shape, np.float32)
-        _kernel().shortlisted(
+        loops().shortlisted(
             work.frames, work.factors, *work.scaling, self.rows, short.ids, short.n_ids,
             np.float32(least), part, work.peak, work.sums,
         )  # fmt: skip
@@ -298,13 +297,7 @@ class _Work:
 
 def padded_rows(matrix: FloatArray) -> Float32Array:
     """Give the coefficients of a mixture, a row a component, padded with zeros."""
-    lanes = _kernel().LANES
+    lanes = loops().LANES
     rows = np.zeros((matrix.shape[1], -(-len(matrix) // lanes) * lanes), np.float32)
     rows[:, : len(matrix)] = matrix.T
     return rows
-
-
-def _kernel() -> ModuleType:
-    from voicegmm.mixture.fast import kernel
-
-    return kernel
