@@ -264,9 +264,10 @@ def _batches(
         Tests and frames of a batch at most; a longer test stands alone.
     """
     most_tests, most_frames = limits
-    starts = np.flatnonzero(np.diff(test_index[order], prepend=-1))
+    sorted_tests = test_index[order]
+    ends = np.flatnonzero(sorted_tests[1:] != sorted_tests[:-1]) + 1
     batch, n_frames = None, 0
-    for places in np.split(order, starts[1:]):
+    for places in np.split(order, ends):
         test = int(test_index[places[0]])
         n_frames += int(counts[test])
         small = batch is not None and len(batch.tests) < most_tests and n_frames <= most_frames

@@ -81,7 +81,9 @@ def score_trials(
     trials.check_known({*models.ids, *voices.not_enrolled}, known_tests, "the trial list")
     files = [segments.get(test, (test,)) for test in trials.tests]
     failed = _obstacles(voices, frames, trials, files)
-    good = np.delete(np.arange(len(trials), dtype=np.int32), list(failed))
+    good = np.arange(len(trials), dtype=np.int32)
+    if failed:
+        good = np.delete(good, list(failed))
     scores = np.full(len(trials), np.nan)
     done = len(failed)
     if keeper:
