@@ -39,8 +39,8 @@ def test_options_that_do_not_go_together_are_refused(tmp_path):
     odd = tmp_path / "odd.toml"
     odd.write_text("[backend]\nmethod = 'isv'\nrank = -1\n")
     for make, message in (
-        (lambda: BankOptions(backend=SubspaceOptions("isv")), "scoring.method must be 'subspace'"),
-        (lambda: BankOptions(scoring=ScoringOptions("subspace")), "another than 'subspace'"),
+        (lambda: BankOptions(backend=SubspaceOptions("ivector")), "must be one of subspace with"),
+        (lambda: BankOptions(scoring=ScoringOptions("subspace")), "one of exact, top, linear, .*"),
         (lambda: replace(VECTORS, adaptation=MapOptions(relevance=3)), "adapts nothing"),
         (lambda: replace(ISV, adaptation=MapOptions(rule="fixed", alpha=0.5)), "'reynolds'"),
     ):

@@ -138,12 +138,12 @@ def test_ranks_can_be_swept():
 @pytest.mark.parametrize(
     ("preset", "settings", "message"),
     [
-        ("gmm-ubm", "backend.method=isv", "scoring.method must be 'subspace' with backend.method"),
+        ("gmm-ubm", "backend.method=ivector", "scoring.method must be one of subspace with"),
         ("gmm-ubm", "backend.rank=40", "rank must not be given with the method 'map', got 40"),
         ("isv", "backend.rnak=40", "unknown option 'rnak' .did you mean 'rank'"),
         ("isv", "backend.method=isw", "method must be one of map, isv, .*did you mean 'isv'"),
         ("isv", "backend.rank=0.5", "backend.rank"),
-        ("isv", "scoring.method=exact", "scoring.method must be 'subspace'"),
+        ("isv", "scoring.method=linear", "scoring.method must be one of subspace, exact, top"),
         ("isv", "adaptation.relevance=0", "a relevance above 0"),
         ("ivector-plda", "adaptation.relevance=4", "adaptation must not be given"),
     ],

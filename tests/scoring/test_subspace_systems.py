@@ -387,10 +387,11 @@ def test_misuse_is_refused(world, systems):
             some_enrolled((moved, frames, recordings), subspace)
     models = some_enrolled(world, systems["isv"])
     heard = frames.sets["s15/0"].frames
-    with pytest.raises(MismatchError, match="must be 'subspace' for speakers of the backend 'isv'"):
-        log_likelihood_ratios(models, heard)
+    vectors = some_enrolled(world, systems["ivector-plda"])
+    with pytest.raises(MismatchError, match="one of subspace for speakers of the .* 'ivector'"):
+        log_likelihood_ratios(vectors, heard)
     adapted, _ = enroll(background, frames, [Enrollment("a", ("s00/0",))], MapOptions())
-    with pytest.raises(MismatchError, match="another than 'subspace' for speakers of .* 'map'"):
+    with pytest.raises(MismatchError, match="one of exact, top, .* for speakers of .* 'map'"):
         log_likelihood_ratios(adapted, heard, options=SCORING)
     with pytest.raises(MismatchError, match="an explanation takes a mixture of each speaker"):
         explain(models, "s12", heard)
@@ -401,12 +402,12 @@ def test_misuse_is_refused(world, systems):
         (lambda: SubspaceOptions("isv", vectors=COSINE), "vectors must not be given"),
         (lambda: SubspaceOptions("isv", rank=-1), "rank must be at least 0"),
         (
-            lambda: check_subspace(SYSTEMS["isv"], MapOptions(), ScoringOptions()),
-            "scoring.method must be 'subspace' with backend.method 'isv', got 'exact'",
+            lambda: check_subspace(SYSTEMS["isv"], MapOptions(), ScoringOptions("linear")),
+            "one of subspace, exact, top with backend.method 'isv', got 'linear'",
         ),
         (
             lambda: check_subspace(SubspaceOptions(), MapOptions(), SCORING),
-            "scoring.method must be another than 'subspace' with backend.method 'map'",
+            "scoring.method must be one of exact, top, .* with backend.method 'map'",
         ),
         (
             lambda: check_subspace(SYSTEMS["isv"], MapOptions(relevance=0), SCORING),

@@ -71,7 +71,8 @@ class BankOptions:
     adaptation : MapOptions
     backend : SubspaceOptions
         What models a speaker: adaptation alone, or a subspace, trained on those who train the
-        background model; `scoring.method` is "subspace" then.
+        background model; `scoring.method` is "subspace" then, or with "isv" and "jfa" a ratio
+        of frames, "exact" or "top".
     n_folds : int
         Folds of speakers for calibration.
     min_speakers : int

@@ -7,8 +7,8 @@ of the mixture they were adapted from,
     log N(x | m, v) - log N(x | m0, v) = sum_d z_d (m_d - m0_d) / v_d - (m_d^2 - m0_d^2) / (2 v_d)
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
@@ -20,6 +20,7 @@ from voicegmm.mixture.density import (
     blocks,
     expand,
     fused,
+    in_double,
     joint_block,
     project,
     responsibilities,
@@ -84,6 +85,34 @@ def shifts(
         yield slopes, -0.5 * (slopes * (m + prior)).sum(axis=1)
 
 
+def moved(
+    gmm: DiagonalGMM, projection: Projection, kernel: ModuleType | None, means: FloatArray
+) -> tuple[DiagonalGMM, Projection, Float64Array]:
+    """Give a mixture other means, and its projection those, in the same z and precision.
+
+    Parameters
+    ----------
+    gmm : DiagonalGMM
+    projection : Projection
+    kernel : module or None
+        The latter two as `ready_for` gives them.
+    means : (n_components, n_dims) float array
+
+    Returns
+    -------
+    gmm : DiagonalGMM
+    projection : Projection
+    offsets : (n_components, n_dims) float64 array
+        How far the means went, in units of z.
+    """
+    shift, scale = projection.shift.astype(np.float64), projection.scale.astype(np.float64)
+    other = replace(gmm, means=means.astype(np.float64))
+    unit = 1.0 if kernel is None else float(np.log2(np.e))
+    matrix = unit * other.coefficients(shift, scale)
+    matrix = np.ascontiguousarray(matrix, projection.matrix.dtype)
+    return other, replace(projection, matrix=matrix), (other.means - gmm.means) / scale
+
+
 @dataclass(frozen=True, eq=False)
 class MeanShifts:
     """What some mixtures add to the joint log-densities of the one they were adapted from.
@@ -127,6 +156,37 @@ class MeanShifts:
             slopes[number] = unit * slope.T
             constants[number] = unit * constant
         return MeanShifts(gmm, projection, slopes, constants, kernel)
+
+    def about(self, means: FloatArray) -> "MeanShifts":
+        """Move all mixtures alike: each keeps its offset from the one it was adapted from.
+
+        Parameters
+        ----------
+        means : (n_components, n_dims) float array
+            Of the latter, from now on.
+        """
+        gmm, projection, offsets = moved(self.gmm, self.projection, self.kernel, means)
+        constants = self.constants - np.einsum("mdk,kd->mk", self.slopes, offsets)
+        constants = constants.astype(self.constants.dtype)
+        return replace(self, gmm=gmm, projection=projection, constants=constants)
+
+    def scores(
+        self, tests: Sequence[tuple[FloatArray, FloatArray | None]], rows: IntArray
+    ) -> Float64Array:
+        """Give the mean log-density ratio of some tests under some of the mixtures.
+
+        Parameters
+        ----------
+        tests : sequence of (frames, frame weights or None)
+            See `mean_ratios`.
+        rows : (n_rows,) int array
+
+        Returns
+        -------
+        (n_tests, n_rows) float64 array
+            In nats per frame.
+        """
+        return np.stack([self.mean_ratios(*test, rows) for test in tests])
 
     def mean_ratios(
         self, frames: FloatArray, frame_weights: FloatArray | None, rows: IntArray
@@ -172,7 +232,7 @@ class MeanShifts:
         unit = 1.0
         if self.kernel is not None:  # a block that single precision does not hold
             frames = frames.astype(np.float64)
-            projection, unit = project(self.gmm, frames.dtype), np.log(2)
+            projection, unit = in_double(self.gmm, projection), np.log(2)
         _, base = joint_block(self.gmm, frames, projection)
         z = np.ascontiguousarray(expand(frames, projection)[:, : self.gmm.n_dims])
         scratch = np.empty_like(base)

@@ -1,5 +1,6 @@
 """What tests say of the background model's means: n and f - n m, and no second moments."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -23,6 +24,9 @@ from voicegmm.mixture.statistics import checked_weights
 
 Test = tuple[FloatArray, FloatArray | None]
 """Frames, (n_frames, n_dims), and their weights (None: all 1)."""
+
+Ratios = Callable[[Sequence[Test], IntArray], Float64Array]
+"""From tests and the rows of the models to scores per frame, (n_tests, n_rows)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,20 +7,20 @@ from typing import Protocol
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, IntArray
+from voicegmm._base.arrays import Float64Array, FloatArray
 from voicegmm._base.errors import MismatchError
 from voicegmm.compute import ordered_map
-from voicegmm.mixture import MeanShifts
+from voicegmm.mixture import DiagonalGMM, MeanShifts
+from voicegmm.mixture.representation import unwhitened
 from voicegmm.scoring import subspace_scores, top_components
-from voicegmm.scoring.first_order import Test
+from voicegmm.scoring.first_order import Ratios, Test
 from voicegmm.scoring.models import SpeakerModels, Speakers
 from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.subspace_scores import Shifts
 from voicegmm.scoring.subspace_speakers import SubspaceSpeakers
+from voicegmm.scoring.subspaces import methods_of
 from voicegmm.scoring.supervectors import Batch, SupervectorProducts
 from voicegmm.scoring.top_components import TopShifts
-
-Ratios = Callable[[Sequence[Test], IntArray], Float64Array]
-"""From tests and the rows of the models to mean ratios per frame, (n_tests, n_rows)."""
 
 _SIDE_BY_SIDE = 16  # models a test, and tests: from here on it is repaid to lay models together
 
@@ -84,12 +84,12 @@ def check_method(models: Speakers, options: ScoringOptions) -> None:
     MismatchError
         Saying which are.
     """
-    if (options.method == "subspace") != isinstance(models, SubspaceSpeakers):
-        made = models.subspace.options.method if models.subspace else "map"
-        wanted = "'subspace'" if models.subspace else "another than 'subspace'"
+    made = models.subspace.options.method if models.subspace else "map"
+    known = methods_of(made)
+    if options.method not in known:
         raise MismatchError(
-            f"scoring.method must be {wanted} for speakers of the backend {made!r}, got "
-            f"{options.method!r}"
+            f"scoring.method must be one of {', '.join(known)} for speakers of the backend "
+            f"{made!r}, got {options.method!r}"
         )
 
 
@@ -103,8 +103,7 @@ def ready(models: Speakers, options: ScoringOptions, job: Job) -> Scorer:
     """
     check_method(models, options)
     if isinstance(models, SubspaceSpeakers):
-        function = subspace_scores.ready(models, job.dtype, job.n_frames)
-        return _ByFrames(function, (subspace_scores.BATCH, sys.maxsize))
+        return _ByFrames(_in_subspace(models, options, job), (subspace_scores.BATCH, sys.maxsize))
     if options.method == "exact":
         return _ByFrames(ratios(models, options, job), (1, 0))
     if options.method == "top":
@@ -124,10 +123,20 @@ def ready(models: Speakers, options: ScoringOptions, job: Job) -> Scorer:
 
 def ratios(models: SpeakerModels, options: ScoringOptions, job: Job) -> Ratios:
     """Make models ready for log-likelihood ratios, by the method "exact" or "top"."""
-    gmm = models.background.gmm
+    return _shifts(models.background.gmm, models.means, options, job).scores
+
+
+def _shifts(gmm: DiagonalGMM, means: FloatArray, options: ScoringOptions, job: Job) -> Shifts:
     if options.method == "exact":
-        exact = MeanShifts.of(gmm, models.means, job.dtype, job.n_tried)
-        return lambda tests, rows: np.stack([exact.mean_ratios(*test, rows) for test in tests])
+        return MeanShifts.of(gmm, means, job.dtype, job.n_tried)
     together = min(job.n_trials / max(job.n_tests, 1), job.n_tests) >= _SIDE_BY_SIDE
-    top = TopShifts.of(gmm, models.means, job.dtype, job.n_tried, options.n_top, together)
-    return top.scores
+    return TopShifts.of(gmm, means, job.dtype, job.n_tried, options.n_top, together)
+
+
+def _in_subspace(models: SubspaceSpeakers, options: ScoringOptions, job: Job) -> Ratios:
+    if options.method == "subspace":
+        return subspace_scores.ready(models, job.dtype, job.n_frames)
+    gmm = models.background.gmm
+    means = gmm.means + unwhitened(gmm, models.models.astype(np.float64))
+    shifts = _shifts(gmm, means, options, job)
+    return subspace_scores.ready_beside_sessions(models, shifts, job.dtype, job.n_frames)

@@ -10,7 +10,8 @@ METHODS = ("exact", "top", "linear", "symmetric", "kl", "bhattacharyya")
 """Of speakers who were adapted, each with a mixture."""
 
 _PER_FRAME = ("exact", "top", "linear")
-_RATIOS = ("exact", "top")
+RATIOS = ("exact", "top")
+"""Of frames: also of speakers in a subspace that moves means."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class ScoringOptions:
     Parameters
     ----------
     method : {"exact", "top", "linear", "symmetric", "kl", "bhattacharyya", "subspace"}
-        "exact": the log-likelihood ratio. "top": the same from each frame's best components. Of
+        "exact": the log-likelihood ratio; of "isv" and "jfa" with the test's own session on both
+        sides of it. "top": the same from each frame's best components. Of
         the recording's statistics alone: "linear", the ratio's first-order approximation;
         "symmetric", the mean of that and its reverse, the model's speech scored on a model of the
         recording; "kl" and "bhattacharyya", kernels between the model and a model of the
@@ -99,9 +101,9 @@ def check_running(options: ScoringOptions) -> None:
         Naming the option, its value and what would be right.
     """
     method, normalization = options.method, options.normalization.method
-    if method not in _RATIOS:
+    if method not in RATIOS:
         raise OptionError(
-            f"method must be one of {', '.join(_RATIOS)} for a running score, got {method!r}"
+            f"method must be one of {', '.join(RATIOS)} for a running score, got {method!r}"
         )
     if normalization != "none":
         raise OptionError(

@@ -8,9 +8,10 @@ import numpy as np
 from voicegmm._base.arrays import BoolArray, Float64Array, FloatArray, IntArray
 from voicegmm._base.errors import DataError, OptionError
 from voicegmm.compute import ordered_map
+from voicegmm.scoring.first_order import Ratios
 from voicegmm.scoring.folds import FoldTests
 from voicegmm.scoring.frames import FrameLibrary
-from voicegmm.scoring.methods import Job, Ratios, ratios
+from voicegmm.scoring.methods import Job, ratios
 from voicegmm.scoring.models import SpeakerModels
 from voicegmm.scoring.options import ScoringOptions, SequentialOptions, check_running
 

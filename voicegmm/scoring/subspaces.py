@@ -24,7 +24,7 @@ from voicegmm.scoring.frames import (
     contents_of,
     distinct_by_speaker,
 )
-from voicegmm.scoring.options import ScoringOptions
+from voicegmm.scoring.options import METHODS, RATIOS, ScoringOptions
 from voicegmm.subspace import (
     BackEnd,
     BackEndOptions,
@@ -145,6 +145,13 @@ def load_backend(name: str) -> SubspaceOptions:
     return options
 
 
+def methods_of(backend: str) -> tuple[str, ...]:
+    """Give the methods of scoring that are for speakers of a backend, the usual one first."""
+    if backend == "map":
+        return METHODS
+    return ("subspace",) if backend == "ivector" else ("subspace", *RATIOS)
+
+
 def check_subspace(
     options: SubspaceOptions, adaptation: MapOptions, scoring: ScoringOptions
 ) -> None:
@@ -155,12 +162,11 @@ def check_subspace(
     OptionError
         Naming the option, its value and what would be right.
     """
-    by_subspace = options.method != "map"
-    if by_subspace != (scoring.method == "subspace"):
-        wanted = "'subspace'" if by_subspace else "another than 'subspace'"
+    known = methods_of(options.method)
+    if scoring.method not in known:
         raise OptionError(
-            f"scoring.method must be {wanted} with backend.method {options.method!r}, got "
-            f"{scoring.method!r}"
+            f"scoring.method must be one of {', '.join(known)} with backend.method "
+            f"{options.method!r}, got {scoring.method!r}"
         )
     if options.method in ("isv", "jfa") and (
         adaptation != MapOptions(relevance=adaptation.relevance) or not adaptation.relevance

@@ -7,7 +7,7 @@ verification using adapted Gaussian mixture models", Digital Signal Processing 1
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
@@ -21,10 +21,9 @@ from voicegmm.mixture.density import (
     expand,
     in_double,
     joint_block,
-    project,
     responsibilities,
 )
-from voicegmm.mixture.ratios import ready_for, shifts
+from voicegmm.mixture.ratios import moved, ready_for, shifts
 
 BATCH = 1024  # frames worked at a time, of as many tests as they are: components meet several
 PANEL = 64  # models side by side: what their products make stays in the cache
@@ -45,6 +44,8 @@ class TopShifts:
     n_top : int
     kernel : module, optional
         The compiled loops, where the job is worth them.
+    constants : (n_components, n_models) float array, optional
+        What the models add beside, where all means were moved alike.
     """
 
     gmm: DiagonalGMM
@@ -52,6 +53,7 @@ class TopShifts:
     slopes: FloatArray
     n_top: int
     kernel: ModuleType | None
+    constants: FloatArray | None = None
 
     @staticmethod
     def of(
@@ -94,6 +96,25 @@ class TopShifts:
             place[:, :n_dims] = unit * slope
             place[:, n_dims] = unit * constant
         return TopShifts(gmm, projection, slopes, min(n_top, gmm.n_components), kernel)
+
+    def about(self, means: FloatArray) -> "TopShifts":
+        """Move all mixtures alike: each keeps its offset from the one it was adapted from.
+
+        Parameters
+        ----------
+        means : (n_components, n_dims) float array
+            Of the latter, from now on: the best components of a frame are its.
+        """
+        gmm, projection, offsets = moved(self.gmm, self.projection, self.kernel, means)
+        n_dims = gmm.n_dims
+        offsets = offsets.astype(self.slopes.dtype)
+        if self.slopes.ndim == 4:
+            panels = self.slopes[:, :, :n_dims]
+            against = np.einsum("pkdm,kd->kpm", panels, offsets).reshape(len(offsets), -1)
+        else:
+            against = np.einsum("mkd,kd->km", self.slopes[..., :n_dims], offsets)
+        constants = -against if self.constants is None else self.constants - against
+        return replace(self, gmm=gmm, projection=projection, constants=constants)
 
     def scores(
         self, tests: Sequence[tuple[FloatArray, FloatArray | None]], rows: IntArray
@@ -145,7 +166,7 @@ class TopShifts:
         projection, unit = self.projection, 1.0
         if self.kernel is not None:  # a block that single precision does not hold
             frames = frames.astype(np.float64)
-            projection, unit = project(self.gmm, frames.dtype), float(np.log(2))
+            projection, unit = in_double(self.gmm, projection), float(np.log(2))
         _, joint = joint_block(self.gmm, frames, projection)
         if joint.dtype != projection.matrix.dtype:
             frames, projection = frames.astype(np.float64), in_double(self.gmm, projection)
@@ -157,6 +178,8 @@ class TopShifts:
         for place, row in enumerate(rows):
             slopes = unit * self._slopes(row)[components, : z.shape[1]]
             values = base + np.einsum("td,tcd->tc", z, slopes)
+            if self.constants is not None:
+                values += unit * self.constants[components, row]
             ratios = responsibilities(values, out=values)[2] - background
             yield np.array([place]), ratios[:, None]
 
@@ -182,6 +205,8 @@ class TopShifts:
             groups = self._one_by_one(z, components, rows)
         parts = []
         for places, added in groups:
+            if self.constants is not None:
+                added += self.constants[:, rows[places]][components]
             peak, sums = np.empty((2, len(frames), added.shape[2]), np.float32)
             if kernel.log_sums_of_best(added, base, peak, sums):
                 return None
