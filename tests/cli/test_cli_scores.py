@@ -10,9 +10,9 @@ from voicegmm.cli import convert
 from voicegmm.cli.console import warn_of_unscored
 from voicegmm.corpus import Trials
 from voicegmm.metrics import eer
-from voicegmm.scoring import ScoreTable, align_tables, read_scores, write_scores
+from voicegmm.scoring import FusionOptions, ScoreTable, align_tables, read_scores, write_scores
 from voicegmm.scoring.evaluation import EvaluationOptions, compare_tables
-from voicegmm.store import SCORE_FILES
+from voicegmm.store import SCORE_FILES, load
 
 
 def written(folder, names, seed, labels=True, n_speakers=12):
@@ -86,6 +86,12 @@ def test_fuse(typed, tmp_path):
     every = ("--learn", learned[0], "--learn", learned[1], "-o", tmp_path / "c.tsv", *tried)
     assert typed("fuse", "--replicates", 0, *every)[0] == 0
     assert (tmp_path / "c.tsv").read_bytes() == out.read_bytes()
+    pull = ("--ridge", 0.1, "--toward", "equal", "--save", tmp_path / "pulled.h5")
+    assert typed("fuse", "--replicates", 0, *every, *pull)[0] == 0
+    assert load(tmp_path / "pulled.h5").options == FusionOptions(ridge=0.1, toward="equal")
+    code, _, err = typed("fuse", *every, "--toward", "equals")
+    assert code == 1
+    assert "toward must be one of zero, equal; got 'equals' (did you mean 'equal'?)" in err
 
 
 def test_fuse_takes_quality_measures_as_side_information(typed, tmp_path):

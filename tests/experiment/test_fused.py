@@ -127,6 +127,8 @@ def test_only_what_changed_is_done_again(done, recipe, voices):
     everything = set(done.results["stages"])
     assert skipped() == everything
     assert everything - skipped("fusion.ridge=0.1") == {"fusion", "evaluation", "report"}
+    assert "fusion" not in skipped("fusion.ridge=0.1", "fusion.toward=equal")
+    assert load_fusion(done.folder / "fusion.h5").options.toward == "equal"
 
 
 def test_settings_go_to_the_systems_or_to_what_they_share(recipe):
@@ -145,6 +147,10 @@ def test_settings_go_to_the_systems_or_to_what_they_share(recipe):
             r"fused\.toml: \[ubm\] belongs to the recipes that \[systems\]",
         ),
         ("[fusion]\nridg = 1", "unknown option 'ridg'.*did you mean 'ridge'"),
+        (
+            '[fusion]\ntoward = "on"',
+            r"toward must be one of zero, equal; got 'on'.*fused\.toml: fusion\.toward",
+        ),
         ("[systems.extra]\nx = 1", r"unknown option 'x'.*\(\S*fused\.toml: systems\.extra\.x\)"),
         (
             "[systems.extra]\nextends = 'gmm-ubm'\nseed = 3",

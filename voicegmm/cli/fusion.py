@@ -66,6 +66,17 @@ class _TakesLists(click.Command):
 )
 @click.option("--key", type=_PATH, help="A trial list with labels, where those learned have none.")
 @click.option("--p-target", type=float, help="Prior that it is learned for.  [default: 0.5]")
+@click.option(
+    "--ridge",
+    type=float,
+    help="Weight of the squares that hold the systems' weights back.  [default: 1e-5]",
+)
+@click.option(
+    "--toward",
+    metavar="zero|equal",
+    help="What a ridge pulls the weights towards: 0, or, of the systems' calibrated ratios, one "
+    "another.  [default: zero]",
+)
 @untrusted_option
 @replicates_option(0)
 @json_option
@@ -79,6 +90,8 @@ def fuse(
     quality: Path | None,
     key: Path | None,
     p_target: float | None,
+    ridge: float | None,
+    toward: str | None,
     n_replicates: int,
     as_json: bool,
 ) -> None:
@@ -108,12 +121,16 @@ def fuse(
             f"--learn needs a table for each of the {len(scores)} SCORES, got {len(learn)}; "
             "SCORES stand before --learn"
         )
-    if known and (learn or save or key or p_target is not None):
-        raise click.UsageError("--fusion goes without --learn, --save, --key and --p-target")
+    said = {"p_target": p_target, "ridge": ridge, "toward": toward}
+    settings = {name: value for name, value in said.items() if value is not None}
+    if known and (learn or save or key or settings):
+        raise click.UsageError(
+            "--fusion goes without --learn, --save, --key, --p-target, --ridge and --toward"
+        )
     check_output(out, *scores, *learn, key, known, save, quality)
     if save:
         check_output(save, *scores, *learn, key, quality)
-    options = from_mapping(FusionOptions, {} if p_target is None else {"p_target": p_target})
+    options = from_mapping(FusionOptions, settings)
 
     def aligned(paths: tuple[Path, ...], labels: Path | None) -> "AlignedTables":
         return align_tables([read_labeled(path, labels) for path in paths], [*map(str, paths)])

@@ -3,7 +3,10 @@
 Brümmer et al., "Fusion of heterogeneous speaker recognition systems in the STBU submission for the
 NIST SRE 2006", IEEE Trans. Audio, Speech and Language Processing 15, 2007. Quality measures as side
 information: Mandasari et al., "Quality measure functions for calibration of speaker recognition
-systems in various duration conditions", the same journal 21, 2013.
+systems in various duration conditions", the same journal 21, 2013. Weights pulled towards one
+another: the egalitarian ridge of Diebold and Shin, "Machine learning for regularized survey
+forecast combination: partially-egalitarian LASSO and its derivatives", International Journal of
+Forecasting 35, 2019; what the weights have in common is free here.
 """
 
 from collections.abc import Sequence
@@ -13,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
-from voicegmm._base.checks import at_least, within
+from voicegmm._base.checks import at_least, one_of, within
 from voicegmm._base.errors import DataError, MismatchError, OptionError
 from voicegmm.scoring.held_out import Judge, judge_held_out
 from voicegmm.scoring.logistic import learn_logistic
 from voicegmm.scoring.quality import TrialQuality, in_logarithm
+
+TOWARD = ("zero", "equal")
+"""What weights a ridge can pull towards; see `FusionOptions`."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +35,32 @@ class FusionOptions:
     p_target : float
         Prior that the fusion is learned for, in (0, 1).
     ridge : float
-        Weight of half the squared length of the weights beside the cross-entropy in nats, for
-        scores of deviation 1; at least 0. It shares out the weight among systems that say the same.
+        Weight of half the squares that `toward` names beside the cross-entropy in nats; at least 0.
+        It shares out the weight among systems that say the same.
     n_folds : int
         Folds of speakers when a fusion is tried on those it was learned from; at least 3.
     seed : int
         Of the folds.
+    toward : str
+        "zero": the squares are |w|², of the weights of scores of deviation 1, those of quality
+        measures among them. "equal": sum (a_i - mean a)², where a_i is the weight of the log ratio
+        that system i gives alone, calibrated on the same trials; quality measures are free. The
+        larger the ridge, the nearer to the sum of these ratios, calibrated: what systems that err
+        independently would get, but for a factor. One that knows nothing adds nothing to the sum.
     """
 
     p_target: float = 0.5
     ridge: float = 1e-5
     n_folds: int = 5
     seed: int = 0
+    toward: str = "zero"
 
     def __post_init__(self) -> None:
         within("p_target", self.p_target, 1e-6, 1 - 1e-6)
         at_least("ridge", self.ridge, 0)
         at_least("n_folds", self.n_folds, 3)
         at_least("seed", self.seed, 0)
+        one_of("toward", self.toward, TOWARD)
 
 
 @dataclass(frozen=True)
@@ -196,7 +210,8 @@ def learn_fusion(
     ------
     DataError
         For a class without trials, scores that are not finite, arrays of different length, or a
-        system that gives all trials one score, or a measure that is the same for all.
+        system that gives all trials one score, or a measure that is the same for all; with
+        ``toward="equal"`` for a system that alone weighs nothing.
     """
     options = options or FusionOptions()
     matrix, is_target = _checked(scores, targets, systems)
@@ -207,10 +222,16 @@ def learn_fusion(
     effects = _unweighted(quality, len(matrix))
     measures = quality.values.T if quality is not None else ()
     counted = [each.measure(column) for each, column in zip(effects, measures, strict=True)]
+    slopes = _slopes(matrix, is_target, options, names)
     found, offset = learn_logistic(
-        np.column_stack([matrix, *counted]), is_target, options.p_target, options.ridge
+        np.column_stack([matrix * slopes, *counted]),
+        is_target,
+        options.p_target,
+        options.ridge,
+        n_alike=len(names) if options.toward == "equal" else 0,
     )
-    weights, of_quality = np.split(found, [matrix.shape[1]])
+    weights, of_quality = np.split(found, [len(names)])
+    weights *= slopes
     n_targets = int(is_target.sum())
     return Fusion(
         tuple(weights.tolist()),
@@ -225,6 +246,25 @@ def learn_fusion(
             for each, weight in zip(effects, of_quality.tolist(), strict=True)
         ),
     )
+
+
+def _slopes(
+    matrix: Float64Array, is_target: BoolArray, options: FusionOptions, names: Sequence[str]
+) -> Float64Array:
+    """Give what each system's scores are multiplied by before they stand side by side.
+
+    What they weigh in its own calibration, whose offset goes into the common one; 1 where their
+    scale does not matter.
+    """
+    if options.toward == "zero":
+        return np.ones(len(names))
+    slopes = np.array(
+        [learn_logistic(each[:, None], is_target, options.p_target)[0][0] for each in matrix.T]
+    )
+    for name, slope in zip(names, slopes, strict=True):
+        if slope == 0:
+            raise DataError(f"{name} scores both classes alike, and alone weighs 0; leave it out")
+    return slopes
 
 
 def _unweighted(quality: TrialQuality | None, n_trials: int) -> list[QualityEffect]:

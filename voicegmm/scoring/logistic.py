@@ -8,7 +8,7 @@ submission for the NIST SRE 2006", IEEE Trans. Audio, Speech and Language Proces
 import numpy as np
 
 from voicegmm._base.arrays import BoolArray, Float64Array
-from voicegmm._base.checks import above, at_least
+from voicegmm._base.checks import above, at_least, within
 from voicegmm._base.errors import DataError
 
 _MOST_STEPS = 200
@@ -21,6 +21,7 @@ def learn_logistic(
     p_target: float = 0.5,
     ridge: float = 0.0,
     evidence: Float64Array | None = None,
+    n_alike: int = 0,
 ) -> tuple[Float64Array, float]:
     """Learn the affine map from columns to natural-log likelihood ratios.
 
@@ -42,6 +43,10 @@ def learn_logistic(
         Makes the loss strictly convex where columns say the same.
     evidence : (n_trials,) float64 array, optional
         Positive factors of what the map gives; 1 by default.
+    n_alike : int >= 0
+        How many columns, from the first on, are ratios whose weights are pulled towards one another
+        and not to 0: their part of the penalty is ridge / 2 sum (w_i - mean w)², of the columns as
+        they were given, and the other columns have none. 0: all are pulled to 0.
 
     Returns
     -------
@@ -54,11 +59,12 @@ def learn_logistic(
     DataError
         For a class without trials, a NaN or an infinity, or a column that is constant.
     OptionError
-        For a prior outside (0, 1) or a ridge below 0.
+        For a prior outside (0, 1), a ridge below 0, or more columns alike than there are.
     """
     above("p_target", p_target, 0)
     above("1 - p_target", 1 - p_target, 0)
     at_least("ridge", ridge, 0)
+    within("n_alike", n_alike, 0, columns.shape[1])
     n_targets = int(targets.sum())
     n_nontargets = len(targets) - n_targets
     if not n_targets or not n_nontargets:
@@ -68,6 +74,7 @@ def learn_logistic(
     if not np.isfinite(columns).all():
         raise DataError("calibration scores must be finite")
     center, spread = columns.mean(axis=0), columns.std(axis=0)
+    n_columns = columns.shape[1]
     # A constant's deviation is no more than its rounding.
     constant = np.flatnonzero(spread <= 1e-13 * np.abs(center))
     if len(constant):
@@ -75,14 +82,19 @@ def learn_logistic(
             f"column {constant[0]} (counting from 0) is {center[constant[0]]:g} in every trial: "
             "nothing can be learned from it"
         )
+    spread[:n_alike] = 1.0
     design = np.column_stack([(columns - center) / spread, np.ones(len(columns))])
     if evidence is not None:
         design *= evidence[:, None]
     wanted = np.where(targets, (n_targets + 1) / (n_targets + 2), 1 / (n_nontargets + 2))
     shares = np.where(targets, p_target / n_targets, (1 - p_target) / n_nontargets)
     prior_log_odds = float(np.log(p_target / (1 - p_target)))
-    penalty = np.append(np.full(columns.shape[1], ridge), 0.0)
-    found = _newton(design, wanted, shares, prior_log_odds, penalty)
+    # Of the offset, and beside ratios of the other columns, there is no penalty.
+    penalty = np.where(np.arange(n_columns + 1) < (n_alike or n_columns), ridge, 0.0)
+    pulled = np.eye(n_columns + 1)
+    if n_alike:
+        pulled[:n_alike, :n_alike] -= 1 / n_alike
+    found = _newton(design, wanted, shares, prior_log_odds, penalty, pulled)
     weights = found[:-1] / spread
     return weights, float(found[-1] - weights @ center)
 
@@ -93,22 +105,27 @@ def _newton(
     shares: Float64Array,
     prior_log_odds: float,
     penalty: Float64Array,
+    pulled: Float64Array,
 ) -> Float64Array:
-    """Minimize the weighted cross-entropy of logistic(design @ theta + prior_log_odds)."""
+    """Minimize the weighted cross-entropy of logistic(design @ theta + prior_log_odds).
+
+    Plus half of the squares of pulled @ theta, weighted by the penalty.
+    """
 
     def loss(theta: Float64Array) -> float:
         logit = design @ theta + prior_log_odds
         # -[y log p + (1 - y) log(1 - p)] = log(1 + e^logit) - y logit
         entropy = shares @ (np.logaddexp(0, logit) - wanted * logit)
-        return float(entropy + penalty @ theta**2 / 2)
+        return float(entropy + penalty @ (pulled @ theta) ** 2 / 2)
 
     theta = np.zeros(design.shape[1])
     best = loss(theta)
     for _ in range(_MOST_STEPS):
         logit = np.clip(design @ theta + prior_log_odds, -500, 500)
         p = 1 / (1 + np.exp(-logit))
-        gradient = design.T @ (shares * (p - wanted)) + penalty * theta
-        curvature = (design * (shares * p * (1 - p))[:, None]).T @ design + np.diag(penalty)
+        gradient = design.T @ (shares * (p - wanted)) + pulled.T @ (penalty * (pulled @ theta))
+        curvature = (design * (shares * p * (1 - p))[:, None]).T @ design
+        curvature += (pulled.T * penalty) @ pulled
         step = np.linalg.solve(curvature + 1e-12 * np.eye(len(theta)), gradient)
         length = 1.0
         while length > 1e-10 and not loss(theta - length * step) < best:

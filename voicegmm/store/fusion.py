@@ -1,6 +1,7 @@
 """A fusion of systems on disk."""
 
 import os
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,14 +17,15 @@ from voicegmm.store.datasets import (
 )
 from voicegmm.store.hdf5 import new_file, open_file
 
-FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 3
-_WITHOUT_QUALITY = 2  # what older programs read as well
+FUSION_FORMAT, FUSION_VERSION = "voicegmm/fusion", 4
+_OLDER = {True: 3, False: 2}  # with quality measures or without: what older programs read too
 
 
 def save_fusion(path: str | os.PathLike[str], fusion: Fusion) -> None:
     """Write a fusion, whole or not at all."""
-    version = FUSION_VERSION if fusion.quality else _WITHOUT_QUALITY
-    with new_file(path, FUSION_FORMAT, version, fusion.options, _mark(fusion)) as file:
+    known = _options(fusion.options)
+    version = FUSION_VERSION if "toward" in known else _OLDER[bool(fusion.quality)]
+    with new_file(path, FUSION_FORMAT, version, known, _mark(fusion)) as file:
         write_strings(file, "systems", fusion.systems)
         file["weights"] = np.array(fusion.weights)
         file["calibrated"] = np.array(fusion.calibrated, np.uint8)
@@ -35,10 +37,18 @@ def save_fusion(path: str | os.PathLike[str], fusion: Fusion) -> None:
 
 def _mark(fusion: Fusion) -> str:
     """Give the fingerprint; of a fusion without quality measures as before there were any."""
-    parts = to_mapping(fusion)
+    parts = to_mapping(fusion) | {"options": _options(fusion.options)}
     if not fusion.quality:
         del parts["quality"]
     return fingerprint(parts)
+
+
+def _options(options: FusionOptions) -> dict[str, Any]:
+    """Give what is written of the options: where a ridge pulls to 0, as before it could else."""
+    told = to_mapping(options)
+    if options.toward == "zero":
+        del told["toward"]
+    return told
 
 
 def load_fusion(path: str | os.PathLike[str]) -> Fusion:
