@@ -28,6 +28,7 @@ ISV = BankOptions(
     backend=SubspaceOptions("isv", rank=5, n_iterations=2),
     scoring=ScoringOptions("subspace"),
 )
+RATIOS = replace(ISV, scoring=ScoringOptions("top", normalization=ScoreNormalizationOptions("t")))
 VECTORS = replace(
     ISV,
     backend=replace(load_backend("ivector-plda"), rank=20, n_iterations=2),
@@ -50,6 +51,9 @@ def test_options_that_do_not_go_together_are_refused(tmp_path):
         (["--rank", "3"], "--rank goes with a --backend other than map"),
         (["--backend", "isw"], "no preset is called 'isw' (did you mean 'isv'?)"),
         (["--backend", "gmm-ubm"], "gmm-ubm: has no table [backend]"),
+        (["--method", "subspace"], "scoring.method must be one of exact, top, linear"),
+        (["--backend", "isv", "--method", "kl"], "must be one of subspace, exact, top with"),
+        (["--method", "exat"], "method must be one of exact"),
         (["--backend", str(odd)], f"rank must be at least 0, got -1 ({odd}: backend.rank)"),
     ):
         result = CliRunner().invoke(command, ["train", "x", "-o", "x.h5", *arguments])
@@ -58,7 +62,9 @@ def test_options_that_do_not_go_together_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [ISV, VECTORS], ids=["isv", "ivector-plda-t"])
+@pytest.mark.parametrize(
+    "options", [ISV, RATIOS, VECTORS], ids=["isv", "isv-top-t", "ivector-plda-t"]
+)
 def test_a_bank_in_a_subspace(options, speaker_folders, tmp_path):
     known, background = speaker_folders / "known", speaker_folders / "background"
     bank = VoiceBank.train(

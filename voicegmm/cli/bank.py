@@ -65,6 +65,12 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
     "which takes two recordings or more of most speakers. A .toml file has a table [backend].",
 )
 @click.option("--rank", type=int, help="Of the subspace; less where recordings show less.")
+@click.option(
+    "--method",
+    help="How to score: exact, top (the best components of each frame), linear, symmetric, kl or "
+    "bhattacharyya; with a --backend subspace, and with isv exact and top, too, which then see the "
+    "session of the recording on both sides.  [default: exact, or subspace with a --backend]",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random choices.  [default: 0]")
 @layout_option
 @click.option("--force", is_flag=True, help="Replace a bank that exists.")
@@ -84,6 +90,7 @@ def train(
     normalization: str,
     backend: str,
     rank: int | None,
+    method: str | None,
     seed: int | None,
     layout: str,
     force: bool,
@@ -119,7 +126,7 @@ def train(
         if subspace.method == "map":
             raise click.UsageError("--rank goes with a --backend other than map")
         subspace = replace(subspace, rank=rank)
-    method = "exact" if subspace.method == "map" else "subspace"
+    method = method or ("exact" if subspace.method == "map" else "subspace")
     chosen: dict[str, Any] = {
         "features": load_front_end(config, settings) if config else None,
         "n_components": components,
