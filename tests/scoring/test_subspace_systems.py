@@ -104,6 +104,22 @@ def moments(world, files):
     return each, Recordings.of(background.gmm, each, np.float32)
 
 
+def test_the_subspace_may_be_trained_with_another_relevance_than_enrolls(world, systems):
+    background, frames, recordings = world
+    known = {name: recordings[name] for name in list(recordings)[:11]}
+    wanted = SYSTEMS["isv"], replace(SYSTEMS["isv"], relevance=10.0)
+    usual, other = (train_subspace(background, frames, known, one, 40) for one in wanted)
+    trained = systems["isv"].factors  # with the usual relevance, 10
+    assert other.factors.relevance == usual.factors.relevance == 40
+    np.testing.assert_array_equal(other.factors.session_loadings, trained.session_loadings)
+    assert not np.allclose(usual.factors.session_loadings, trained.session_loadings)
+    models = some_enrolled(world, other)
+    _, enrolled = moments(world, [file for one in models.ids for file in recordings[one][:2]])
+    means = speaker_models(replace(trained, relevance=40), enrolled, np.repeat(models.ids, 2))[1]
+    gmm = background.gmm
+    np.testing.assert_allclose(models.models, means - gmm.means, atol=1e-6)  # variances of 1
+
+
 @pytest.mark.parametrize("name", ["isv", "jfa"])
 def test_factor_analysis_is_linear_scoring_beside_the_offset_of_the_session(name, world, systems):
     subspace = systems[name]
@@ -401,6 +417,8 @@ def test_misuse_is_refused(world, systems):
         (lambda: SubspaceOptions("isv", speaker_rank=3), "speaker_rank must not be given"),
         (lambda: SubspaceOptions("isv", vectors=COSINE), "vectors must not be given"),
         (lambda: SubspaceOptions("isv", rank=-1), "rank must be at least 0"),
+        (lambda: SubspaceOptions("isv", relevance=-1), "relevance must be at least 0, got -1"),
+        (lambda: SubspaceOptions("ivector", relevance=4), "relevance must not be given .* got 4"),
         (
             lambda: check_subspace(SYSTEMS["isv"], MapOptions(), ScoringOptions("linear")),
             "one of subspace, exact, top with backend.method 'isv', got 'linear'",

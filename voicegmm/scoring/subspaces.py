@@ -52,8 +52,8 @@ class SubspaceOptions:
     Parameters
     ----------
     method : {"map", "isv", "jfa", "ivector"}
-        "map": adaptation alone, and nothing else is trained. The relevance of "isv" and "jfa" is
-        that of the adaptation.
+        "map": adaptation alone, and nothing else is trained. Speakers of "isv" and "jfa" are
+        enrolled with the relevance of the adaptation.
     rank : int
         Dimensions of the sessions' subspace ("isv", "jfa") or length of the vectors ("ivector"); 0:
         40, 40 and 100. Where the recordings show fewer it is lowered, and a note says so.
@@ -63,6 +63,10 @@ class SubspaceOptions:
         Of EM, at least 1.
     minimum_divergence : bool
         See `voicegmm.subspace.TotalVariabilityOptions`.
+    relevance : float
+        With which the subspaces of "isv" and "jfa" are trained, 0 or more; 0: that of the
+        adaptation. A ratio of frames wants speakers enrolled with more, and sessions learned with
+        less.
     vectors : BackEndOptions
         What becomes of i-vectors, and how they are compared; with "ivector", and only there. The
         dimensions that its steps keep are lowered where there are too few speakers.
@@ -73,6 +77,7 @@ class SubspaceOptions:
     speaker_rank: int = 0
     n_iterations: int = 10
     minimum_divergence: bool = True
+    relevance: float = 0.0
     vectors: BackEndOptions = field(default_factory=BackEndOptions)
 
     def __post_init__(self) -> None:
@@ -80,6 +85,12 @@ class SubspaceOptions:
         at_least("rank", self.rank, 0)
         at_least("speaker_rank", self.speaker_rank, 0)
         at_least("n_iterations", self.n_iterations, 1)
+        at_least("relevance", self.relevance, 0)
+        if self.method not in ("isv", "jfa") and self.relevance:
+            raise OptionError(
+                f"relevance must not be given with the method {self.method!r}, got "
+                f"{self.relevance:g}: it is for the methods 'isv' and 'jfa'"
+            )
         usual = {name: field.default for name, field in self.__dataclass_fields__.items()}
         for name in ("rank", "n_iterations", "minimum_divergence"):
             if self.method == "map" and getattr(self, name) != usual[name]:
@@ -266,7 +277,7 @@ def train_subspace(
     options : SubspaceOptions
         Of another method than "map".
     relevance : float
-        With "isv" and "jfa"; above 0.
+        Of the adaptation, with "isv" and "jfa"; above 0.
     seed : int
         Of the loadings that EM begins with.
     n_workers : int
@@ -319,9 +330,11 @@ def learn_subspace(
     rng = np.random.default_rng(seed)
     training = options.n_iterations, options.minimum_divergence
     if options.method != "ivector":
-        analysis = FactorAnalysisOptions(options.rank, options.speaker_rank, relevance, *training)
+        trained_with = options.relevance or relevance
+        ranks = options.rank, options.speaker_rank
+        analysis = FactorAnalysisOptions(*ranks, trained_with, *training)
         factors = train_factor_analysis(moments, speakers, analysis, rng, n_workers, progress)
-        return Subspace(options, factors, notes=notes)
+        return Subspace(options, replace(factors, relevance=relevance), notes=notes)
     total = TotalVariabilityOptions(options.rank, *training)
     model = train_total_variability(moments, total, rng, n_workers, progress)
     vectors = extract(model, moments, n_workers)
