@@ -278,8 +278,9 @@ def adapt(
 @click.option(
     "--method",
     help="How to score: exact, the log-likelihood ratio; top, from the best components of each "
-    "frame; linear or symmetric, from the test's statistics; kl or bhattacharyya, kernels between "
-    "models.  [default: as SPEAKERS were calibrated, else exact]",
+    "frame (with isv or jfa both have the session of the test on either side); linear or "
+    "symmetric, from the test's statistics; kl or bhattacharyya, kernels between models; "
+    "subspace, linear or of vectors.  [default: as SPEAKERS were calibrated, else exact]",
 )
 @click.option(
     "--top", type=int, help="Best components of a frame, with --method top.  [default: 10]"

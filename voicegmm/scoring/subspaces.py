@@ -1,7 +1,8 @@
 """Subspace systems: what is trained beside a background model, so that sessions count for less.
 
-"isv" and "jfa" give each speaker means from which the sessions were taken, and are scored linearly
-beside the offset that a test's own session makes; "ivector" gives each recording a vector.
+"isv" and "jfa" give each speaker means from which the sessions were taken, and are scored beside
+the offset that a test's own session makes, linearly or by ratios of frames; "ivector" gives each
+recording a vector.
 """
 
 from collections.abc import Mapping, Sequence
