@@ -147,7 +147,7 @@ def test_without_sessions_it_is_the_ratio_of_adapted_mixtures():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=10)
+@settings(max_examples=4)
 def test_a_rotation_of_the_subspace_changes_nothing(seed):
     subspace, background, frames = made(seed % 7, rank=3)
     rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))[0]
