@@ -191,14 +191,14 @@ def planned(losses, n_passes, gain=1.0, **options):
     return letters
 
 
-def test_losses_make_lists_longer_then_passes_full_then_rounds_shorter():
+def test_losses_put_more_components_near_then_all_then_make_rounds_shorter():
     assert planned([], 9, gain=2) == "64 ss64 ss64 ss"
-    assert planned([0.5, 0.5, 0.5, 0.5, 0.5, 0.5], 16, gain=2) == "64 ss128 ss256 ssfssfsff"
-    assert planned([0.5], 6, gain=2, near_part=1) == "fssfsf"
+    assert planned([0.5, 0.5, 0.5, 0.5, 0.5, 0.5], 16, gain=2) == "64 ss128 ss256 ss512 ss512 sff"
+    assert planned([0.5], 6, gain=2, near_part=1) == "512 ss512 s512 "
 
 
-def test_rounds_without_gain_become_full_then_full_passes_alone_judge_convergence():
-    assert planned([], 99, gain=0.5) == "64 ss64 ssfssff"
+def test_rounds_without_gain_have_all_near_then_full_passes_alone_judge_convergence():
+    assert planned([], 99, gain=0.5) == "64 ss64 ss512 ss512 ff"
     assert planned([], 7, gain=-1) == "64 ss64 ss64 "
 
 

@@ -14,7 +14,7 @@ float64, since their precisions can be so ill-conditioned that float32 keeps no 
 Large jobs in float32 take compiled loops (`kernel`) between the same products: see `fused`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import ModuleType
@@ -203,11 +203,7 @@ class FusedBlocks:
         return self._run(frames, None, None)
 
     def sums(
-        self,
-        frames: FloatArray,
-        weights: Float64Array | None,
-        moments: Float64Array,
-        look: Callable[[slice, FloatArray], None] | None = None,
+        self, frames: FloatArray, weights: Float64Array | None, moments: Float64Array
     ) -> tuple[Float64Array, list[slice]]:
         """Add the moments of frames, and give their log-densities.
 
@@ -217,8 +213,6 @@ class FusedBlocks:
         weights : (n_frames,) float64 array, optional
         moments : (2 n_dims + 1, n_components) float64 array
             To which sums of posterior times weight times [z, z^2, 1] are added.
-        look : callable, optional
-            Shown each block's place and its posteriors, (n, n_components), each row up to a factor.
 
         Returns
         -------
@@ -227,14 +221,10 @@ class FusedBlocks:
             Frames that single precision cannot hold, or that are not finite: not in the moments,
             and with a log-density of 0.
         """
-        return self._run(frames, weights, moments, look)
+        return self._run(frames, weights, moments)
 
     def _run(
-        self,
-        frames: FloatArray,
-        weights: Float64Array | None,
-        moments: Float64Array | None,
-        look: Callable[[slice, FloatArray], None] | None = None,
+        self, frames: FloatArray, weights: Float64Array | None, moments: Float64Array | None
     ) -> tuple[Float64Array, list[slice]]:
         peak, sums = np.zeros(len(frames), np.float32), np.ones(len(frames), np.float32)
         left = []
@@ -250,8 +240,6 @@ class FusedBlocks:
                 if not self._block(frames[block], buffers, peak[block], sums[block], moments):
                     peak[block], sums[block] = 0, 1
                     left.append(block)
-                elif look:
-                    look(block, buffers.joint[: block.stop - block.start])
         self.spare.append(buffers)
         log_density: Float64Array = np.log(2) * peak.astype(np.float64)
         log_density += np.log(sums.astype(np.float64))

@@ -1,6 +1,6 @@
 """Sufficient statistics: what EM and MAP need to know of frames."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,12 +147,11 @@ class EStep:
         self,
         parts: Iterable[tuple[FloatArray, FloatArray | None]],
         first: int = 0,
-        look: Callable[[slice, FloatArray], None] | None = None,
     ) -> Sums:
         """Sum the moments of frames that come in parts, numbered from `first` in errors.
 
         The bits are those of one part with all the frames, if each part but the last holds a
-        multiple of `PART` frames. The compiled loops let `look` at posteriors: see `FusedBlocks`.
+        multiple of `PART` frames.
         """
         n_dims = self.gmm.n_dims
         shape = self.projection.matrix.shape
@@ -166,7 +165,7 @@ class EStep:
             if self.fused is None:
                 log_density = self.add_blocks(frames, weights, self.projection, moments, shared)
             else:
-                log_density, left = self.fused.sums(frames, weights, moments.T, look)
+                log_density, left = self.fused.sums(frames, weights, moments.T)
                 finite_frames(frames if left else frames[:0], first=first)
                 late += [(frames[b], None if weights is None else weights[b]) for b in left]
             likelihoods.append(log_density if weights is None else weights * log_density)

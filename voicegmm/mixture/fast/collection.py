@@ -32,7 +32,7 @@ from voicegmm.mixture.density import blocks
 from voicegmm.mixture.fast.groups import Groups, grouped
 from voicegmm.mixture.fast.lists import PackedLists
 from voicegmm.mixture.fast.options import MOST_COMPONENTS, FastOptions
-from voicegmm.mixture.fast.passes import GroupedStep, ShortStep, full_pass
+from voicegmm.mixture.fast.passes import GroupedStep, ShortStep
 from voicegmm.mixture.model import DiagonalGMM
 from voicegmm.mixture.statistics import EStep, Statistics, Sums
 
@@ -123,11 +123,7 @@ class _Pass:
 @dataclass(frozen=True, eq=False)
 class _FullPass(_Pass):
     def __call__(self, task: _Task) -> Sums:
-        frames, weights = self._read(task)
-        start, options = task[0].start, self.options
-        sums, lists = full_pass(self._step, frames, weights, options.n_listed, options.keep, start)
-        self.lists.keep(start, PackedLists.of(lists, self.gmm.n_components))
-        return sums
+        return self._step.sums_of_parts([self._read(task)], task[0].start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +233,7 @@ class ShortListCollector:
         return few and EStep.of(gmm, _FLOAT32, self._job_frames).fused is not None
 
     def full(self, gmm: DiagonalGMM) -> Statistics:
-        """Collect statistics exactly, and make short lists."""
+        """Collect statistics exactly."""
         step = self._step(gmm)
         work = _FullPass(*self._shared(gmm, step))
         total = mapped_sum(work, self._tasks(), len(self._items), self._n_workers, self._workers)
@@ -247,7 +243,7 @@ class ShortListCollector:
     def grouped(self, gmm: DiagonalGMM, n_near: int) -> Statistics:
         """Collect statistics of frames held to the components near their group, and list those.
 
-        The log-likelihood is a lower bound of the exact one.
+        The log-likelihood is a lower bound of the exact one, and exact where all are near.
         """
         step = self._step(gmm)
         with single_threaded_blas():  # whose bits do not hang on the number of cores
@@ -258,7 +254,7 @@ class ShortListCollector:
         return step.statistics(total)
 
     def short(self, gmm: DiagonalGMM, audit: bool = False) -> tuple[Statistics, Loss]:
-        """Collect statistics with the short lists of the last full or grouped pass; audit the loss.
+        """Collect statistics with the short lists of the last grouped pass; audit the loss.
 
         The log-likelihood is a lower bound of the exact one.
         """

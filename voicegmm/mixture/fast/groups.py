@@ -51,6 +51,8 @@ def grouped(gmm: DiagonalGMM, n_near: int, group_factor: float) -> Groups:
     gmm = replace(gmm, weights=np.maximum(gmm.weights, _LEAST_WEIGHT))  # some can be 0
     n_components = gmm.n_components
     n_groups = min(n_components, ceil(group_factor * sqrt(n_components)))
+    if n_near >= n_components:
+        n_groups = 1  # all have the same components near
     group = _clustered(gmm, n_groups)
     names = np.unique(group)  # k-means can leave a group empty
     centers = _merged(gmm, [np.flatnonzero(group == name) for name in names])

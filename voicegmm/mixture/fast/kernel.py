@@ -63,39 +63,6 @@ def choose(
     return min(n_chosen, room)
 
 
-@compiled(numba.void(_ROWS, _BITS, numba.float32, _PLACES, _IDS, _COUNTS))
-def list_best(
-    posteriors: Float32Array,
-    bits: IntArray,
-    keep: np.float32,
-    chosen: IntArray,
-    ids: IntArray,
-    n_ids: IntArray,
-) -> None:
-    """List the components that matter to each frame, in rising order.
-
-    Parameters
-    ----------
-    posteriors : (n_frames, n_components) float32 array
-        Each row up to a factor.
-    bits : (n_frames, n_components) int32 array
-        The memory of `posteriors` as integers.
-    keep : float
-        See `choose`.
-    chosen : (n_components + 1,) int64 array
-        Scratch.
-    ids : (n_frames, n_listed) uint16 array
-    n_ids : (n_frames,) uint8 array
-        Become what is listed, and how many.
-    """
-    for t in range(len(posteriors)):
-        row = posteriors[t]
-        n_chosen = choose(row, maximum(bits[t]), keep, chosen, ids.shape[1])
-        n_ids[t] = n_chosen
-        for i in range(n_chosen):
-            ids[t, i] = chosen[i]
-
-
 @compiled(numba.int64(_IDS, _COUNTS, _CODES))
 def pack(ids: IntArray, n_ids: IntArray, codes: IntArray) -> int:
     """Write short lists as bytes: how many components stand between each and the one before it.

@@ -38,7 +38,7 @@ class FastOptions:
         Frames that are sorted by groups together, and a work item: a limit of memory that does
         not hold them is refused. 1,024 or more.
     n_short : int
-        Passes over short lists after each grouped or full pass; 0: all passes are full.
+        Passes over short lists after each grouped pass; 0: all passes are full.
     max_loss : float
         The most that truncation may take off the log-likelihood, in nats per frame: where the
         audit finds more, later rounds are more careful, as `next_pass` says.
@@ -48,9 +48,10 @@ class FastOptions:
     grow_from : int
         Components that growth begins with at most; at least 1.
     grow_frames : int
-        Frames a component, while it grows; at least 1.
+        Frames a component, while it grows; at least 1. The last level has those of the one before.
     grow_iterations : int
-        Of EM after each doubling but the last; at least 1.
+        Of EM after each doubling; at least 1. After the last only where `near` gives all
+        components: else passes over all frames cost little more than those over some.
     """
 
     method: str = "dense"
@@ -86,12 +87,12 @@ class FastOptions:
         at_least("grow_iterations", self.grow_iterations, 1)
 
     def near(self, n_components: int) -> int:
-        """Give how many components are near a group; 0 where passes are full instead.
+        """Give how many components are near a group: all, where that costs little more.
 
-        With few components they cost little more, and where EM rests hangs on its first steps.
+        With few components where EM rests hangs on its first steps.
         """
         n_near = max(self.n_near, n_components // self.near_part)
-        return n_near if 4 * n_near < n_components else 0
+        return n_near if 4 * n_near < n_components else n_components
 
 
 def pays(n_components: int, n_dims: int, n_frames: int) -> bool:

@@ -1,11 +1,10 @@
-"""The passes of fast EM: over all components, over those near a group, over each frame's list.
+"""The passes of fast EM: over the components near a group, and over each frame's list.
 
-A full pass is a dense E-step that also lists, for each frame, the few components that have a share
-of it. A grouped pass does so among the components near the group that the frame belongs to. In the
-passes after it each frame's posterior is restricted to its list. A restricted log-density is never
-above the exact one, and the difference is the Kullback-Leibler divergence of the restricted
-posterior from the exact one (Forster and Luecke, "Can clustering scale sublinearly with its
-clusters?", AISTATS 2018, eq. 4).
+A grouped pass lists, for each frame, the few components that have a share of it, among those near
+the group that the frame belongs to; all, if so asked. In the passes after it each frame's posterior
+is restricted to its list. A restricted log-density is never above the exact one, and the difference
+is the Kullback-Leibler divergence of the restricted posterior from the exact one (Forster and
+Luecke, "Can clustering scale sublinearly with its clusters?", AISTATS 2018, eq. 4).
 """
 
 from dataclasses import dataclass
@@ -21,47 +20,6 @@ from voicegmm.mixture.fast.options import FastOptions
 from voicegmm.mixture.statistics import EStep, Sums, checked_weights
 
 _AT_ONCE = 512  # frames of a group: their products stay in the cache
-
-
-def full_pass(
-    step: EStep,
-    frames: FloatArray,
-    frame_weights: FloatArray | None,
-    n_listed: int,
-    keep: float,
-    first: int = 0,
-) -> tuple[Sums, ShortLists]:
-    """Sum the moments of frames exactly, with the bits of `EStep.sums`, and list who matters.
-
-    Parameters
-    ----------
-    step : EStep
-        With compiled loops.
-    frames : (n_frames, n_dims) float32 array
-    frame_weights : (n_frames,) float array, optional
-    n_listed : int
-        Most on a short list, 1 to 253; see `voicegmm.mixture.fast.lists.room`.
-    keep : float
-        Listed is whose posterior is not less than this part of the frame's greatest; where more
-        are than there is room for, the part is doubled until they fit.
-    first : int
-        The number of the first frame, for errors.
-
-    Returns
-    -------
-    Sums, ShortLists
-    """
-    kernel = loops()
-    chosen = np.empty(step.gmm.n_components + 1, np.int64)
-    short = ShortLists.empty(len(frames), room(n_listed, step.gmm.n_components))
-
-    def look(block: slice, posteriors: FloatArray) -> None:
-        bits = posteriors.view(np.int32)
-        lists = short.ids[block], short.n_ids[block]
-        kernel.list_best(posteriors, bits, np.float32(keep), chosen, *lists)
-
-    sums = step.sums_of_parts([(frames, frame_weights)], first, look)
-    return sums, short
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +166,7 @@ class ShortStep:
         frames : (n_frames, n_dims) float32 array
         frame_weights : (n_frames,) float array, optional
         short : ShortLists
-            Of the same frames, by an earlier full or grouped pass.
+            Of the same frames, by an earlier grouped pass.
         least : float
             A posterior under this part of the frame's greatest counts as none.
         first : int

@@ -16,9 +16,9 @@ class Plan:
     Parameters
     ----------
     n_near : int
-        Components near each group in the grouped passes of this time; 0: full passes are made.
+        Components near each group in the grouped passes of this time.
     n_short : int
-        Passes over the short lists that it makes.
+        Passes over the short lists that these make; 0: full passes are made.
     n_short_left : int
         Passes over the short lists at hand that are still to come.
     converged : bool
@@ -35,7 +35,7 @@ class Plan:
         """What kind of pass it is."""
         if self.n_short_left:
             return "short"
-        return "grouped" if self.n_near else "full"
+        return "grouped" if self.n_short else "full"
 
 
 def next_pass(
@@ -43,11 +43,11 @@ def next_pass(
 ) -> Plan:
     """Plan the next pass, by the record alone: an interrupted fit goes on the same way.
 
-    A round is a pass that makes short lists, grouped or full, and some over them; the last of these
-    is audited. Where it lost too much, later rounds are more careful: twice the components near
-    each group, up to half of all; then full passes; then half as many over their lists. When rounds
-    of grouped passes gain no more, by the mean of an iteration, rounds of full ones follow, then
-    full passes alone, between which convergence is judged.
+    A round is a grouped pass, which makes short lists, and some over them; the last of these is
+    audited. Where it lost too much, later rounds are more careful: twice the components near each
+    group, up to half of all; then all of them; then half as many passes over lists. When rounds
+    gain no more, by the mean of an iteration, rounds with all components near follow, then full
+    passes alone, between which convergence is judged.
     """
     n_near, n_short = options.near(n_components), options.n_short
     n_left, begun, converged = 0, None, False
@@ -55,16 +55,17 @@ def next_pass(
         if n_left and not line.exact:
             n_left -= 1
             if line.loss > options.max_loss:
-                if n_near:
-                    n_near = 2 * n_near if 4 * n_near <= n_components else 0
+                if n_near < n_components:
+                    n_near = 2 * n_near if 4 * n_near <= n_components else n_components
                 else:
                     n_short //= 2
             continue
-        if begun is not None and iterations[begun].exact == line.exact:
-            before = iterations[begun].log_likelihood
-            gain = (line.log_likelihood - before) / (number - begun)
+        kind = n_near, line.exact
+        if begun is not None and begun[1] == kind:  # else likelihoods are not of one sort
+            before = iterations[begun[0]].log_likelihood
+            gain = (line.log_likelihood - before) / (number - begun[0])
             if 0 <= gain < max(em.tolerance, em.tolerance_relative * abs(before)):
                 converged = not n_short
-                n_near, n_short = 0, n_short if n_near else 0
-        begun, n_left = number, n_short
-    return Plan(n_near if n_short else 0, n_short, n_left, converged)
+                n_near, n_short = n_components, n_short if n_near < n_components else 0
+        begun, n_left = (number, kind), n_short
+    return Plan(n_near, n_short, n_left, converged)

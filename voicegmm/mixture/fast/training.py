@@ -23,6 +23,7 @@ _DENSE_UP_TO = 256  # components: fewer are as fast with full passes alone
 _GROWTH_KEEP, _GROWTH_LEAST = 1e-4, 1e-3  # at least: soon after a split short lists will do
 _GROWTH_NEAR = 96  # at most, for the same reason
 _GROWTH_ITEM = 4_096  # frames a work item of full passes: there are few, and workers share them
+_GROWTH_ITEMS, _GROWTH_CHUNK = 8, 8_192  # of other passes: so many, if none has fewer frames
 _START_FRAMES = 20_000
 _START_ITERATIONS = 4
 _MANY = 2**40  # frames: growth is a part of what is worth compiled loops
@@ -105,12 +106,13 @@ def grow(
     Returns
     -------
     DiagonalGMM
-        Just split: to be trained on all frames.
+        To be trained on all frames: just split, or trained on the sample; see
+        `FastOptions.grow_iterations`.
     """
     options, initial = options or FastOptions(), initial or InitialOptions()
     keep, least = max(options.keep, _GROWTH_KEEP), max(options.least, _GROWTH_LEAST)
-    options = replace(options, keep=keep, least=least, n_near=min(options.n_near, _GROWTH_NEAR))
-    frames = frames[rng.permutation(len(frames))]
+    brief = replace(options, keep=keep, least=least, n_near=min(options.n_near, _GROWTH_NEAR))
+    frames = frames[rng.permutation(len(frames))[: growth_frames(n_components, options)]]
     sizes = growth_sizes(n_components, options.grow_from)
     plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="split")
     some = frames[: max(initial.sample_per_component * sizes[0], sizes[0])]
@@ -125,16 +127,20 @@ def grow(
     steps = replace(plain, n_iterations=_START_ITERATIONS)
     gmm = fit(gmm, full_passes(start), steps).gmm
     steps = replace(plain, n_iterations=options.grow_iterations)
-    for size in sizes[1:-1]:
+    sizes = sizes[1:] if options.near(n_components) == n_components else sizes[1:-1]
+    for size in sizes:
         gmm = split(gmm, size, rng)
-        source = ArraySource(frames[: options.grow_frames * size])
+        some = frames[: options.grow_frames * size]
+        source = ArraySource(some)
         if size <= _DENSE_UP_TO:
             gmm = fit(gmm, full_passes(source), steps).gmm
             continue
+        n_together = max(_GROWTH_CHUNK, len(some) // _GROWTH_ITEMS)
+        briefly = replace(brief, chunk_frames=min(options.chunk_frames, n_together))
         gmm = fast_fit(
-            gmm, source, steps, options, n_workers, exact_end=False, job_frames=_MANY
+            gmm, source, steps, briefly, n_workers, exact_end=False, job_frames=_MANY
         ).gmm
-    return split(gmm, n_components, rng)
+    return gmm if gmm.n_components == n_components else split(gmm, n_components, rng)
 
 
 def fast_fit(
@@ -153,8 +159,8 @@ def fast_fit(
 ) -> FitResult[DiagonalGMM]:
     """Fit a mixture by EM, most of whose passes visit only the components on short lists.
 
-    Rounds of a grouped or full pass and `FastOptions.n_short` passes over the lists it made follow
-    each other as `next_pass` plans them; the last iteration of all is exact. Few components (256 or
+    Rounds of a grouped pass and `FastOptions.n_short` passes over the lists it made follow each
+    other as `next_pass` plans them; the last iteration of all is exact. Few components (256 or
     less) and short passes have full passes alone: then this is `fit`.
 
     Parameters
@@ -196,7 +202,7 @@ def fast_fit(
             n_left = em.n_iterations - len(result.iterations) - exact_end  # before the exact one
             plan = next_pass(result.iterations, em, options, initial.n_components)
             if not n_left:
-                plan = Plan(n_near=0, n_short=0)
+                plan = Plan(initial.n_components, 0)
             audit = plan.n_short_left == 1 or n_left == 1
             result = _iterated(result, collect, em, plan, audit)
             plan = next_pass(result.iterations, em, options, initial.n_components)
