@@ -297,6 +297,14 @@ def test_a_grown_mixture_is_a_good_start():
     assert log_density(grown, frames).mean() > log_density(from_flat, frames).mean()
 
 
+@pytest.mark.parametrize(("n_near", "only_split"), [(128, False), (4, True)])
+def test_growth_trains_its_last_level_where_passes_visit_all_components(n_near, only_split):
+    _, frames = draw(9, 4000)
+    grown = grow(frames, 48, np.random.default_rng(1), FastOptions(grow_from=12, n_near=n_near))
+    halves = np.isin(grown.variances[24:], grown.variances[:24]).all(axis=1)
+    assert halves.all() if only_split else not halves.any()
+
+
 def test_small_jobs_are_dense(many, monkeypatch):
     frames, start = many
     monkeypatch.setattr(training, "_DENSE_UP_TO", 256)

@@ -63,6 +63,11 @@ def test_near_components_are_those_of_least_divergence_from_a_member():
     assert own == 40
 
 
+def test_where_all_components_are_near_there_is_one_group():
+    gmm, _ = draw(1)
+    assert grouped(gmm, 40, 1.5).near.tolist() == [list(range(40))]
+
+
 def members_of(gmm, near, weight):
     from itertools import combinations
 

@@ -92,7 +92,9 @@ class GroupedStep:
 
     def _groups(self, work: "_Work") -> IntArray:
         """Give the group of each frame."""
-        kernel, group = loops(), np.empty(len(work.frames), np.uint16)
+        kernel, group = loops(), np.zeros(len(work.frames), np.uint16)
+        if len(self.near) == 1:
+            return group
         expanded = np.zeros((BLOCK, len(self.centers)), np.float32)
         joint = np.empty((BLOCK, self.centers.shape[1]), np.float32)
         places = np.arange(len(work.frames))
