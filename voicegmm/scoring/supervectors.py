@@ -25,7 +25,8 @@ from voicegmm.mixture.density import blocks
 from voicegmm.scoring.first_order import FirstOrder, Test
 
 _BATCH = 2**23  # numbers in the vectors that are multiplied at once: the models are read for them
-_MODELS, _NUMBERS = 1024, 2**22  # models, and numbers in them, multiplied at a time
+_MODELS, _NUMBERS = 256, 2**13  # models, and numbers of each, that one worker takes at a time
+_WIDTH = 2**12  # numbers of each model that are multiplied at once: 4 MB stay in the cache
 _TESTS = 4  # that one worker takes at a time, at most: of short ones, handing over takes longest
 
 
@@ -207,15 +208,13 @@ class SupervectorProducts:
         return sides
 
     def _cuts(self, n_models: int) -> list[_Cut]:
-        """Cut the product of a batch: what is made of the models at a time stays in the cache."""
-        gmm = self.gmm
+        """Cut the product of a batch: into parts enough to share out evenly."""
+        n_components, n_dims = self.gmm.means.shape
         return [
             (side, models, components)
             for side in range(len(self._sides))
             for models in blocks(n_models, _MODELS)
-            for components in blocks(
-                gmm.n_components, max(_NUMBERS // ((models.stop - models.start) * gmm.n_dims), 1)
-            )
+            for components in blocks(n_components, max(_NUMBERS // n_dims, 1))
         ]
 
     def _product(self, vectors: FloatArray, rows: IntArray, cut: _Cut) -> FloatArray:
@@ -224,17 +223,23 @@ class SupervectorProducts:
         (means, origin), chosen = self._sides[side], rows[models]
         in_a_row = np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen)))
         which = slice(chosen[0], chosen[0] + len(chosen)) if in_a_row else chosen
-        source = means[which, components]
+        n_dims = origin.shape[1]
+        n_together = max(_WIDTH // n_dims, 1)
         try:
             buffer = self.spare.pop()
         except IndexError:
-            buffer = np.empty(max(_NUMBERS, _MODELS * self.gmm.n_dims), self.dtype)
-        left = buffer[: source.size].reshape(source.shape)
-        np.subtract(source, origin[components], out=left)
-        right = vectors[side][:, components].reshape(vectors.shape[1], -1)
-        product = left.reshape(len(chosen), -1) @ right.T
+            buffer = np.empty(_MODELS * n_together * n_dims, self.dtype)
+        total = np.zeros((len(chosen), vectors.shape[1]), self.dtype)
+        part = np.empty_like(total)
+        for start in range(components.start, components.stop, n_together):
+            few = slice(start, min(start + n_together, components.stop))
+            source = means[which, few]
+            left = buffer[: source.size].reshape(source.shape)
+            np.subtract(source, origin[few], out=left)
+            right = vectors[side][:, few].reshape(vectors.shape[1], -1)
+            total += np.matmul(left.reshape(len(chosen), -1), right.T, out=part)
         self.spare.append(buffer)
-        return np.asarray(product)
+        return total
 
     @cached_property
     def _precisions(self) -> Float64Array:
