@@ -13,12 +13,12 @@ test. It is timed on some trials and scaled.
 Machines are seldom idle: ours and the peer take turns, and what is printed are medians of the
 ratios of neighbors. Seconds and rates are medians too. With --cpu the seconds are those that the
 process had, for a machine that others use; the gain of two workers is always of the clock's, and
-`two_workers_gain_of_best_times` that of the shortest run of one by the shortest of two. Beside
-it stands what two processes that know nothing of each other gain on this machine, each with a job
-of its own: more than that no two workers can. Two virtual cores are not always two: before and
-after each run by two workers two threads do nothing but products that fit into a core's own cache.
-`cores` is their gain, and `two_workers_gain_on_two_cores` that of the repeats between two probes of
-1.9 or more, `repeats_on_two_cores` of them.
+`two_workers_gain_of_best_times` that of the shortest run of one by the shortest of two. Beside it
+stands what two processes that know nothing of each other gain on this machine, each with a job of
+its own. Two virtual cores are not always two: before and after each run by two workers two threads
+do nothing but products that fit into a core's own cache. `cores` is their gain, and
+`two_workers_gain_on_two_cores` that of the repeats between two probes of 1.9 or more,
+`repeats_on_two_cores` of them.
 
     python recipes/benchmarks/scoring.py --memory 200 2000
 
@@ -265,9 +265,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "ratio_to_sklearn_background_kept": float(np.median(ratios_kept)),
         }
         if pairs:
-            gains = np.divide(*np.array(pairs).T)
+            one, two = np.array(pairs).T
+            gains = one / two
             result[method]["two_workers_gain"] = float(np.median(gains))
-            result[method]["two_workers_gain_of_best_times"] = float(np.divide(*np.min(pairs, axis=0)))
+            result[method]["two_workers_gain_of_best_times"] = float(one.min() / two.min())
             result[method]["two_processes_gain"] = float(np.median(limits))
             result[method]["cores"] = float(np.median(probes))
             on_two = gains[np.array(probes) >= 1.9]
