@@ -68,8 +68,8 @@ _BANK = click.argument("bank", type=click.Path(path_type=Path), metavar="BANK")
 @click.option(
     "--method",
     help="How to score: exact, top (the best components of each frame), linear, symmetric, kl or "
-    "bhattacharyya; with a --backend subspace, and with isv exact and top, too, which then see the "
-    "session of the recording on both sides.  [default: exact, or subspace with a --backend]",
+    "bhattacharyya. With a --backend: subspace, or with isv also exact and top, which have the "
+    "session of the recording on both sides.  [default: exact; subspace with a --backend]",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random choices.  [default: 0]")
 @layout_option
