@@ -59,6 +59,18 @@ def test_items_are_read_only_a_little_ahead():
     results.close()
 
 
+def test_the_caller_is_one_of_the_threads_that_work():
+    both = threading.Barrier(2, timeout=10)
+
+    def work(_):
+        both.wait()
+        return threading.get_ident()
+
+    found = set(ordered_map(work, range(20), 2))
+    assert len(found) == 2
+    assert threading.get_ident() in found
+
+
 def test_no_workers_is_refused():
     with pytest.raises(OptionError, match="n_workers must be at least 1, got 0"):
         list(ordered_map(str, [1], 0))

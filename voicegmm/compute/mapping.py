@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
@@ -51,8 +51,8 @@ def ordered_map(
         All but threads get function and items pickled: that of `engine_in_force` is for those that
         can be. Processes take half a second to start, and stay for the next call. Forks are copies
         of this process, there at once, and only to be had where `voicegmm.compute.can_fork` says
-        so; the calling thread is one of the workers. Dask's are to be had in a block of `engine`.
-        One worker is the calling thread, whatever the kind, but with "dask".
+        so. The calling thread is one of the threads or forks, and the only worker of one, whatever
+        the kind, but with "dask", whose are to be had in a block of `engine`.
 
     Yields
     ------
@@ -78,28 +78,35 @@ def ordered_map(
         elif n_workers == 1:
             yield from map(function, items)
         elif workers == "threads":
-            pool = ThreadPoolExecutor(n_workers, thread_name_prefix="voicegmm")
-            yield from _by_pool(pool, function, items, n_workers)
+            yield from _by_threads(function, items, n_workers)
         elif workers == "forks":
             yield from _by_forks(function, items, n_workers - 1)
         else:
             yield from map_by_processes(function, items, n_workers, at_work.scratch)
 
 
-def _by_pool(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
+def _by_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
 ) -> Iterator[Result]:
+    """Work here, too: a thread that only waits is woken for each result, in the others' way."""
+    pool = ThreadPoolExecutor(n_workers - 1, thread_name_prefix="voicegmm")
     source = iter(items)
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
     try:
-        waiting: deque[Future[Result]] = deque(
-            pool.submit(function, item) for item in islice(source, AHEAD * n_workers)
-        )
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(function, item) for item in islice(source, 1))
-            yield result
-    except BrokenExecutor as error:
-        raise WorkerError(DIED) from error
+        while True:
+            n_due = AHEAD * n_workers - len(waiting)
+            waiting.extend((item, pool.submit(function, item)) for item in islice(source, n_due))
+            if not waiting:
+                return
+            if not waiting[0][1].done():
+                # What nobody has begun is done here, the first of it.
+                free = (number for number, (_, one) in enumerate(waiting) if one.cancel())
+                number = next(free, None)
+                if number is not None:
+                    item = waiting[number][0]
+                    waiting[number] = item, _done_here(function, item)
+                    continue
+            yield waiting.popleft()[1].result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
