@@ -270,11 +270,12 @@ def _batches(
     for places in np.split(order, ends):
         test = int(test_index[places[0]])
         n_frames += int(counts[test])
+        own = rows[places]
         small = batch is not None and len(batch.tests) < most_tests and n_frames <= most_frames
-        if batch is None or not small or not np.array_equal(batch.rows, rows[places]):
+        if batch is None or not small or len(batch.rows) != len(own) or (batch.rows != own).any():
             if batch is not None:
                 yield batch
-            batch, n_frames = _Batch([], rows[places], []), int(counts[test])
+            batch, n_frames = _Batch([], own, []), int(counts[test])
         batch.tests.append(test)
         batch.places.append(places)
     if batch is not None:

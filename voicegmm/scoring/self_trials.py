@@ -41,6 +41,8 @@ def self_trials(
         for record in models.records.get(model, ()):
             by_content.setdefault(record.content, []).append((place, record))
             by_name.setdefault(record.file, []).append((place, record))
+    if not by_name:  # nobody's recordings are known
+        return
     by_content.pop("", None)
     found: dict[int, Status] = {}  # number of the pair of model and test -> status
     for test, parts in enumerate(files):

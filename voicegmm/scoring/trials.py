@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from voicegmm._base.arrays import Float64Array, IntArray
+from voicegmm._base.arrays import BoolArray, Float64Array, IntArray
 from voicegmm._base.errors import MismatchError
 from voicegmm._base.options import differences, fingerprint
 from voicegmm._base.version import __version__
@@ -177,14 +177,19 @@ def _obstacles(
     failed: dict[int, Status] = {}
     of_test = [next((s for s in map(frames.status, each) if not s.ok), Status()) for each in files]
     bad = np.array([not status.ok for status in of_test], bool)
-    for number in np.flatnonzero(bad[trials.test_index]).tolist():
+    for number in _where(bad, trials.test_index):
         failed[number] = of_test[trials.test_index[number]]
     enrolled = set(voices.speakers.ids)
     missing = np.array([model not in enrolled for model in trials.models], bool)
-    for number in np.flatnonzero(missing[trials.model_index]).tolist():
+    for number in _where(missing, trials.model_index):
         model = trials.models[trials.model_index[number]]
         failed[number] = Status("no model", voices.not_enrolled[model])
     return failed | dict(self_trials(voices.speakers, frames, trials, files))
+
+
+def _where(some: BoolArray, index: IntArray) -> list[int]:
+    """Give the places in an index that point to some; nearly always there is none."""
+    return np.flatnonzero(some[index]).tolist() if some.any() else []
 
 
 def _normalized(
