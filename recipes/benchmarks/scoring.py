@@ -14,11 +14,11 @@ Machines are seldom idle: ours and the peer take turns, and what is printed are 
 ratios of neighbors. Seconds and rates are medians too. With --cpu the seconds are those that the
 process had, for a machine that others use; the gain of two workers is always of the clock's, and
 `two_workers_gain_of_best_times` that of the shortest run of one by the shortest of two. Beside it
-stands what two processes that know nothing of each other gain on this machine, each with a job of
-its own. Two virtual cores are not always two: before and after each run by two workers two threads
-do nothing but products that fit into a core's own cache. `cores` is their gain, and
-`two_workers_gain_on_two_cores` that of the repeats between two probes of 1.9 or more,
-`repeats_on_two_cores` of them.
+stands what two processes that know nothing of each other gain, each with a job of its own; of short
+jobs little, since they are copies and must copy their memory first. Two virtual cores are not
+always two: before and after each run by two workers two threads do nothing but products that fit
+into a core's own cache. `cores` is their gain, and `two_workers_gain_on_two_cores` that of the
+repeats between two probes of 1.9 or more, `repeats_on_two_cores` of them.
 
     python recipes/benchmarks/scoring.py --memory 200 2000
 
