@@ -25,8 +25,9 @@ from voicegmm.mixture.density import blocks
 from voicegmm.scoring.first_order import FirstOrder, Test
 
 _BATCH = 2**23  # numbers in the vectors that are multiplied at once: the models are read for them
-_MODELS, _NUMBERS = 256, 2**13  # models, and numbers of each, that one worker takes at a time
-_WIDTH = 2**12  # numbers of each model that are multiplied at once: 4 MB stay in the cache
+# Models, and numbers of each, multiplied at a time: 4 MB stay in the cache, and who is done
+# first waits for little.
+_MODELS, _NUMBERS = 256, 2**12
 _TESTS = 4  # that one worker takes at a time, at most: of short ones, handing over takes longest
 
 
@@ -223,23 +224,17 @@ class SupervectorProducts:
         (means, origin), chosen = self._sides[side], rows[models]
         in_a_row = np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen)))
         which = slice(chosen[0], chosen[0] + len(chosen)) if in_a_row else chosen
-        n_dims = origin.shape[1]
-        n_together = max(_WIDTH // n_dims, 1)
+        source = means[which, components]
         try:
             buffer = self.spare.pop()
         except IndexError:
-            buffer = np.empty(_MODELS * n_together * n_dims, self.dtype)
-        total = np.zeros((len(chosen), vectors.shape[1]), self.dtype)
-        part = np.empty_like(total)
-        for start in range(components.start, components.stop, n_together):
-            few = slice(start, min(start + n_together, components.stop))
-            source = means[which, few]
-            left = buffer[: source.size].reshape(source.shape)
-            np.subtract(source, origin[few], out=left)
-            right = vectors[side][:, few].reshape(vectors.shape[1], -1)
-            total += np.matmul(left.reshape(len(chosen), -1), right.T, out=part)
+            buffer = np.empty(_MODELS * max(_NUMBERS, self.gmm.n_dims), self.dtype)
+        left = buffer[: source.size].reshape(source.shape)
+        np.subtract(source, origin[components], out=left)
+        right = vectors[side][:, components].reshape(vectors.shape[1], -1)
+        product = left.reshape(len(chosen), -1) @ right.T
         self.spare.append(buffer)
-        return total
+        return np.asarray(product)
 
     @cached_property
     def _precisions(self) -> Float64Array:
