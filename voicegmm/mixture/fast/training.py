@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -120,27 +119,33 @@ def grow(
         gmm = initialize(some, sizes[0], rng, initial)
     if len(sizes) == 1:
         return gmm
-    full_passes = partial(
-        collector, n_workers=n_workers, job_frames=_MANY, item_frames=_GROWTH_ITEM
-    )
     start = ArraySource(frames[: max(_START_FRAMES, options.grow_frames * sizes[0])])
-    steps = replace(plain, n_iterations=_START_ITERATIONS)
-    gmm = fit(gmm, full_passes(start), steps).gmm
+    gmm = _trained_fully(gmm, start, replace(plain, n_iterations=_START_ITERATIONS), n_workers)
     steps = replace(plain, n_iterations=options.grow_iterations)
     sizes = sizes[1:] if options.near(n_components) == n_components else sizes[1:-1]
     for size in sizes:
-        gmm = split(gmm, size, rng)
-        some = frames[: options.grow_frames * size]
-        source = ArraySource(some)
-        if size <= _DENSE_UP_TO:
-            gmm = fit(gmm, full_passes(source), steps).gmm
-            continue
-        n_together = max(_GROWTH_CHUNK, len(some) // _GROWTH_ITEMS)
-        briefly = replace(brief, chunk_frames=min(options.chunk_frames, n_together))
-        gmm = fast_fit(
-            gmm, source, steps, briefly, n_workers, exact_end=False, job_frames=_MANY
-        ).gmm
+        source = ArraySource(frames[: options.grow_frames * size])
+        gmm = _trained(split(gmm, size, rng), source, steps, brief, n_workers)
     return gmm if gmm.n_components == n_components else split(gmm, n_components, rng)
+
+
+def _trained(
+    gmm: DiagonalGMM, source: FrameSource, steps: EmOptions, options: FastOptions, n_workers: int
+) -> DiagonalGMM:
+    """Train a level of growth that was just split."""
+    if gmm.n_components <= _DENSE_UP_TO:
+        return _trained_fully(gmm, source, steps, n_workers)
+    n_together = max(_GROWTH_CHUNK, source.n_frames // _GROWTH_ITEMS)
+    options = replace(options, chunk_frames=min(options.chunk_frames, n_together))
+    return fast_fit(gmm, source, steps, options, n_workers, exact_end=False, job_frames=_MANY).gmm
+
+
+def _trained_fully(
+    gmm: DiagonalGMM, source: FrameSource, steps: EmOptions, n_workers: int
+) -> DiagonalGMM:
+    """Train a level of growth by full passes alone."""
+    collect = collector(source, n_workers, job_frames=_MANY, item_frames=_GROWTH_ITEM)
+    return fit(gmm, collect, steps).gmm
 
 
 def fast_fit(
