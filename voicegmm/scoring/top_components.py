@@ -123,10 +123,9 @@ class TopShifts:
 
         Parameters
         ----------
-        tests : sequence of (frames, frame weights or None)
-            Frames of the type that was announced, at least one a test; weights positive.
-        rows : (n_rows,) int array
-            Which models.
+        tests, rows
+            As of `voicegmm.mixture.MeanShifts.scores`, with frames of the type that was announced,
+            at least one a test, and positive weights.
 
         Returns
         -------
