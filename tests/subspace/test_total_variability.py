@@ -256,6 +256,19 @@ def test_packed_matrices_and_inverses(seed, rank):
     np.testing.assert_allclose(inverse, np.swapaxes(inverse, 1, 2), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("size", "condition"), [(800, 1e5), (400, 1e5), (200, 1e8)])
+def test_inverses_of_large_matrices_stay_exact(size, condition):
+    rng = np.random.default_rng(size)
+    axes = np.linalg.qr(rng.standard_normal((size, size)))[0]
+    matrix = (axes * np.geomspace(1, condition, size)) @ axes.T
+    matrix = (matrix + matrix.T) / 2
+    inverse, log_det = inverse_definite(matrix[None])
+    exact = np.linalg.inv(matrix)
+    error = abs(inverse[0] - exact).max() / abs(exact).max()
+    assert error < 1e-20 * condition**2 * size + 1e-12  # of halves: the square of the condition
+    np.testing.assert_allclose(log_det[0], np.log(condition) * size / 2, rtol=1e-7)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_whitening_of_means_is_undone(kind):
     rng = np.random.default_rng(1)

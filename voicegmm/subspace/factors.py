@@ -101,6 +101,7 @@ def _invert(matrices: Float64Array, out: Float64Array) -> Float64Array:
     log_dets = _invert(matrices[..., :half, :half], first)
     shares = cross @ first
     rest = matrices[..., half:, half:] - shares @ np.swapaxes(cross, -1, -2)
+    rest = (rest + np.swapaxes(rest, -1, -2)) / 2  # else what is not symmetric grows with each half
     log_dets = log_dets + _invert(rest, last)
     np.matmul(last, shares, out=corner)
     first += np.swapaxes(shares, -1, -2) @ corner
