@@ -68,7 +68,7 @@ def log_likelihood_ratios(
     options = options or ScoringOptions()
     job = Job(frames.dtype, 1, len(chosen), len(frames), len(frames) * len(chosen))
     scorer = ready(models, options, job)
-    alone = _Batch([0], chosen, [np.arange(len(chosen))])
+    alone = _Batch([0], chosen, np.arange(len(chosen))[None])
     scores = next(scorer.scores([alone], lambda _: (frames, frame_weights), 1))[0]
     length = 1.0 if options.length_normalization else _length(frames, frame_weights)
     return np.asarray(scores * length)
@@ -88,7 +88,7 @@ def raw_scores(
     n_workers: int,
     keeper: ScoreKeeper | None = None,
 ) -> Iterator[tuple[IntArray, Float64Array]]:
-    """Score the good trials test by test, not normalized.
+    """Score the good trials batch by batch, not normalized.
 
     Which trials there are decides how the work is cut, so neither their order nor the number of
     workers, nor an interruption, changes a bit.
@@ -109,7 +109,7 @@ def raw_scores(
 
     Yields
     ------
-    which trials they are, and their scores, test by test
+    which trials they are, and their scores, both (n_tests, n_rows), batch by batch
     """
     if not len(good):
         return
@@ -143,22 +143,22 @@ def raw_scores(
     n_kept = 0
     if keeper:
         for batch in batches:
-            known = keeper.kept(len(batch.tests) * len(batch.rows))
+            known = keeper.kept(batch.places.size)
             if known is None:
                 break
             n_kept += 1
-            yield from zip(
-                (good[places] for places in batch.places),
-                known.reshape(len(batch.tests), -1),
-                strict=True,
-            )
+            yield _these(good, batch.places, trials), known.reshape(batch.places.shape)
     rest = batches[n_kept:]
     found = _scores(models, options, job, scorer, frames, files, rest, n_workers)
     for batch, scores in zip(rest, found, strict=True):
         if keeper:
             keeper.keep(scores)
-        for places, line in zip(batch.places, scores, strict=True):
-            yield good[places], line
+        yield _these(good, batch.places, trials), scores
+
+
+def _these(good: IntArray, places: IntArray, trials: Trials) -> IntArray:
+    """Give the numbers of trials by their places among the good ones: nearly always the same."""
+    return places if len(good) == len(trials) else good[places]
 
 
 def _scores(
@@ -178,7 +178,7 @@ def _scores(
         for batch, values in zip(
             batches, scorer.scores(batches, tests.read, n_workers), strict=True
         ):
-            yield values * tests.lengths(batch.tests)
+            yield tests.counted(values, batch.tests)
         return
     work = _Work(_nameless(models), options, job, frames)
     items = (([files[test] for test in batch.tests], batch.rows) for batch in batches)
@@ -208,9 +208,11 @@ class _Tests:
             self._lengths[test] = _length(data, weights)
         return data.astype(self.dtype, copy=False), weights
 
-    def lengths(self, tests: Sequence[int]) -> Float64Array:
-        """Give what to multiply scores per frame with, (n_tests, 1)."""
-        return np.array([[1.0 if self.normalized else self._lengths.pop(test)] for test in tests])
+    def counted(self, scores: Float64Array, tests: Sequence[int]) -> Float64Array:
+        """Multiply scores per frame, (n_tests, n_rows), with what each test is to count."""
+        if self.normalized:
+            return scores
+        return scores * np.array([[self._lengths.pop(test)] for test in tests])
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,18 +236,25 @@ class _Work:
         files, rows = item
         numbers = list(range(len(files)))
         tests = _Tests(self.frames, files, self.job.dtype, self.options.length_normalization)
-        batch = _Batch(numbers, rows, [])
+        batch = _Batch(numbers, rows, np.empty((len(numbers), len(rows)), int))
         values = next(self._scorer.scores([batch], tests.read, 1))
-        return values * tests.lengths(numbers)
+        return tests.counted(values, numbers)
 
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Tests that meet the same models, which those are, and the places of each test's scores."""
+    """Tests that meet the same models, which those are, and the places of the trials.
+
+    Parameters
+    ----------
+    tests : list of int
+    rows : (n_rows,) int array
+    places : (n_tests, n_rows) int array
+    """
 
     tests: list[int]
     rows: IntArray
-    places: list[IntArray]
+    places: IntArray
 
 
 def _batches(
@@ -264,19 +273,18 @@ def _batches(
         Tests and frames of a batch at most; a longer test stands alone.
     """
     most_tests, most_frames = limits
-    sorted_tests = test_index[order]
-    ends = np.flatnonzero(sorted_tests[1:] != sorted_tests[:-1]) + 1
-    batch, n_frames = None, 0
-    for places in np.split(order, ends):
-        test = int(test_index[places[0]])
-        n_frames += int(counts[test])
-        own = rows[places]
-        small = batch is not None and len(batch.tests) < most_tests and n_frames <= most_frames
-        if batch is None or not small or len(batch.rows) != len(own) or (batch.rows != own).any():
-            if batch is not None:
-                yield batch
-            batch, n_frames = _Batch([], own, []), int(counts[test])
-        batch.tests.append(test)
-        batch.places.append(places)
-    if batch is not None:
-        yield batch
+    sorted_tests, sorted_rows = test_index[order], rows[order]
+    starts = np.append(0, np.flatnonzero(sorted_tests[1:] != sorted_tests[:-1]) + 1)
+    ends = [*starts[1:].tolist(), len(order)]
+    tests: list[int] = []
+    first, own, n_frames = 0, sorted_rows[:0], 0
+    for test, start, end in zip(sorted_tests[starts].tolist(), starts.tolist(), ends, strict=True):
+        some, n_own = sorted_rows[start:end], int(counts[test])
+        n_frames += n_own
+        small = len(tests) < most_tests and n_frames <= most_frames
+        if tests and not (small and np.array_equal(own, some)):
+            yield _Batch(tests, own, order[first:start].reshape(len(tests), -1))
+            tests, first, n_frames = [], start, n_own
+        own = some
+        tests.append(test)
+    yield _Batch(tests, own, order[first:].reshape(len(tests), -1))

@@ -168,7 +168,9 @@ class SupervectorProducts:
             total = np.zeros((len(batch.rows), len(batch.tests)))
             for _, models, _ in self._cuts(len(batch.rows)):
                 total[models] += next(products)
-            yield total.T / len(self._sides)
+            if len(self._sides) > 1:
+                total /= len(self._sides)
+            yield np.ascontiguousarray(total.T)
 
     def _places(
         self, batches: Sequence[Batch]

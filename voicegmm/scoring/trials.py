@@ -93,7 +93,7 @@ def score_trials(
     found = raw_scores(models, frames, trials, files, good, options, n_workers, keeper)
     for places, values in found:
         scores[places] = values
-        done += len(places)
+        done += places.size
         if progress:
             progress(done)
     if options.normalization.method != "none":
