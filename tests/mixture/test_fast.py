@@ -1,5 +1,7 @@
 """Fast EM: against the plain formulas, against dense EM, and against itself on more threads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fast_jobs import allow_small_jobs, draw
@@ -280,7 +282,7 @@ def test_growth_goes_by_doubling():
     assert growth_sizes(512, 64) == [64, 128, 256, 512]
     assert growth_sizes(1000, 64) == [63, 125, 250, 500, 1000]
     assert growth_sizes(5, 64) == [5]
-    assert growth_frames(2048, FastOptions()) == 204_800
+    assert growth_frames(2048, FastOptions()) == 409_600
 
 
 def test_a_grown_mixture_is_a_good_start():
@@ -297,12 +299,22 @@ def test_a_grown_mixture_is_a_good_start():
     assert log_density(grown, frames).mean() > log_density(from_flat, frames).mean()
 
 
-@pytest.mark.parametrize(("n_near", "only_split"), [(128, False), (4, True)])
-def test_growth_trains_its_last_level_where_passes_visit_all_components(n_near, only_split):
+@pytest.mark.parametrize("all_near", [0, 48])
+def test_growth_trains_its_last_level_too_and_visits_few_components(all_near, monkeypatch):
+    monkeypatch.setattr(training, "_DENSE_UP_TO", 12)
     _, frames = draw(9, 4000)
-    grown = grow(frames, 48, np.random.default_rng(1), FastOptions(grow_from=12, n_near=n_near))
+    options = FastOptions(grow_from=12, n_near=4, all_near=all_near)
+    grown = grow(frames, 48, np.random.default_rng(1), options)
     halves = np.isin(grown.variances[24:], grown.variances[:24]).all(axis=1)
-    assert halves.all() if only_split else not halves.any()
+    assert not halves.any()
+    as_few = grow(frames, 48, np.random.default_rng(1), replace(options, all_near=0))
+    np.testing.assert_array_equal(grown.means, as_few.means)
+
+
+def test_up_to_so_many_components_all_are_near():
+    options = FastOptions(n_near=128, near_part=16, all_near=2048)
+    assert [options.near(n) for n in (300, 2048, 2049, 8192)] == [300, 2048, 128, 512]
+    assert [replace(options, all_near=0).near(n) for n in (512, 513, 2048)] == [512, 128, 128]
 
 
 def test_small_jobs_are_dense(many, monkeypatch):

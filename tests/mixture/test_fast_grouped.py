@@ -141,7 +141,7 @@ def test_components_without_weight_and_equal_ones_can_be_grouped():
     assert sums.log_likelihood == pytest.approx(exact, rel=1e-5)
 
 
-GROUPED = FastOptions(n_near=9, max_loss=99, chunk_frames=1024)
+GROUPED = FastOptions(n_near=9, all_near=0, max_loss=99, chunk_frames=1024)
 
 
 def kinds(result):
@@ -182,7 +182,8 @@ def line(log_likelihood, loss=np.nan):
 
 def planned(losses, n_passes, gain=1.0, **options):
     """Letters of the passes that follow, each with the next of the losses where it is audited."""
-    options, em = FastOptions(n_short=2, max_loss=0.1, n_near=64, **options), EmOptions(tolerance=1)
+    options = FastOptions(n_short=2, max_loss=0.1, n_near=64, all_near=0, **options)
+    em = EmOptions(tolerance=1)
     lines, letters, losses = [], "", iter(losses)
     for number in range(n_passes):
         plan = next_pass(lines, em, options, 512)
@@ -209,7 +210,13 @@ def test_rounds_without_gain_have_all_near_then_full_passes_alone_judge_converge
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("n_near", 0), ("near_part", 0), ("group_factor", 0.0), ("chunk_frames", 1023)],
+    [
+        ("n_near", 0),
+        ("near_part", 0),
+        ("all_near", -1),
+        ("group_factor", 0.0),
+        ("chunk_frames", 1023),
+    ],
 )
 def test_options_are_checked(name, value):
     with pytest.raises(OptionError, match=f"{name} must be"):

@@ -56,7 +56,9 @@ def travels(monkeypatch, tmp_path):
 def chain(path, method, fast):
     """Train, enroll and score."""
     em = EmOptions(n_iterations=4, tolerance=0)
-    options = UbmOptions(16, InitialOptions(), em, FastOptions(method=fast, grow_from=16, n_near=3))
+    options = UbmOptions(
+        16, InitialOptions(), em, FastOptions(method=fast, grow_from=16, n_near=3, all_near=0)
+    )
     with FeatureStore(path) as frames:
         background, fitted = train_background(frames, FILES, options, 0, 2)
         speakers = [Enrollment(name, (f"{name}/0", f"{name}/1")) for name in "abc"]

@@ -37,8 +37,8 @@ def growth_sizes(n_components: int, grow_from: int) -> list[int]:
 
 
 def growth_frames(n_components: int, options: FastOptions) -> int:
-    """Give how many frames growth wants: those of the level before the last."""
-    return max(_START_FRAMES, options.grow_frames * -(-n_components // 2))
+    """Give how many frames growth wants: those of the last level."""
+    return max(_START_FRAMES, options.grow_frames * n_components)
 
 
 def split(gmm: DiagonalGMM, n_components: int, rng: np.random.Generator) -> DiagonalGMM:
@@ -105,12 +105,12 @@ def grow(
     Returns
     -------
     DiagonalGMM
-        To be trained on all frames: just split, or trained on the sample; see
-        `FastOptions.grow_iterations`.
+        To be trained on all frames.
     """
     options, initial = options or FastOptions(), initial or InitialOptions()
     keep, least = max(options.keep, _GROWTH_KEEP), max(options.least, _GROWTH_LEAST)
-    brief = replace(options, keep=keep, least=least, n_near=min(options.n_near, _GROWTH_NEAR))
+    n_near = min(options.n_near, _GROWTH_NEAR)
+    brief = replace(options, keep=keep, least=least, n_near=n_near, all_near=0)
     frames = frames[rng.permutation(len(frames))[: growth_frames(n_components, options)]]
     sizes = growth_sizes(n_components, options.grow_from)
     plain = replace(em or EmOptions(), tolerance=0, tolerance_relative=0, starved="split")
@@ -122,11 +122,10 @@ def grow(
     start = ArraySource(frames[: max(_START_FRAMES, options.grow_frames * sizes[0])])
     gmm = _trained_fully(gmm, start, replace(plain, n_iterations=_START_ITERATIONS), n_workers)
     steps = replace(plain, n_iterations=options.grow_iterations)
-    sizes = sizes[1:] if options.near(n_components) == n_components else sizes[1:-1]
-    for size in sizes:
+    for size in sizes[1:]:
         source = ArraySource(frames[: options.grow_frames * size])
         gmm = _trained(split(gmm, size, rng), source, steps, brief, n_workers)
-    return gmm if gmm.n_components == n_components else split(gmm, n_components, rng)
+    return gmm
 
 
 def _trained(
