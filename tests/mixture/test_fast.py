@@ -282,7 +282,7 @@ def test_growth_goes_by_doubling():
     assert growth_sizes(512, 64) == [64, 128, 256, 512]
     assert growth_sizes(1000, 64) == [63, 125, 250, 500, 1000]
     assert growth_sizes(5, 64) == [5]
-    assert growth_frames(2048, FastOptions()) == 409_600
+    assert [growth_frames(n, FastOptions()) for n in (64, 2048, 65_536)] == [20_000, 409_600, 2**19]
 
 
 def test_a_grown_mixture_is_a_good_start():

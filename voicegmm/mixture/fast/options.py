@@ -52,7 +52,7 @@ class FastOptions:
     grow_from : int
         Components that growth begins with at most; at least 1.
     grow_frames : int
-        Frames a component, while it grows; at least 1.
+        Frames a component, while it grows, but 524,288 of them at most; at least 1.
     grow_iterations : int
         Of EM after each doubling; at least 1.
     """

@@ -23,7 +23,7 @@ _GROWTH_KEEP, _GROWTH_LEAST = 1e-4, 1e-3  # at least: soon after a split short l
 _GROWTH_NEAR = 96  # at most, for the same reason
 _GROWTH_ITEM = 4_096  # frames a work item of full passes: there are few, and workers share them
 _GROWTH_ITEMS, _GROWTH_CHUNK = 8, 8_192  # of other passes: so many, if none has fewer frames
-_START_FRAMES = 20_000
+_START_FRAMES, _MOST_FRAMES = 20_000, 2**19  # of growth: they are in memory
 _START_ITERATIONS = 4
 _MANY = 2**40  # frames: growth is a part of what is worth compiled loops
 
@@ -37,8 +37,8 @@ def growth_sizes(n_components: int, grow_from: int) -> list[int]:
 
 
 def growth_frames(n_components: int, options: FastOptions) -> int:
-    """Give how many frames growth wants: those of the last level."""
-    return max(_START_FRAMES, options.grow_frames * n_components)
+    """Give how many frames growth wants: those of the last level, within what memory may hold."""
+    return max(_START_FRAMES, min(options.grow_frames * n_components, _MOST_FRAMES))
 
 
 def split(gmm: DiagonalGMM, n_components: int, rng: np.random.Generator) -> DiagonalGMM:
