@@ -204,7 +204,7 @@ def test_losses_put_more_components_near_then_all_then_make_rounds_shorter():
 
 
 def test_rounds_without_gain_have_all_near_then_full_passes_alone_judge_convergence():
-    assert planned([], 99, gain=0.5) == "64 ss64 ss512 ss512 ff"
+    assert planned([], 99, gain=0.5) == "64 ss64 ss512 ssff"
     assert planned([], 7, gain=-1) == "64 ss64 ss64 "
 
 
