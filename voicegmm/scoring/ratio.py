@@ -212,7 +212,7 @@ class _Tests:
         """Multiply scores per frame, (n_tests, n_rows), with what each test is to count."""
         if self.normalized:
             return scores
-        return scores * np.array([[self._lengths.pop(test)] for test in tests])
+        return np.asarray(scores * np.array([[self._lengths.pop(test)] for test in tests]))
 
 
 @dataclass(frozen=True, eq=False)
