@@ -93,8 +93,8 @@ def check_method(models: Speakers, options: ScoringOptions) -> None:
         )
 
 
-def ready(models: Speakers, options: ScoringOptions, job: Job) -> Scorer:
-    """Make models ready for a job: work that all its tests share.
+def ready(models: Speakers, options: ScoringOptions, job: Job, n_workers: int = 1) -> Scorer:
+    """Make models ready for a job, by so many threads: work that all its tests share.
 
     Raises
     ------
@@ -103,12 +103,13 @@ def ready(models: Speakers, options: ScoringOptions, job: Job) -> Scorer:
     """
     check_method(models, options)
     if isinstance(models, SubspaceSpeakers):
-        return _ByFrames(_in_subspace(models, options, job), (subspace_scores.BATCH, sys.maxsize))
+        scores = _in_subspace(models, options, job, n_workers)
+        return _ByFrames(scores, (subspace_scores.BATCH, sys.maxsize))
     if options.method == "exact":
         return _ByFrames(ratios(models, options, job), (1, 0))
     if options.method == "top":
         limits = top_components.BATCH, top_components.BATCH
-        return _ByFrames(ratios(models, options, job), limits)
+        return _ByFrames(ratios(models, options, job, n_workers), limits)
     return SupervectorProducts.of(
         models.background.gmm,
         models.means,
@@ -121,22 +122,26 @@ def ready(models: Speakers, options: ScoringOptions, job: Job) -> Scorer:
     )
 
 
-def ratios(models: SpeakerModels, options: ScoringOptions, job: Job) -> Ratios:
+def ratios(models: SpeakerModels, options: ScoringOptions, job: Job, n_workers: int = 1) -> Ratios:
     """Make models ready for log-likelihood ratios, by the method "exact" or "top"."""
-    return _shifts(models.background.gmm, models.means, options, job).scores
+    return _shifts(models.background.gmm, models.means, options, job, n_workers).scores
 
 
-def _shifts(gmm: DiagonalGMM, means: FloatArray, options: ScoringOptions, job: Job) -> Shifts:
+def _shifts(
+    gmm: DiagonalGMM, means: FloatArray, options: ScoringOptions, job: Job, n_workers: int
+) -> Shifts:
     if options.method == "exact":
         return MeanShifts.of(gmm, means, job.dtype, job.n_tried)
     together = min(job.n_trials / max(job.n_tests, 1), job.n_tests) >= _SIDE_BY_SIDE
-    return TopShifts.of(gmm, means, job.dtype, job.n_tried, options.n_top, together)
+    return TopShifts.of(gmm, means, job.dtype, job.n_tried, options.n_top, together, n_workers)
 
 
-def _in_subspace(models: SubspaceSpeakers, options: ScoringOptions, job: Job) -> Ratios:
+def _in_subspace(
+    models: SubspaceSpeakers, options: ScoringOptions, job: Job, n_workers: int
+) -> Ratios:
     if options.method == "subspace":
         return subspace_scores.ready(models, job.dtype, job.n_frames)
     gmm = models.background.gmm
     means = gmm.means + unwhitened(gmm, models.models.astype(np.float64))
-    shifts = _shifts(gmm, means, options, job)
+    shifts = _shifts(gmm, means, options, job, n_workers)
     return subspace_scores.ready_beside_sessions(models, shifts, job.dtype, job.n_frames)

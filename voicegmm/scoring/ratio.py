@@ -131,7 +131,7 @@ def raw_scores(
         int(counts[n_models > 0].sum()),
         int(counts @ n_models),
     )
-    scorer = ready(models, options, job)
+    scorer = ready(models, options, job, n_workers)
     by_name = np.empty(len(files), np.int64)
     by_name[sorted(range(len(files)), key=trials.tests.__getitem__)] = np.arange(len(files))
     key = by_name[test_index]

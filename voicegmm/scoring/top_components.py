@@ -14,6 +14,7 @@ import numpy as np
 
 from voicegmm._base.arrays import Float64Array, FloatArray, IntArray
 from voicegmm._base.checks import finite_frames, within
+from voicegmm.compute import keep_freed_memory, ordered_map
 from voicegmm.mixture import DiagonalGMM
 from voicegmm.mixture.density import (
     Projection,
@@ -27,6 +28,7 @@ from voicegmm.mixture.ratios import moved, ready_for, shifts
 
 BATCH = 1024  # frames worked at a time, of as many tests as they are: components meet several
 PANEL = 64  # models side by side: what their products make stays in the cache
+_MADE = 16  # models made ready at a time: a part of a panel
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,7 @@ class TopShifts:
         n_frames: int,
         n_top: int,
         side_by_side: bool = False,
+        n_workers: int = 1,
     ) -> "TopShifts":
         """Make mixtures ready to be scored.
 
@@ -79,22 +82,36 @@ class TopShifts:
         side_by_side : bool
             Whether tests meet most of the models: then `PANEL` of them are worked at once, which
             takes longer to make ready and is more than twice as fast afterwards.
+        n_workers : int
+            Threads. Their number does not change a bit.
         """
         within("n_top", n_top, 1, np.inf)
         projection, kernel, unit = ready_for(gmm, dtype, n_frames)
         n_dims, n_models = gmm.n_dims, len(means)
         n_padded = -4 * (-(n_dims + 1) // 4)
         dtype = projection.matrix.dtype
-        if kernel is not None and side_by_side:
-            panels = np.zeros((-(-n_models // PANEL), gmm.n_components, n_padded, PANEL), dtype)
-            places = [panels[number // PANEL, ..., number % PANEL] for number in range(n_models)]
-            slopes = panels
+        together = kernel is not None and side_by_side
+        shape = (gmm.n_components, n_padded)
+        if together:
+            slopes = np.zeros((-(-n_models // PANEL), *shape, PANEL), dtype)
         else:
-            slopes = np.zeros((n_models, gmm.n_components, n_padded), dtype)
-            places = list(slopes)
-        for place, (slope, constant) in zip(places, shifts(gmm, projection, means), strict=True):
-            place[:, :n_dims] = unit * slope
-            place[:, n_dims] = unit * constant
+            slopes = np.zeros((n_models, *shape), dtype)
+
+        def fill(some: slice) -> None:
+            made = np.zeros((some.stop - some.start, *shape), dtype)
+            found = shifts(gmm, projection, means[some])
+            for row, (slope, constant) in zip(made, found, strict=True):
+                row[:, :n_dims] = unit * slope
+                row[:, n_dims] = unit * constant
+            if together:
+                panel, first = divmod(some.start, PANEL)
+                slopes[panel, ..., first : first + len(made)] = made.transpose(1, 2, 0)
+            else:
+                slopes[some] = made
+
+        keep_freed_memory()
+        for _ in ordered_map(fill, blocks(n_models, _MADE), n_workers):
+            pass
         return TopShifts(gmm, projection, slopes, min(n_top, gmm.n_components), kernel)
 
     def about(self, means: FloatArray) -> "TopShifts":
