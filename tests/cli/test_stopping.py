@@ -1,6 +1,7 @@
 """Ctrl-C, wherever it comes: one line, and the status that shells expect."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -88,4 +89,8 @@ def test_a_run_is_interrupted_at_any_moment(voices, tmp_path):
         # Python ends itself by the signal where it was at code that was made from a string; the
         # system ends Python without a word where Python does not yet listen.
         ends = {(130, LINE), (-signal.SIGINT, LINE), (-signal.SIGINT, "")}
-        assert (process.returncode, err) in ends, moment
+        # A later attempt may have told by then that it goes on with a training.
+        told = re.sub(
+            r"^warning: an interrupted training goes on after its iteration \d+\n", "", err
+        )
+        assert (process.returncode, told) in ends, moment

@@ -33,9 +33,9 @@ class FastOptions:
     near_part : int
         And at least one in so many of all components, 1 or more.
     all_near : int
-        Up to so many components all are near every group: 0 or more. Such passes take longer than
-        others, and leave EM at rest where dense EM rests from the same start; others leave it
-        beside that, as likely on frames that were held out, and some hundredths less on the rest.
+        Up to so many components all are near every group: 0 or more. Such passes take longer, and
+        EM comes to rest where dense EM does from the same start; with fewer near it rests
+        elsewhere, some hundredths of a nat a frame lower in training, higher or lower beyond it.
     group_factor : float
         Groups are so many times the square root of the number of components; above 0.
     chunk_frames : int
