@@ -29,7 +29,8 @@ class FastOptions:
         [0, 1].
     n_near : int
         In grouped passes, each frame is held to the components near the group it belongs to: at
-        least so many, 1 or more.
+        least so many, 1 or more. Growth asks for 96 at most; passes over all frames heed it where
+        there are more components than `all_near`.
     near_part : int
         And at least one in so many of all components, 1 or more.
     all_near : int
