@@ -172,7 +172,8 @@ def test_dither_is_seeded_and_has_its_strength():
     other = mfcc(silence, RATE, dataclasses.replace(options, dither_seed=1))
     assert not np.array_equal(other, once)
     none = mfcc(silence, RATE, dataclasses.replace(options, dither=0.0, dither_seed=1))
-    np.testing.assert_array_equal(none, none[:1].repeat(len(none), axis=0))
+    # Some products of matrices round the last rows of a block otherwise: it hangs on the processor.
+    np.testing.assert_allclose(none, none[:1].repeat(len(none), axis=0), rtol=1e-5, atol=1e-4)
 
 
 def test_detection_energy_sees_no_offset_whatever_the_options():

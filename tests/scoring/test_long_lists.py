@@ -93,8 +93,9 @@ def test_parts_give_the_table_of_the_whole(world, listed, tmp_path, n_parts):
         line.split("\t")[:3] for line in expected
     ]
     assert (table.statuses, table.reasons) == (whole.statuses, whole.reasons)
-    np.testing.assert_allclose(table.scores, whole.scores, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(table.llrs, whole.llrs, rtol=1e-5, atol=1e-5)
+    # Batches of another size round otherwise, in single precision by what the processor does.
+    np.testing.assert_allclose(table.scores, whole.scores, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(table.llrs, whole.llrs, rtol=1e-5, atol=1e-3)
     assert (found.n_trials, found.n_scored) == (len(whole), int(whole.scored.sum()))
     assert found.n_duplicates == trials.n_duplicates == 3
     assert found.failures() == whole.failures()
