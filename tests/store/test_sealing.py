@@ -248,7 +248,8 @@ TRAPS = {
     "circle": (lambda f: f["ubm"].__setitem__("x", f["/"]), "groups deep"),
     "nested": (nested, "groups deep"),
     "empty": (lambda f: f.create_dataset("x", data=h5py.Empty("f8")), "is empty"),
-    "many ways": (crowded, "more than [0-9]+ objects"),
+    # A slow machine stops it by the clock before it has counted so many.
+    "many ways": (crowded, "(more than [0-9]+ objects|what read it took too long)"),
     "attributes": (
         lambda f: [f.attrs.__setitem__(str(number), 0) for number in range(101)],
         "/ has more than 100 attributes",
