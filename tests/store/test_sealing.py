@@ -248,8 +248,7 @@ TRAPS = {
     "circle": (lambda f: f["ubm"].__setitem__("x", f["/"]), "groups deep"),
     "nested": (nested, "groups deep"),
     "empty": (lambda f: f.create_dataset("x", data=h5py.Empty("f8")), "is empty"),
-    # A slow machine stops it by the clock before it has counted so many.
-    "many ways": (crowded, "(more than [0-9]+ objects|what read it took too long)"),
+    "many ways": (crowded, "more than [0-9]+ objects"),
     "attributes": (
         lambda f: [f.attrs.__setitem__(str(number), 0) for number in range(101)],
         "/ has more than 100 attributes",
@@ -295,7 +294,8 @@ OTHERS = ("filter", "type", "empty", "attribute")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trap", sorted(set(TRAPS) - set(OTHERS) | {"filter"}))
-def test_traps_are_refused_in_the_files_of_others(tmp_path, trap):
+def test_traps_are_refused_in_the_files_of_others(tmp_path, trap, monkeypatch):
+    monkeypatch.setattr(receiving, "_SECONDS", 60.0)  # slow machines count for longer
     path = tmp_path / "other.h5"
     set_up, message = TRAPS[trap]
     with h5py.File(path, "w") as file:
