@@ -4,7 +4,7 @@ import numpy as np
 
 from voicegmm.features import FrameSet, PipelineOptions
 from voicegmm.mixture import DiagonalGMM, MapOptions, accumulate, adapt, sample
-from voicegmm.scoring import BackgroundModel, SpeakerModels
+from voicegmm.scoring import BackgroundModel, MemoryFrames, SpeakerModels
 
 
 def frame_set(frames, weights=None):
@@ -39,6 +39,20 @@ def draw_speakers(rng, gmm, n_speakers=3, adaptation=None, n_frames=80):
         adaptation,
     )
     return speakers, each
+
+
+def draw_recordings(n_speakers, n_files=4, spread=0.35, seed=0, prefix="s"):
+    """Give frames of recordings, and the recordings of each speaker by name."""
+    rng = np.random.default_rng(seed)
+    sets, recordings = {}, {}
+    for number in range(n_speakers):
+        center = spread * rng.standard_normal(60)
+        recordings[f"{prefix}{number}"] = [f"{prefix}{number}/{take}" for take in range(n_files)]
+        for file in recordings[f"{prefix}{number}"]:
+            session = center + 0.15 * rng.standard_normal(60)
+            frames = (session + 2 * rng.standard_normal((60, 60))).astype(np.float32)
+            sets[file] = FrameSet(frames, np.ones(60), np.arange(60), 60, 0.01)
+    return MemoryFrames(PipelineOptions(), sets), recordings
 
 
 def joint_by_loops(gmm, means, frames):

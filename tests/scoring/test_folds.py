@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_speakers import draw_recordings
 
 from voicegmm._base.errors import DataError
 from voicegmm.corpus import Enrollment
@@ -12,7 +13,6 @@ from voicegmm.scoring import (
     BackgroundModel,
     CalibrationOptions,
     FoldOptions,
-    MemoryFrames,
     SpeakerModels,
     UbmOptions,
     Voices,
@@ -29,22 +29,9 @@ from voicegmm.scoring import folds as folds_module
 UBM = UbmOptions(4, InitialOptions(50, 2), EmOptions(4))
 
 
-def world(n_speakers, n_files=4, spread=0.35, seed=0, prefix="s"):
-    rng = np.random.default_rng(seed)
-    sets, recordings = {}, {}
-    for number in range(n_speakers):
-        center = spread * rng.standard_normal(60)
-        recordings[f"{prefix}{number}"] = [f"{prefix}{number}/{take}" for take in range(n_files)]
-        for file in recordings[f"{prefix}{number}"]:
-            session = center + 0.15 * rng.standard_normal(60)
-            frames = (session + 2 * rng.standard_normal((60, 60))).astype(np.float32)
-            sets[file] = FrameSet(frames, np.ones(60), np.arange(60), 60, 0.01)
-    return MemoryFrames(PipelineOptions(), sets), recordings
-
-
 @pytest.mark.parametrize("design", ["insiders", "outsiders"])
 def test_strangers_are_in_neither_background_nor_enrollment(monkeypatch, design):
-    frames, recordings = world(12)
+    frames, recordings = draw_recordings(12)
     trained, met = [], []
 
     def spy_train(frames, files, *rest):
@@ -78,7 +65,7 @@ def test_strangers_are_in_neither_background_nor_enrollment(monkeypatch, design)
 
 
 def test_tests_are_never_among_what_enrolled_or_trained(monkeypatch):
-    frames, recordings = world(10)
+    frames, recordings = draw_recordings(10)
     heard = []
 
     def spy_train(frames, files, *rest):
@@ -110,7 +97,7 @@ def test_tests_are_never_among_what_enrolled_or_trained(monkeypatch):
 
 
 def test_each_kind_of_calibration_is_learned_from_the_folds():
-    frames, recordings = world(14, n_files=4, seed=2)
+    frames, recordings = draw_recordings(14, n_files=4, seed=2)
     rng = np.random.default_rng(0)
     for name, made in list(frames.sets.items()):
         kept = int(rng.integers(25, 60))
@@ -137,7 +124,7 @@ def test_each_kind_of_calibration_is_learned_from_the_folds():
 
 def test_the_promise_holds_for_new_strangers():
     """Enroll 20 voices; the promised rates hold on 60 strangers and on new recordings."""
-    frames, everyone = world(80, n_files=6, seed=3)
+    frames, everyone = draw_recordings(80, n_files=6, seed=3)
     names = list(everyone)
     known = {name: everyone[name][:4] for name in names[:20]}
     found = rehearse(frames, known, FoldOptions("insiders", 5), UBM, MapOptions(), seed=0)
@@ -171,7 +158,7 @@ def background_of():
 
 
 def test_more_enrolled_speakers_raise_the_promised_false_accepts():
-    frames, recordings = world(12)
+    frames, recordings = draw_recordings(12)
     found = rehearse(frames, recordings, FoldOptions("outsiders", 3), UBM, MapOptions(), seed=0)
     few = promise_identification(open_set_tests(found), found.calibration(), 3, 0.1)
     many = promise_identification(open_set_tests(found), found.calibration(), 300, 0.1)
@@ -195,7 +182,7 @@ def test_more_enrolled_speakers_raise_the_promised_false_accepts():
 
 
 def test_those_who_are_enrolled_in_earnest_meet_the_strangers():
-    frames, recordings = world(22, seed=2)
+    frames, recordings = draw_recordings(22, seed=2)
     names = list(recordings)
     earnest = [Enrollment(name, tuple(recordings[name])) for name in names[:10]]
     others = {name: recordings[name] for name in names[10:]}
@@ -207,7 +194,7 @@ def test_those_who_are_enrolled_in_earnest_meet_the_strangers():
 
 
 def test_folds_enroll_as_in_earnest(monkeypatch):
-    frames, recordings = world(12)
+    frames, recordings = draw_recordings(12)
     sizes = []
 
     def spy(background, frames, enrollments, *rest, **more):
@@ -246,7 +233,7 @@ def test_sessions_stay_together_and_single_ones_are_drawn():
 
 
 def test_too_few_speakers_are_refused():
-    frames, recordings = world(9)
+    frames, recordings = draw_recordings(9)
     with pytest.raises(DataError, match="at least 10 speakers with two usable .* there are 9"):
         rehearse(frames, recordings, FoldOptions("insiders"), UBM, MapOptions(), 0)
     single = {name: files[:1] for name, files in recordings.items()}
@@ -255,7 +242,7 @@ def test_too_few_speakers_are_refused():
 
 
 def test_the_same_seed_gives_the_same_bits():
-    frames, recordings = world(10)
+    frames, recordings = draw_recordings(10)
     one, two = (
         rehearse(
             frames, recordings, FoldOptions("insiders", 2), UBM, MapOptions(), 4, n_workers=workers

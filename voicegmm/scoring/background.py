@@ -52,6 +52,10 @@ class UbmOptions:
         single precision variances may come out different by 1e-5 of themselves; in double, which
         takes two to three times as long, by 1e-12, if the frames are the same (see
         `StaticOptions.precision`).
+    draw : int
+        Which draw of the random start, of all that a seed gives; 0 or more. Systems of a fused
+        recipe share the seed, for their folds must be the same: with different draws they are a
+        committee of one system, whose mean depends less on the draw than any one of them does.
     """
 
     n_components: int = 256
@@ -59,9 +63,11 @@ class UbmOptions:
     em: EmOptions = field(default_factory=lambda: EmOptions(n_iterations=10))
     fast: FastOptions = field(default_factory=FastOptions)
     precision: str = "single"
+    draw: int = 0
 
     def __post_init__(self) -> None:
         at_least("n_components", self.n_components, 1)
+        at_least("draw", self.draw, 0)
         one_of("precision", self.precision, ("single", "double"))
         if self.precision == "double" and self.fast.method == "fast":
             raise OptionError(
@@ -189,7 +195,7 @@ def train_background(
         Recordings to train on; those without frames are passed over.
     options : UbmOptions
     seed : int
-        Of the sample and of k-means++.
+        Of the sample and of k-means++, beside `UbmOptions.draw`.
     n_workers : int
     progress : callable, optional
         As in `voicegmm.mixture.fit`.
@@ -209,7 +215,7 @@ def train_background(
     DataError
         If there are fewer frames than components.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng((seed, options.draw) if options.draw else seed)
     heard = usable(frames, files)
     source = in_precision(frames.source(heard), options)
     if source.n_frames < options.n_components:
